@@ -1,1 +1,5 @@
-pub fn x() {}
+//! telegram-gateway: a crash-safe mirror of Telegram channels.
+
+pub mod event;
+pub mod failure;
+pub mod store;

@@ -1,0 +1,197 @@
+//! Stores: the projections that readers query, all fed through one `apply`.
+//!
+//! A projection turns batches of numbered events into rows (or keys) **and its own checkpoint in one transaction**
+//! (I5). The live path, catch-up, replay and rebuild differ only in the feed that makes the batches.
+//!
+//! | file | what |
+//! |---|---|
+//! | `contract` | the public tables and columns, the same in every SQL store |
+//! | `rows` | events to rows: pure, commutative, idempotent (I6, I7) |
+//! | `sqlite` | the embedded projection |
+//! | `timescale` | the TimescaleDB projection |
+//! | `redis` | the cache projection |
+
+pub mod contract;
+pub mod rows;
+
+use std::fmt;
+use std::future::Future;
+
+use wal::{Identity, Seq};
+
+use crate::event::{Envelope, Timestamp};
+use crate::failure::{Class, Classify};
+
+/// How far a projection has come: everything up to `seq` of this log is in it, without a hole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The log it was fed from.
+    pub identity: Identity,
+    /// The last number applied.
+    pub seq: Seq,
+    /// When the event of that number was received (not when it was applied: projections read no clock, I7).
+    pub updated_at: Timestamp,
+}
+
+/// One thing to apply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// An event.
+    Event(Envelope),
+    /// A record that cannot be applied; goes to the quarantine in the same transaction.
+    Poison(Poison),
+}
+
+/// A record that cannot be applied, with the reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Poison {
+    /// Its number.
+    pub seq: Seq,
+    /// Kind number of its header.
+    pub kind: u8,
+    /// When it was received.
+    pub received_at: Timestamp,
+    /// Why it cannot be applied.
+    pub reason: String,
+    /// The stored record, whole.
+    pub raw: Vec<u8>,
+}
+
+impl Entry {
+    /// Its number.
+    pub fn seq(&self) -> Seq {
+        match self {
+            Entry::Event(envelope) => envelope.seq,
+            Entry::Poison(poison) => poison.seq,
+        }
+    }
+
+    /// When it was received.
+    pub fn received_at(&self) -> Timestamp {
+        match self {
+            Entry::Event(envelope) => envelope.received_at,
+            Entry::Poison(poison) => poison.received_at,
+        }
+    }
+}
+
+/// What `apply` gets: entries in rising order of number, and the checkpoint to store with them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// The entries; may be empty when a partial replay selected none of a range.
+    pub entries: Vec<Entry>,
+    /// The checkpoint after this batch, or none for a partial replay, which moves no checkpoint.
+    pub checkpoint: Option<Checkpoint>,
+}
+
+/// The projections there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)] // the names say it
+pub enum ProjectionName {
+    Sqlite,
+    Timescale,
+    Redis,
+}
+
+impl ProjectionName {
+    /// The word used on the command line, in SQL and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ProjectionName::Sqlite => "sqlite",
+            ProjectionName::Timescale => "timescale",
+            ProjectionName::Redis => "redis",
+        }
+    }
+}
+
+impl fmt::Display for ProjectionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a projection could not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectionError {
+    /// The server or file refused the operation; the class was decided where the library's error was seen.
+    #[error("{projection}: {doing}")]
+    Backend {
+        /// Which projection.
+        projection: ProjectionName,
+        /// What was being done.
+        doing: &'static str,
+        /// Its class.
+        class: Class,
+        /// What mends it, where that is known.
+        hint: Option<String>,
+        /// What the library said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The projection was fed from another log, or from a later epoch of this one.
+    #[error("{projection} was fed from log {found}, this is log {ours}")]
+    OtherLog {
+        /// Which projection.
+        projection: ProjectionName,
+        /// The identity in its checkpoint.
+        found: String,
+        /// Ours.
+        ours: String,
+    },
+    /// The schema is not one this version knows.
+    #[error(
+        "{projection}: schema version {found} is not known to this version (newest known: {known})"
+    )]
+    UnknownSchema {
+        /// Which projection.
+        projection: ProjectionName,
+        /// Version in the store.
+        found: i64,
+        /// Newest version this program has.
+        known: i64,
+    },
+}
+
+impl Classify for ProjectionError {
+    fn class(&self) -> Class {
+        match self {
+            ProjectionError::Backend { class, .. } => *class,
+            ProjectionError::OtherLog { .. } | ProjectionError::UnknownSchema { .. } => {
+                Class::Operator
+            }
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            ProjectionError::Backend { hint, .. } => hint.clone(),
+            ProjectionError::OtherLog { projection, .. } => Some(format!(
+                "point the configuration at the right log or store, or start the projection anew: \
+                 telegram-gateway rebuild {projection}"
+            )),
+            ProjectionError::UnknownSchema { .. } => {
+                Some("run the version that wrote it, or a newer one".to_owned())
+            }
+        }
+    }
+}
+
+/// A projection. The contract:
+///
+/// - Batches may repeat, overlap and come in any order; the result is the same (I6).
+/// - `apply` returns only after rows and checkpoint are committed together. On an error nothing of the batch counts;
+///   if the outcome is unknown (connection lost while committing) the caller reads `checkpoint` again and repeats.
+/// - A batch's checkpoint never moves the stored one backwards; one of another log or epoch is refused (`OtherLog`).
+/// - No clock, no random number, no insertion time reaches a row (I7).
+pub trait Projection: Send {
+    /// Which one it is.
+    fn name(&self) -> ProjectionName;
+    /// The stored checkpoint; none in an empty store. Connects, and reconnects, as needed.
+    fn checkpoint(
+        &mut self,
+    ) -> impl Future<Output = Result<Option<Checkpoint>, ProjectionError>> + Send;
+    /// Applies a batch.
+    fn apply(&mut self, batch: &Batch) -> impl Future<Output = Result<(), ProjectionError>> + Send;
+    /// Empties the store of everything this projection wrote, checkpoint included.
+    fn clear(&mut self) -> impl Future<Output = Result<(), ProjectionError>> + Send;
+}
