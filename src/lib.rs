@@ -3,5 +3,9 @@
 pub mod config;
 pub mod event;
 pub mod failure;
+pub mod ingest;
+pub mod journal;
+pub mod projector;
 pub mod source;
+pub mod status;
 pub mod store;
