@@ -6,6 +6,7 @@ pub mod failure;
 pub mod ingest;
 pub mod journal;
 pub mod projector;
+pub mod replay;
 pub mod source;
 pub mod status;
 pub mod store;

@@ -128,7 +128,7 @@ impl From<ProjectionError> for Stopped {
 }
 
 /// Where the projection is, or 0; refuses one that was fed from another log.
-async fn position<P: Projection>(
+pub async fn position<P: Projection>(
     projection: &mut P,
     identity: Identity,
 ) -> Result<u64, ProjectionError> {
@@ -164,7 +164,7 @@ async fn follow<P: Projection, F: Feed>(
             () = stop.cancelled() => return Ok(()),
             records = feed.next(applied, options.batch_events_max) => records.map_err(Stopped::Feed)?,
         };
-        let Some(batch) = full_batch(identity, &records) else {
+        let Some(batch) = full_batch(identity, applied, &records) else {
             continue;
         };
         projection.apply(&batch).await?;
@@ -188,7 +188,7 @@ async fn follow<P: Projection, F: Feed>(
 }
 
 /// The batch of a contiguous run of records, with the checkpoint behind its last one; none for no records.
-pub fn full_batch(identity: Identity, records: &[Record]) -> Option<Batch> {
+pub fn full_batch(identity: Identity, after: u64, records: &[Record]) -> Option<Batch> {
     let entries: Vec<Entry> = records.iter().map(entry).collect();
     let last = entries.last()?;
     let checkpoint = Checkpoint {
@@ -197,6 +197,7 @@ pub fn full_batch(identity: Identity, records: &[Record]) -> Option<Batch> {
         updated_at: last.received_at(),
     };
     Some(Batch {
+        after,
         checkpoint: Some(checkpoint),
         entries,
     })
