@@ -1,6 +1,7 @@
 //! telegram-gateway: a crash-safe mirror of Telegram channels.
 
 pub mod config;
+pub mod daemon;
 pub mod event;
 pub mod failure;
 pub mod ingest;
