@@ -90,6 +90,8 @@ mod catalog;
 mod clock;
 mod dedup;
 mod error;
+#[cfg(any(test, feature = "fault"))]
+pub mod fault;
 mod files;
 mod frame;
 mod live;
@@ -99,6 +101,8 @@ mod manifest;
 mod open;
 mod options;
 mod plan;
+#[cfg(test)]
+mod power_cut_tests;
 mod reader;
 mod seal;
 mod segment;

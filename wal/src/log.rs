@@ -36,6 +36,7 @@ pub struct Log {
     pub(crate) age: Age,
     pub(crate) recovery: Recovery,
     pub(crate) poisoned: bool,
+    pub(crate) _closer: Closer,
     /// Last: freed only after the files above are closed.
     pub(crate) _lock: LockGuard,
 }
@@ -73,6 +74,15 @@ impl Log {
         let disk = Disk::new(dir);
         disk.create_dir().at(&dir.display().to_string())?;
         open::open(Arc::new(disk), options)
+    }
+
+    /// Opens the log of a machine whose power can be cut.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    #[cfg(any(test, feature = "fault"))]
+    pub fn open_on(machine: &crate::fault::Machine, options: Options) -> Result<Log, OpenError> {
+        open::open(Arc::new(machine.clone()), options)
     }
 
     /// Appends the batch as one transaction and returns once it is on disk: all records that are
@@ -149,6 +159,7 @@ impl Log {
         if let Some(active) = active {
             active.db.close().at(&segment_name(active.first))?;
         }
+        self.catalog.db.close().at(CATALOG)?;
         Ok(())
     }
 
@@ -228,10 +239,13 @@ impl Log {
     }
 }
 
-impl Drop for Log {
+/// Empties the slot when the log goes: readers may hold it alive, and the files must be closed
+/// before the lock is freed.
+pub(crate) struct Closer(pub(crate) Arc<Live>);
+
+impl Drop for Closer {
     fn drop(&mut self) {
-        // Readers may hold the slot alive; the files must be closed before the lock is freed.
-        drop(self.live.change().take());
+        drop(self.0.change().take());
     }
 }
 

@@ -10,7 +10,7 @@ use crate::catalog::{Catalog, Floor};
 use crate::clock;
 use crate::error::{At, AtFile, OpenError};
 use crate::live::{Active, Live};
-use crate::log::{Age, Log, segment_mode, start_next};
+use crate::log::{Age, Closer, Log, segment_mode, start_next};
 use crate::manifest::Manifest;
 use crate::options::{Options, Recovery};
 use crate::plan::{CATALOG, TEMPORARY, plan, segment_name, segments_in};
@@ -51,6 +51,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Log, O
     recovery.took = started.elapsed();
     Ok(Log {
         storage,
+        _closer: Closer(Arc::clone(&live)),
         live,
         catalog,
         options,

@@ -55,9 +55,20 @@ pub fn verify(dir: &Path, progress: &mut dyn FnMut(u64)) -> Result<VerifyReport,
             dir: dir.display().to_string(),
         });
     }
-    let storage = Disk::new(dir);
+    verify_on(&Disk::new(dir), progress).map_err(|e| match e {
+        OpenError::NotALog { .. } => OpenError::NotALog {
+            dir: dir.display().to_string(),
+        },
+        e => e,
+    })
+}
+
+pub(crate) fn verify_on(
+    storage: &dyn Storage,
+    progress: &mut dyn FnMut(u64),
+) -> Result<VerifyReport, OpenError> {
     let mut check = Check {
-        storage: &storage,
+        storage,
         report: VerifyReport::default(),
         progress,
     };
@@ -66,9 +77,7 @@ pub fn verify(dir: &Path, progress: &mut dyn FnMut(u64)) -> Result<VerifyReport,
     let names = storage.list().at("the log directory")?;
     let firsts = segments_in(&names);
     if firsts.is_empty() && catalog.is_none() {
-        return Err(OpenError::NotALog {
-            dir: dir.display().to_string(),
-        });
+        return Err(OpenError::NotALog { dir: String::new() });
     }
     check.presence(&firsts, catalog.as_ref());
     let mut link = Link {
@@ -96,7 +105,7 @@ struct Link {
 }
 
 struct Check<'a> {
-    storage: &'a Disk,
+    storage: &'a dyn Storage,
     report: VerifyReport,
     progress: &'a mut dyn FnMut(u64),
 }
