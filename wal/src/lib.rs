@@ -49,7 +49,7 @@
 //! |---|---|---|
 //! | `lock` | the writer's advisory lock; one line saying who holds it | |
 //! | `catalog.redb` | what is known of all sealed segments; can be made again from them | meta, manifests, keys |
-//! | `segment-<first number, 20 digits>.redb` | records, and all bookmarks and cursors as of its end | meta, records, keys, bookmarks, cursors, seal |
+//! | `segment-<first number, 20 digits>.redb` | records with their keys, and all bookmarks and cursors as of its end | meta, records, keys, bookmarks, cursors, seal |
 //! | `*.tmp` | a file being made; removed by the next open | |
 //!
 //! Sealing is three durable steps, each completed by the next open if a crash comes between:

@@ -9,6 +9,7 @@ use redb::ReadableDatabase;
 
 use crate::batch::{Appended, Batch};
 use crate::catalog::{Catalog, Floor};
+use crate::dedup::Index;
 use crate::error::{AppendError, AtFile, OpenError, ReadError};
 use crate::files::Files;
 use crate::live::{Active, Live};
@@ -33,6 +34,8 @@ pub struct Log {
     pub(crate) first: u64,
     /// Number of the last record, 0 in an empty log.
     pub(crate) tail: u64,
+    /// Dedup keys of the active segment.
+    pub(crate) keys: Index,
     pub(crate) age: Age,
     pub(crate) recovery: Recovery,
     pub(crate) poisoned: bool,
@@ -205,6 +208,8 @@ impl Log {
         self.first = next.meta.first;
         self.age = Age::of(next.meta.created_at);
         self.live.set_bytes(0);
+        // A new map: the room of a full one is not needed until the next is full.
+        self.keys = Index::new();
         *self.live.change() = Some(next.active);
         Ok(())
     }
