@@ -1,13 +1,27 @@
 //! telegram-gateway: a crash-safe mirror of Telegram channels.
+//!
+//! What flows where, top to bottom; `ARCHITECTURE.md` says why.
+//!
+//! ```text
+//! source > ingest > journal > relay > broker > projector > store
+//!                      \--------------------------^
+//! ```
 
-pub mod config;
-pub mod daemon;
-pub mod event;
-pub mod failure;
+pub mod source;
 pub mod ingest;
 pub mod journal;
 pub mod projector;
-pub mod replay;
-pub mod source;
-pub mod status;
 pub mod store;
+
+pub mod replay;
+pub mod verify;
+
+pub mod daemon;
+pub mod cli;
+
+pub mod config;
+pub mod event;
+pub mod failure;
+pub mod shutdown;
+pub mod status;
+pub mod telemetry;
