@@ -7,17 +7,17 @@
 //!                      \--------------------------^
 //! ```
 
-pub mod source;
 pub mod ingest;
 pub mod journal;
 pub mod projector;
+pub mod source;
 pub mod store;
 
 pub mod replay;
 pub mod verify;
 
-pub mod daemon;
 pub mod cli;
+pub mod daemon;
 
 pub mod config;
 pub mod event;

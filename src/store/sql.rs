@@ -6,7 +6,7 @@ use std::ops::Range;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
-use super::contract::{MESSAGES, MESSAGE_VERSIONS, Table};
+use super::contract::{MESSAGE_VERSIONS, MESSAGES, Table};
 use super::{Checkpoint, Entry, Poison, ProjectionError, ProjectionName, rows};
 use crate::event::Timestamp;
 use crate::failure::Class;
@@ -207,7 +207,10 @@ pub(super) fn refusal(
 }
 
 /// The migrations of a store, from texts that are part of the program.
-pub(super) fn migrator(steps: &[(i64, &'static str, &'static str)], table: &'static str) -> Migrator {
+pub(super) fn migrator(
+    steps: &[(i64, &'static str, &'static str)],
+    table: &'static str,
+) -> Migrator {
     let mut migrator = Migrator::with_migrations(
         steps
             .iter()

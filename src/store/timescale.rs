@@ -93,7 +93,8 @@ impl Timescale {
     pub async fn show(&mut self, generation: i32) -> Result<(), ProjectionError> {
         self.prepared().await?;
         let sql = "select telegram.show_generation($1)";
-        self.administer(sql, generation, "showing a generation").await?;
+        self.administer(sql, generation, "showing a generation")
+            .await?;
         if self.wanted.is_none() {
             self.ready = None;
         }
@@ -104,7 +105,8 @@ impl Timescale {
     pub async fn drop_generation(&mut self, generation: i32) -> Result<(), ProjectionError> {
         self.prepared().await?;
         let sql = "select telegram.drop_generation($1)";
-        self.administer(sql, generation, "dropping a generation").await
+        self.administer(sql, generation, "dropping a generation")
+            .await
     }
 
     /// The statements of the generation, when schema and generation are known to be there.
@@ -139,12 +141,14 @@ impl Timescale {
             sqlx::query_as(ours(&statements.read_checkpoint))
                 .fetch_optional(connection)
                 .await?;
-        Ok(row.map(|(log_id, epoch, seq, updated_at)| StoredCheckpoint {
-            log_id,
-            epoch,
-            seq,
-            updated_at: updated_at.into(),
-        }))
+        Ok(
+            row.map(|(log_id, epoch, seq, updated_at)| StoredCheckpoint {
+                log_id,
+                epoch,
+                seq,
+                updated_at: updated_at.into(),
+            }),
+        )
     }
 }
 

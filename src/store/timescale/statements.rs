@@ -225,12 +225,28 @@ fn merge_content(schema: &str) -> String {
         .iter()
         .map(|(name, _)| format!("case when x.rank < b.rank then x.{name} else b.{name} end"))
         .collect();
-    let of_version: Vec<String> = VERSION.iter().map(|(name, _)| format!("c.{name}")).collect();
+    let of_version: Vec<String> = VERSION
+        .iter()
+        .map(|(name, _)| format!("c.{name}"))
+        .collect();
     let set: Vec<String> = CONTENT
         .iter()
         .map(|(name, _)| *name)
-        .filter(|name| !["peer_id", "message_id", "posted_at", "first_seq", "received_at"].contains(name))
-        .map(|name| format!("{name} = case when excluded.rank > c.rank then excluded.{name} else c.{name} end"))
+        .filter(|name| {
+            ![
+                "peer_id",
+                "message_id",
+                "posted_at",
+                "first_seq",
+                "received_at",
+            ]
+            .contains(name)
+        })
+        .map(|name| {
+            format!(
+                "{name} = case when excluded.rank > c.rank then excluded.{name} else c.{name} end"
+            )
+        })
         .collect();
     format!(
         "with b as materialized ({unnest}), lost as (\

@@ -13,7 +13,7 @@ use super::value::Time;
 use super::{NAME, Timescale};
 use crate::event::Timestamp;
 use crate::failure::Class;
-use crate::store::rows::{MessageRow, Rows, StateRow, Stamped, VersionRow};
+use crate::store::rows::{MessageRow, Rows, Stamped, StateRow, VersionRow};
 use crate::store::sql::{Bisect, StoredCheckpoint, backend, cause, ours, poison, refusal};
 use crate::store::{Batch, Checkpoint, Entry, Poison, ProjectionError};
 
@@ -177,7 +177,11 @@ async fn write(
             .bind(list.iter().map(|row| row.until_pts).bind_iter())
             .bind(list.iter().map(|row| row.after_message_id).bind_iter())
             .bind(list.iter().map(|row| row.until_message_id).bind_iter())
-            .bind(list.iter().map(|row| Time::from(row.noticed_at)).bind_iter())
+            .bind(
+                list.iter()
+                    .map(|row| Time::from(row.noticed_at))
+                    .bind_iter(),
+            )
             .execute(&mut *connection)
             .await?;
     }
@@ -210,7 +214,9 @@ async fn write_contents(
         .filter(|row| !added.contains(&row.seq))
         .collect();
     let query = sqlx::query(ours(&statements.merge_content));
-    bind_contents(query, &rest).execute(&mut *connection).await?;
+    bind_contents(query, &rest)
+        .execute(&mut *connection)
+        .await?;
     Ok(())
 }
 
@@ -226,7 +232,11 @@ async fn write_quarantine(
     sqlx::query(ours(&statements.insert_quarantine))
         .bind(list.iter().map(seq).bind_iter())
         .bind(list.iter().map(|row| i16::from(row.kind)).bind_iter())
-        .bind(list.iter().map(|row| Time::from(row.received_at)).bind_iter())
+        .bind(
+            list.iter()
+                .map(|row| Time::from(row.received_at))
+                .bind_iter(),
+        )
         .bind(list.iter().map(|row| row.reason.as_str()).bind_iter())
         .bind(list.iter().map(|row| row.raw.as_slice()).bind_iter())
         .execute(connection)
@@ -253,7 +263,11 @@ fn bind_contents<'q>(query: Statement<'q>, rows: &[&MessageRow]) -> Statement<'q
         .bind(rows.iter().map(|row| row.rank).bind_iter())
         .bind(rows.iter().map(|row| row.seq).bind_iter())
         .bind(rows.iter().map(|row| row.first_seq).bind_iter())
-        .bind(rows.iter().map(|row| Time::from(row.received_at)).bind_iter())
+        .bind(
+            rows.iter()
+                .map(|row| Time::from(row.received_at))
+                .bind_iter(),
+        )
         .bind(rows.iter().map(|row| time(row.edited_at)).bind_iter())
         .bind(rows.iter().map(|row| row.sender_id).bind_iter())
         .bind(rows.iter().map(|row| row.reply_to_message_id).bind_iter())
@@ -268,8 +282,16 @@ fn bind_contents<'q>(query: Statement<'q>, rows: &[&MessageRow]) -> Statement<'q
         .bind(rows.iter().map(|row| row.origin).bind_iter())
         .bind(rows.iter().map(|row| row.media_kind).bind_iter())
         .bind(rows.iter().map(|row| row.text.as_str()).bind_iter())
-        .bind(rows.iter().map(|row| row.sender_name.as_deref()).bind_iter())
-        .bind(rows.iter().map(|row| row.post_author.as_deref()).bind_iter())
+        .bind(
+            rows.iter()
+                .map(|row| row.sender_name.as_deref())
+                .bind_iter(),
+        )
+        .bind(
+            rows.iter()
+                .map(|row| row.post_author.as_deref())
+                .bind_iter(),
+        )
         .bind(rows.iter().map(|row| row.via_bot.as_deref()).bind_iter())
         .bind(rows.iter().map(|row| json(&row.entities)).bind_iter())
         .bind(rows.iter().map(|row| json(&row.forward)).bind_iter())
@@ -312,7 +334,11 @@ fn bind_states<'q>(query: Statement<'q>, rows: &[StateRow]) -> Statement<'q> {
     query
         .bind(rows.iter().map(|row| row.peer_id).bind_iter())
         .bind(rows.iter().map(|row| row.message_id).bind_iter())
-        .bind(rows.iter().map(|row| time(value(&row.deleted_at))).bind_iter())
+        .bind(
+            rows.iter()
+                .map(|row| time(value(&row.deleted_at)))
+                .bind_iter(),
+        )
         .bind(rows.iter().map(|row| stamp(&row.deleted_at)).bind_iter())
         .bind(rows.iter().map(|row| value(&row.pinned)).bind_iter())
         .bind(rows.iter().map(|row| stamp(&row.pinned)).bind_iter())
@@ -320,7 +346,11 @@ fn bind_states<'q>(query: Statement<'q>, rows: &[StateRow]) -> Statement<'q> {
         .bind(rows.iter().map(|row| stamp(&row.views)).bind_iter())
         .bind(rows.iter().map(|row| value(&row.forwards)).bind_iter())
         .bind(rows.iter().map(|row| stamp(&row.forwards)).bind_iter())
-        .bind(rows.iter().map(|row| json_value(&row.reactions)).bind_iter())
+        .bind(
+            rows.iter()
+                .map(|row| json_value(&row.reactions))
+                .bind_iter(),
+        )
         .bind(rows.iter().map(|row| stamp(&row.reactions)).bind_iter())
         .bind(rows.iter().map(|row| json_value(&row.poll)).bind_iter())
         .bind(rows.iter().map(|row| stamp(&row.poll)).bind_iter())
