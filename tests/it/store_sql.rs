@@ -22,7 +22,9 @@ use telegram_gateway::store::{
 use wal::{Identity, LogId, Seq};
 
 use crate::support::events::{deliveries, entries, event, log, message, peer};
-use crate::support::services::{connect, fresh_database, in_database, pgbouncer_url, timescale_url};
+use crate::support::services::{
+    connect, fresh_database, in_database, pgbouncer_url, timescale_url,
+};
 
 fn wait<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
@@ -45,6 +47,7 @@ fn checkpoint(epoch: u32, seq: u64) -> Checkpoint {
 
 fn batch(entries: &[Entry], checkpoint: Option<Checkpoint>) -> Batch {
     Batch {
+        after: 0,
         entries: entries.to_vec(),
         checkpoint,
     }
@@ -91,7 +94,10 @@ async fn everything<P: Inspect>(store: &mut P) -> Vec<(&'static str, Vec<PublicR
     let mut snapshot = store.snapshot().await.expect("a snapshot");
     let mut all = Vec::new();
     for table in &VERIFIED {
-        all.push((table.name, rows(&mut snapshot, table, &Filter::default()).await));
+        all.push((
+            table.name,
+            rows(&mut snapshot, table, &Filter::default()).await,
+        ));
     }
     all
 }
@@ -208,13 +214,18 @@ fn pgbouncer_any_order_gives_the_fold_of_the_log() {
 async fn check_contract<P: Inspect>(mut store: P) {
     let log = posts(&["one", "two", "three"]);
     assert_eq!(store.checkpoint().await.expect("empty"), None);
-    let apply = async |store: &mut P, entries: &[Entry], end| store.apply(&batch(entries, end)).await;
-    apply(&mut store, &log[..2], Some(checkpoint(2, 2))).await.expect("two");
+    let apply =
+        async |store: &mut P, entries: &[Entry], end| store.apply(&batch(entries, end)).await;
+    apply(&mut store, &log[..2], Some(checkpoint(2, 2)))
+        .await
+        .expect("two");
 
     // A snapshot stays what it was while more is applied.
     let mut snapshot = store.snapshot().await.expect("a snapshot");
     assert_eq!(snapshot.checkpoint(), Some(checkpoint(2, 2)));
-    apply(&mut store, &log[2..], Some(checkpoint(2, 3))).await.expect("three");
+    apply(&mut store, &log[2..], Some(checkpoint(2, 3)))
+        .await
+        .expect("three");
     let before = rows(&mut snapshot, &contract::MESSAGES, &Filter::default()).await;
     assert_eq!(before.len(), 2);
     drop(snapshot);
@@ -222,27 +233,61 @@ async fn check_contract<P: Inspect>(mut store: P) {
     // Backwards and sideways: rows merge, the checkpoint stays.
     for end in [None, Some(checkpoint(2, 1)), Some(checkpoint(2, 3))] {
         apply(&mut store, &log[..1], end).await.expect("a repeat");
-        assert_eq!(store.checkpoint().await.expect("kept"), Some(checkpoint(2, 3)));
+        assert_eq!(
+            store.checkpoint().await.expect("kept"),
+            Some(checkpoint(2, 3))
+        );
     }
+    // A hole before the batch: the store was put back to an older state, say.
+    let mut ahead = batch(
+        &posts(&["one", "two", "three", "four", "five"]),
+        Some(checkpoint(2, 5)),
+    );
+    ahead.after = 4;
+    let error = store.apply(&ahead).await.expect_err("refused");
+    assert!(
+        matches!(
+            error,
+            ProjectionError::CheckpointMoved {
+                found: 3,
+                after: 4,
+                ..
+            }
+        ),
+        "{error}"
+    );
+
     // Another log, or an epoch that is over: nothing of the batch counts.
     let mut other = checkpoint(2, 9);
     other.identity.log_id = LogId([8; 16]);
     let late = posts(&["one", "two", "three", "four"]);
     for end in [other, checkpoint(1, 9)] {
-        let error = apply(&mut store, &late, Some(end)).await.expect_err("refused");
+        let error = apply(&mut store, &late, Some(end))
+            .await
+            .expect_err("refused");
         assert!(matches!(error, ProjectionError::OtherLog { .. }), "{error}");
         assert_eq!(error.class(), Class::Operator);
     }
     assert_eq!(everything(&mut store).await, folded(&log));
-    apply(&mut store, &[], Some(checkpoint(3, 4))).await.expect("a new epoch");
-    assert_eq!(store.checkpoint().await.expect("moved"), Some(checkpoint(3, 4)));
+    apply(&mut store, &[], Some(checkpoint(3, 4)))
+        .await
+        .expect("a new epoch");
+    assert_eq!(
+        store.checkpoint().await.expect("moved"),
+        Some(checkpoint(3, 4))
+    );
 
     let mut snapshot = store.snapshot().await.expect("a snapshot");
     let first_two = Filter {
         peer_id: Some(peer(1).marked()),
         posted: Some((message(1, "").posted_at, message(3, "").posted_at)),
     };
-    assert_eq!(rows(&mut snapshot, &contract::MESSAGES, &first_two).await.len(), 2);
+    assert_eq!(
+        rows(&mut snapshot, &contract::MESSAGES, &first_two)
+            .await
+            .len(),
+        2
+    );
     let nobody = Filter {
         peer_id: Some(5),
         posted: None,
@@ -287,9 +332,15 @@ async fn check_poison<P: Inspect>(store: &mut P) -> Vec<Entry> {
     }));
     for _ in 0..2 {
         let end = Some(checkpoint(1, 41));
-        store.apply(&batch(&log, end)).await.expect("the rest is applied");
+        store
+            .apply(&batch(&log, end))
+            .await
+            .expect("the rest is applied");
     }
-    assert_eq!(store.checkpoint().await.expect("moved"), Some(checkpoint(1, 41)));
+    assert_eq!(
+        store.checkpoint().await.expect("moved"),
+        Some(checkpoint(1, 41))
+    );
     let good: Vec<Entry> = log
         .iter()
         .enumerate()
@@ -320,7 +371,10 @@ fn sqlite_quarantines_poison() {
                 .fetch_all(&mut connection)
                 .await
                 .expect("quarantine");
-        let found: Vec<_> = found.iter().map(|row| (row.0, row.1, row.2.len() > 2)).collect();
+        let found: Vec<_> = found
+            .iter()
+            .map(|row| (row.0, row.1, row.2.len() > 2))
+            .collect();
         assert_eq!(found, [(8, 1, true), (32, 1, true), (41, 99, true)]);
     });
 }
@@ -346,7 +400,11 @@ fn timescale_quarantines_poison() {
         .expect("quarantine");
         let kinds: Vec<_> = found.iter().map(|row| (row.0, row.1)).collect();
         assert_eq!(kinds, [(8, 1), (32, 1), (41, 99)]);
-        assert!(found[0].2.contains("violates check constraint"), "{}", found[0].2);
+        assert!(
+            found[0].2.contains("violates check constraint"),
+            "{}",
+            found[0].2
+        );
     });
 }
 
@@ -368,7 +426,10 @@ fn mixed_log() -> Vec<Entry> {
 #[test]
 fn two_rebuilds_are_equal_and_a_replay_rewrites_nothing() {
     let log = mixed_log();
-    let dirs = [tempfile::tempdir().expect("a"), tempfile::tempdir().expect("b")];
+    let dirs = [
+        tempfile::tempdir().expect("a"),
+        tempfile::tempdir().expect("b"),
+    ];
     wait(async {
         let mut both = Vec::new();
         for (dir, size) in dirs.iter().zip([7, 1000]) {
@@ -389,7 +450,10 @@ fn two_rebuilds_are_equal_and_a_replay_rewrites_nothing() {
                     "create trigger no_{change}_{table} after {change} on {table} \
                      begin select raise(abort, 'rewritten'); end"
                 );
-                connection.execute(sqlx::AssertSqlSafe(sql)).await.expect("a trigger");
+                connection
+                    .execute(sqlx::AssertSqlSafe(sql))
+                    .await
+                    .expect("a trigger");
             }
         }
         let mut store = sqlite(dirs[0].path());
@@ -418,11 +482,17 @@ fn timescale_replay_rewrites_nothing() {
                    select 'c' || tableoid || ctid || xmin as x from telegram_g1.message_content union all \
                    select 's' || ctid || xmin from telegram_g1.message_state union all \
                    select 'v' || ctid || xmin from telegram_g1.message_version) t";
-        let before: String = sqlx::query_scalar(sql).fetch_one(&mut connection).await.expect("digest");
+        let before: String = sqlx::query_scalar(sql)
+            .fetch_one(&mut connection)
+            .await
+            .expect("digest");
         for part in log.chunks(64).rev() {
             store.apply(&batch(part, None)).await.expect("a replay");
         }
-        let after: String = sqlx::query_scalar(sql).fetch_one(&mut connection).await.expect("digest");
+        let after: String = sqlx::query_scalar(sql)
+            .fetch_one(&mut connection)
+            .await
+            .expect("digest");
         assert_eq!(before, after);
     });
 }
@@ -435,19 +505,35 @@ fn timescale_generation_is_loaded_beside_and_shown_at_once() {
         let url = fresh_database(&url).await;
         let mut live = Timescale::new(timescale_config(&url));
         let end = checkpoint(1, 10);
-        live.apply(&batch(&log[..10], Some(end))).await.expect("live");
+        live.apply(&batch(&log[..10], Some(end)))
+            .await
+            .expect("live");
         let mut rebuilt = Timescale::generation(timescale_config(&url), 2);
         assert_eq!(rebuilt.checkpoint().await.expect("empty"), None);
-        rebuilt.apply(&batch(&log, Some(checkpoint(1, 9)))).await.expect("rebuild");
+        rebuilt
+            .apply(&batch(&log, Some(checkpoint(1, 9))))
+            .await
+            .expect("rebuild");
         assert_eq!(everything(&mut rebuilt).await, folded(&log));
         assert_eq!(everything(&mut live).await, folded(&log[..10]));
 
         rebuilt.show(2).await.expect("show");
-        assert_eq!(rebuilt.generations().await.expect("list"), [(1, false), (2, true)]);
-        let error = live.apply(&batch(&log[..1], Some(end))).await.expect_err("moved away");
+        assert_eq!(
+            rebuilt.generations().await.expect("list"),
+            [(1, false), (2, true)]
+        );
+        let error = live
+            .apply(&batch(&log[..1], Some(end)))
+            .await
+            .expect_err("moved away");
         assert_eq!(error.class(), Class::Transient);
-        assert_eq!(live.checkpoint().await.expect("of the new one"), Some(checkpoint(1, 9)));
-        live.apply(&batch(&log[..1], Some(end))).await.expect("goes on");
+        assert_eq!(
+            live.checkpoint().await.expect("of the new one"),
+            Some(checkpoint(1, 9))
+        );
+        live.apply(&batch(&log[..1], Some(end)))
+            .await
+            .expect("goes on");
         assert_eq!(live.current_generation().await.expect("two"), 2);
 
         assert!(rebuilt.drop_generation(2).await.is_err(), "the one shown");
@@ -488,7 +574,9 @@ fn timescale_says_what_is_wrong_and_keeps_the_password() {
     let Some(base) = timescale_url() else { return };
     wait(async {
         let mut wrong = url::Url::parse(&base).expect("an address");
-        wrong.set_password(Some("not-it-at-all")).expect("a password");
+        wrong
+            .set_password(Some("not-it-at-all"))
+            .expect("a password");
         let mut away = wrong.clone();
         away.set_port(Some(1)).expect("a port");
         let nowhere = in_database(&base, "tgw_test_does_not_exist");
@@ -529,7 +617,10 @@ fn timescale_refuses_a_schema_it_does_not_know() {
     let Some(url) = timescale_url() else { return };
     wait(async {
         let url = fresh_database(&url).await;
-        Timescale::new(timescale_config(&url)).checkpoint().await.expect("made");
+        Timescale::new(timescale_config(&url))
+            .checkpoint()
+            .await
+            .expect("made");
         let mut connection = connect(&url).await;
         connection
             .execute(
@@ -538,8 +629,14 @@ fn timescale_refuses_a_schema_it_does_not_know() {
             )
             .await
             .expect("a newer step");
-        let error = Timescale::new(timescale_config(&url)).checkpoint().await.expect_err("newer");
-        assert!(matches!(error, ProjectionError::UnknownSchema { found: 99, .. }), "{error:?}");
+        let error = Timescale::new(timescale_config(&url))
+            .checkpoint()
+            .await
+            .expect_err("newer");
+        assert!(
+            matches!(error, ProjectionError::UnknownSchema { found: 99, .. }),
+            "{error:?}"
+        );
         connection
             .execute("delete from telegram.schema_migrations where version = 99")
             .await
@@ -548,14 +645,19 @@ fn timescale_refuses_a_schema_it_does_not_know() {
             .execute("update telegram.schema_migrations set checksum = '\\x00'")
             .await
             .expect("changed");
-        let error = Timescale::new(timescale_config(&url)).checkpoint().await.expect_err("changed");
+        let error = Timescale::new(timescale_config(&url))
+            .checkpoint()
+            .await
+            .expect_err("changed");
         assert_eq!(error.class(), Class::Operator, "{error:?}");
     });
 }
 
 async fn open_sqlite(dir: &Path) -> sqlx::SqliteConnection {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(dir.join("messages.sqlite"));
-    sqlx::SqliteConnection::connect_with(&options).await.expect("open the file")
+    sqlx::SqliteConnection::connect_with(&options)
+        .await
+        .expect("open the file")
 }
 
 #[test]
@@ -572,7 +674,10 @@ fn sqlite_refuses_a_schema_it_does_not_know() {
             .await
             .expect("a newer step");
         let error = sqlite(dir.path()).checkpoint().await.expect_err("newer");
-        assert!(matches!(error, ProjectionError::UnknownSchema { found: 99, .. }), "{error:?}");
+        assert!(
+            matches!(error, ProjectionError::UnknownSchema { found: 99, .. }),
+            "{error:?}"
+        );
     });
 }
 
@@ -594,7 +699,11 @@ fn sqlite_file_is_private_and_searchable_by_others_while_it_is_written() {
         let sql = "select m.message_id, snippet(messages_fts, 0, '[', ']', '...', 5) \
                    from messages_fts f join messages m using (peer_id, message_id) where messages_fts match ?";
         let mut find = async |word: &'static str| -> Vec<(i64, String)> {
-            sqlx::query_as(sql).bind(word).fetch_all(&mut reader).await.expect("search")
+            sqlx::query_as(sql)
+                .bind(word)
+                .fetch_all(&mut reader)
+                .await
+                .expect("search")
         };
         assert_eq!(find("CAFE").await, [(1, "[Caf\u{e9}] au lait".to_owned())]);
         let mut edited = posts(&["x", "x", "x", "green tea"]);
@@ -619,7 +728,10 @@ fn timescale_schema_is_the_contract() {
     let Some(url) = timescale_url() else { return };
     wait(async {
         let url = fresh_database(&url).await;
-        Timescale::new(timescale_config(&url)).checkpoint().await.expect("made");
+        Timescale::new(timescale_config(&url))
+            .checkpoint()
+            .await
+            .expect("made");
         let mut connection = connect(&url).await;
         for table in &VERIFIED {
             let found: Vec<(String, String)> = sqlx::query_as(
@@ -656,14 +768,15 @@ fn sqlite_schema_is_the_contract() {
         sqlite(dir.path()).checkpoint().await.expect("made");
         let mut connection = open_sqlite(dir.path()).await;
         for table in &VERIFIED {
-            let found: Vec<String> = sqlx::query("select name from pragma_table_info(?) order by cid")
-                .bind(table.name)
-                .fetch_all(&mut connection)
-                .await
-                .expect("columns")
-                .iter()
-                .map(|row| row.get(0))
-                .collect();
+            let found: Vec<String> =
+                sqlx::query("select name from pragma_table_info(?) order by cid")
+                    .bind(table.name)
+                    .fetch_all(&mut connection)
+                    .await
+                    .expect("columns")
+                    .iter()
+                    .map(|row| row.get(0))
+                    .collect();
             let expected: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
             assert_eq!(found, expected, "{}", table.name);
         }

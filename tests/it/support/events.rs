@@ -159,14 +159,13 @@ fn any_message() -> impl Strategy<Value = Message> {
 }
 
 fn body() -> impl Strategy<Value = Body> {
-    let changed = (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(text, media, counters)| {
-        Changed {
+    let changed =
+        (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(text, media, counters)| Changed {
             text,
             media,
             counters,
             ..Changed::default()
-        }
-    });
+        });
     prop_oneof![
         6 => any_message().prop_map(|message| Body::Posted(Box::new(message))),
         6 => (any_message(), changed).prop_map(|(message, changed)| Body::Edited {
@@ -206,8 +205,7 @@ pub(crate) fn log() -> impl Strategy<Value = Vec<Entry>> {
         1 => Just(Origin::Import),
         1 => Just(Origin::Backfill),
     ];
-    let one = (0..2_i64, origin, body())
-        .prop_map(|(n, origin, body)| event(peer(n), origin, body));
+    let one = (0..2_i64, origin, body()).prop_map(|(n, origin, body)| event(peer(n), origin, body));
     proptest::collection::vec(one, 1..60).prop_map(entries)
 }
 
