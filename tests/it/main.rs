@@ -1,1 +1,4 @@
-fn main() {}
+//! The integration tests, one module for each promise.
+
+mod store_sql;
+mod support;

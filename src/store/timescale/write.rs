@@ -14,8 +14,8 @@ use super::{NAME, Timescale};
 use crate::event::Timestamp;
 use crate::failure::Class;
 use crate::store::rows::{MessageRow, Rows, Stamped, StateRow, VersionRow};
-use crate::store::sql::{Bisect, StoredCheckpoint, backend, cause, ours, poison, refusal};
-use crate::store::{Batch, Checkpoint, Entry, Poison, ProjectionError};
+use crate::store::sql::{Bisect, StoredCheckpoint, backend, cause, moves, ours, poison, refusal};
+use crate::store::{Batch, Entry, Poison, ProjectionError};
 
 const DOING: &str = "applying a batch";
 
@@ -51,51 +51,33 @@ async fn begin<'c>(
         .begin_with(ours(&statements.begin))
         .await
         .map_err(fail)?;
-    if let Some(sql) = &statements.still_live {
-        let shown: Option<bool> = sqlx::query_scalar(ours(sql))
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(fail)?;
-        if shown != Some(true) {
-            return Err(refusal(
-                NAME,
-                DOING,
-                Class::Transient,
-                None,
-                "another generation is shown now; its checkpoint is to be read first",
-            ));
-        }
-    }
-    if let Some(checkpoint) = &batch.checkpoint {
-        move_checkpoint(statements, &mut transaction, checkpoint).await?;
-    }
-    Ok(transaction)
-}
-
-/// Forward only; refused for another log or a lower epoch. First, so that a refusal costs nothing.
-async fn move_checkpoint(
-    statements: &Statements,
-    connection: &mut PgConnection,
-    checkpoint: &Checkpoint,
-) -> Result<(), ProjectionError> {
-    let mine = StoredCheckpoint::of(checkpoint);
-    let moved = sqlx::query(ours(&statements.move_checkpoint))
-        .bind(&mine.log_id)
-        .bind(mine.epoch)
-        .bind(mine.seq)
-        .bind(Time::from(mine.updated_at))
-        .execute(&mut *connection)
+    // The lock is held by now, so this is what the last writer left.
+    let there = Timescale::read_checkpoint(statements, &mut transaction)
         .await
         .map_err(fail)?;
-    if moved.rows_affected() == 0 {
-        let stored = Timescale::read_checkpoint(statements, connection)
-            .await
-            .map_err(fail)?;
-        if let Some(stored) = stored {
-            stored.refuses(&mine, NAME)?;
+    if statements.live && !there.shown {
+        return Err(refusal(
+            NAME,
+            DOING,
+            Class::Transient,
+            None,
+            "another generation is shown now; its checkpoint is to be read first",
+        ));
+    }
+    if let Some(checkpoint) = &batch.checkpoint {
+        let mine = StoredCheckpoint::of(checkpoint);
+        if moves(NAME, there.checkpoint.as_ref(), &mine, batch.after)? {
+            sqlx::query(ours(&statements.move_checkpoint))
+                .bind(&mine.log_id)
+                .bind(mine.epoch)
+                .bind(mine.seq)
+                .bind(Time::from(mine.updated_at))
+                .execute(&mut *transaction)
+                .await
+                .map_err(fail)?;
         }
     }
-    Ok(())
+    Ok(transaction)
 }
 
 /// Writes all entries but those that the store refuses, which go to the quarantine.
