@@ -1,1 +1,5 @@
-fn main() {}
+//! One binary for all tests that look at the house from outside; modules are named by what they promise.
+
+mod cli;
+mod shutdown;
+mod tidy;
