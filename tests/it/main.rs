@@ -1,4 +1,7 @@
-//! The integration tests, one module for each promise.
+//! One binary for all tests that look at the house from outside; modules are named by what they promise.
 
+mod cli;
+mod shutdown;
 mod store_sql;
 mod support;
+mod tidy;
