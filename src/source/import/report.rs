@@ -99,7 +99,11 @@ fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
     if let Some(count) = counts.get_mut(name) {
         *count += 1;
     } else {
-        let name = if counts.len() < NAMES_MAX { name } else { "other" };
+        let name = if counts.len() < NAMES_MAX {
+            name
+        } else {
+            "other"
+        };
         *counts.entry(name.to_owned()).or_default() += 1;
     }
 }
