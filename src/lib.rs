@@ -3,5 +3,10 @@
 pub mod config;
 pub mod event;
 pub mod failure;
+pub mod ingest;
+pub mod journal;
+pub mod projector;
+pub mod replay;
 pub mod source;
+pub mod status;
 pub mod store;

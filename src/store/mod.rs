@@ -78,6 +78,9 @@ impl Entry {
 /// What `apply` gets: entries in rising order of number, and the checkpoint to store with them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
+    /// The number before the first one that this batch covers. A batch with a checkpoint is refused
+    /// (`CheckpointMoved`) by a store whose own checkpoint is below: rows in between would be missing.
+    pub after: u64,
     /// The entries; may be empty when a partial replay selected none of a range.
     pub entries: Vec<Entry>,
     /// The checkpoint after this batch, or none for a partial replay, which moves no checkpoint.
@@ -138,6 +141,16 @@ pub enum ProjectionError {
         /// Ours.
         ours: String,
     },
+    /// The stored checkpoint is not where the batch begins: the store was emptied, or fell back to an older state.
+    #[error("{projection}: the store is at {found}, the batch begins after {after}")]
+    CheckpointMoved {
+        /// Which projection.
+        projection: ProjectionName,
+        /// Its checkpoint; 0 for none.
+        found: u64,
+        /// Where the batch begins.
+        after: u64,
+    },
     /// The schema is not one this version knows.
     #[error(
         "{projection}: schema version {found} is not known to this version (newest known: {known})"
@@ -156,6 +169,8 @@ impl Classify for ProjectionError {
     fn class(&self) -> Class {
         match self {
             ProjectionError::Backend { class, .. } => *class,
+            // The projector reads the checkpoint again and goes on from there.
+            ProjectionError::CheckpointMoved { .. } => Class::Transient,
             ProjectionError::OtherLog { .. } | ProjectionError::UnknownSchema { .. } => {
                 Class::Operator
             }
@@ -165,6 +180,7 @@ impl Classify for ProjectionError {
     fn hint(&self) -> Option<String> {
         match self {
             ProjectionError::Backend { hint, .. } => hint.clone(),
+            ProjectionError::CheckpointMoved { .. } => None,
             ProjectionError::OtherLog { projection, .. } => Some(format!(
                 "point the configuration at the right log or store, or start the projection anew: \
                  telegram-gateway rebuild {projection}"
@@ -181,7 +197,8 @@ impl Classify for ProjectionError {
 /// - Batches may repeat, overlap and come in any order; the result is the same (I6).
 /// - `apply` returns only after rows and checkpoint are committed together. On an error nothing of the batch counts;
 ///   if the outcome is unknown (connection lost while committing) the caller reads `checkpoint` again and repeats.
-/// - A batch's checkpoint never moves the stored one backwards; one of another log or epoch is refused (`OtherLog`).
+/// - A batch's checkpoint never moves the stored one backwards; one of another log or epoch is refused (`OtherLog`),
+///   one that would leave a hole too (`CheckpointMoved`).
 /// - No clock, no random number, no insertion time reaches a row (I7).
 pub trait Projection: Send {
     /// Which one it is.

@@ -31,7 +31,7 @@ X
 # a real login on its own console, so that the answer says nothing about PostgreSQL
 pgbouncer_ready() {
   run_inside PGPASSFILE=/srv/conf/pgpass PGCONNECT_TIMEOUT=2 \
-    psql -XAtq -h 127.0.0.1 -p "${ports[PGBOUNCER]}" -U $user -d pgbouncer -c 'show version'
+    psql -XAtq -h 127.0.0.1 -p "${ports[PGBOUNCER]}" -U "$user" -d pgbouncer -c 'show version'
 }
 
 pgbouncer_env() {

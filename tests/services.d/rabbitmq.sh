@@ -11,7 +11,7 @@ rabbitmq_environment() {
   environment=(
     HOME=/srv/conf/rabbitmq
     HOSTNAME=localhost
-    RABBITMQ_NODENAME=$user@localhost
+    "RABBITMQ_NODENAME=$user@localhost"
     RABBITMQ_MNESIA_BASE=/srv/data/rabbitmq
     RABBITMQ_CONFIG_FILE=/srv/conf/rabbitmq/rabbitmq.conf
     RABBITMQ_ENABLED_PLUGINS_FILE=/srv/conf/rabbitmq/enabled_plugins

@@ -114,5 +114,5 @@ sentinel_env() {
 client_redis_cli() {
   # shellcheck disable=SC2016
   run_inside sh -c 'REDISCLI_AUTH=$(sed -n s/^redis=//p /srv/conf/passwords) exec redis-cli -h 127.0.0.1 "$@"' sh \
-    -p "${ports[REDIS]}" --user $user --no-auth-warning "$@"
+    -p "${ports[REDIS]}" --user "$user" --no-auth-warning "$@"
 }

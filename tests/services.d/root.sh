@@ -104,7 +104,7 @@ X
 # after a Debian release too; they fail here, since only Debian's own key is accepted.
 update_lists() {
   local work=$1 mirror security mirrors option
-  option=[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]
+  option='[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]'
   mapfile -t mirrors < <(host_sources | sed -n 's/^main //p')
   [[ -z ${TGW_SERVICES_MIRROR:-} ]] || mirrors=("$TGW_SERVICES_MIRROR")
   security=$(host_sources | sed -n 's/^security //p' | head -n1)

@@ -1,18 +1,20 @@
 # shellcheck shell=bash disable=SC2154,SC2034
 # PostgreSQL 17 with TimescaleDB. Debian ships the Apache edition: no continuous aggregates, no compression.
 
-declare -A listens
 listens[timescaledb]="PG"
 
 timescaledb_prepare() {
   own_dir data/timescaledb
   own_dir conf/timescaledb
+  # No TimescaleDB workers: their schedulers keep a session in every database, so that none could be copied
+  # (template) or dropped, and in this edition the one job they have fails. SQL called by a client is unaffected.
   private conf/timescaledb/settings.conf <<X
 listen_addresses = '127.0.0.1'
 port = ${ports[PG]}
 unix_socket_directories = '/srv/run'
 shared_preload_libraries = 'timescaledb,pg_stat_statements'
 max_connections = 100
+timescaledb.max_background_workers = 0
 shared_buffers = 128MB
 max_wal_size = 1GB
 jit = off
@@ -57,5 +59,6 @@ timescaledb_env() {
 
 client_psql() {
   private conf/pgpass <<<"127.0.0.1:*:*:$user:${password[timescaledb]}"
-  run_inside PGPASSFILE=/srv/conf/pgpass PGHOST=127.0.0.1 PGPORT="${ports[PG]}" PGUSER=$user PGDATABASE=$database psql "$@"
+  run_inside PGPASSFILE=/srv/conf/pgpass PGHOST=127.0.0.1 PGPORT="${ports[PG]}" PGUSER="$user" PGDATABASE="$database" \
+    PSQL_PAGER=cat psql "$@"
 }

@@ -1,0 +1,225 @@
+//! Ingest: from a source into the log.
+//!
+//! Several batches may be on their way to the disk at once; they become durable in order. An event counts as
+//! acknowledged when its commit was fsynced (I1), and only then is its receipt written.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use tokio_util::sync::CancellationToken;
+use wal::Outcome;
+
+use crate::event::{CodecError, Event, PeerId, Timestamp};
+use crate::failure::{Class, Classify};
+use crate::journal::{Append, JournalError, JournalWriter, Pending};
+use crate::source::{Source, SourceBatch, SourceError};
+use crate::status::{Stage, Status};
+
+/// Batches on their way to the disk. Two keep the disk busy while the next one is made; more only add latency.
+const IN_FLIGHT_MAX: usize = 4;
+
+/// Why ingest ended before its source did.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// The source failed.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The log failed.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// An event does not fit a record.
+    #[error("an event of the source cannot be stored")]
+    Event(#[source] CodecError),
+    /// The receipts file cannot be written.
+    #[error("cannot write the receipts file")]
+    Receipts(#[source] io::Error),
+}
+
+impl Classify for IngestError {
+    fn class(&self) -> Class {
+        match self {
+            IngestError::Source(error) => error.class(),
+            IngestError::Journal(error) => error.class(),
+            IngestError::Event(_) => Class::Bug,
+            IngestError::Receipts(_) => Class::Operator,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            IngestError::Source(error) => error.hint(),
+            IngestError::Journal(error) => error.hint(),
+            IngestError::Event(_) | IngestError::Receipts(_) => None,
+        }
+    }
+
+    fn exit(&self) -> crate::failure::Exit {
+        match self {
+            IngestError::Source(error) => error.exit(),
+            IngestError::Journal(error) => error.exit(),
+            IngestError::Event(_) | IngestError::Receipts(_) => crate::failure::Exit::Failure,
+        }
+    }
+}
+
+/// What a source gave.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ingested {
+    /// Events that are new in the log.
+    pub appended: u64,
+    /// Events that were in it already.
+    pub duplicates: u64,
+}
+
+/// One line `seq peer_id message_id kind` for each acknowledged event, synchronous to the disk (O_DSYNC): what a crash
+/// test compares the log with.
+#[derive(Debug)]
+pub struct Receipts(std::fs::File);
+
+impl Receipts {
+    /// Opens the file for appending.
+    pub fn open(path: &Path) -> io::Result<Receipts> {
+        let mut options = std::fs::OpenOptions::new();
+        options
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .custom_flags(libc::O_DSYNC);
+        options.open(path).map(Receipts)
+    }
+
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.0.write_all(lines)
+    }
+}
+
+/// A batch on its way, with what is needed once it is durable.
+struct Flight {
+    pending: Pending,
+    received_at: Timestamp,
+    labels: Vec<(Option<PeerId>, Option<i64>, &'static str)>,
+}
+
+/// Feeds a source into the log until it is exhausted or stopped; returns only when all it took is durable.
+pub async fn run<S: Source>(
+    source: &mut S,
+    journal: &JournalWriter,
+    mut receipts: Option<Receipts>,
+    status: &Status,
+    stop: &CancellationToken,
+) -> Result<Ingested, IngestError> {
+    let mut flights = VecDeque::with_capacity(IN_FLIGHT_MAX);
+    let mut ingested = Ingested::default();
+    loop {
+        let full = flights.len() >= IN_FLIGHT_MAX;
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            // Waiting for a reply is cancel safe: the reply stays in its channel.
+            landed = land(&mut flights), if !flights.is_empty() => {
+                settle(landed?, &mut receipts, status, &mut ingested)?;
+            }
+            batch = source.next(), if !full => match batch? {
+                Some(batch) => flights.push_back(launch(batch, journal, status).await?),
+                None => break,
+            },
+        }
+    }
+    while !flights.is_empty() {
+        settle(
+            land(&mut flights).await?,
+            &mut receipts,
+            status,
+            &mut ingested,
+        )?;
+    }
+    Ok(ingested)
+}
+
+async fn launch(
+    batch: SourceBatch,
+    journal: &JournalWriter,
+    status: &Status,
+) -> Result<Flight, IngestError> {
+    let received_at = batch.due_at.unwrap_or_else(Timestamp::now);
+    let records = to_append(&batch, received_at).map_err(IngestError::Event)?;
+    status.received(batch.events.len() as u64);
+    let labels = batch.events.iter().map(label).collect();
+    let pending = journal.submit(records).await?;
+    Ok(Flight {
+        pending,
+        received_at,
+        labels,
+    })
+}
+
+/// The append of a source's batch.
+pub fn to_append(batch: &SourceBatch, received_at: Timestamp) -> Result<Append, CodecError> {
+    let records = batch
+        .events
+        .iter()
+        .map(|event| event.to_record(received_at))
+        .collect::<Result<_, _>>()?;
+    Ok(Append {
+        records,
+        bookmarks: batch.bookmarks.clone(),
+        cursors: Vec::new(),
+    })
+}
+
+fn label(event: &Event) -> (Option<PeerId>, Option<i64>, &'static str) {
+    (
+        event.peer,
+        event.body.message_id(),
+        event.body.kind().as_str(),
+    )
+}
+
+/// Waits for the oldest batch.
+async fn land(flights: &mut VecDeque<Flight>) -> Result<(Flight, Vec<Outcome>), IngestError> {
+    let Some(flight) = flights.front_mut() else {
+        return std::future::pending().await;
+    };
+    let outcomes = flight.pending.durable().await?;
+    match flights.pop_front() {
+        Some(flight) => Ok((flight, outcomes)),
+        None => std::future::pending().await,
+    }
+}
+
+fn settle(
+    (flight, outcomes): (Flight, Vec<Outcome>),
+    receipts: &mut Option<Receipts>,
+    status: &Status,
+    ingested: &mut Ingested,
+) -> Result<(), IngestError> {
+    let mut lines = Vec::new();
+    let (mut last, mut appended) = (0, 0u64);
+    for (outcome, (peer, message_id, kind)) in outcomes.iter().zip(&flight.labels) {
+        let seq = match outcome {
+            Outcome::Appended(seq) => {
+                appended += 1;
+                last = seq.get();
+                seq
+            }
+            Outcome::Duplicate(seq) => seq,
+        };
+        if receipts.is_some() {
+            let peer = peer.map_or(0, PeerId::marked);
+            let message_id = message_id.unwrap_or(0);
+            lines.extend(format!("{seq} {peer} {message_id} {kind}\n").into_bytes());
+        }
+    }
+    if let Some(receipts) = receipts {
+        receipts.write(&lines).map_err(IngestError::Receipts)?;
+    }
+    let duplicates = outcomes.len() as u64 - appended;
+    ingested.appended += appended;
+    ingested.duplicates += duplicates;
+    status.duplicates(duplicates);
+    let received = std::iter::repeat_n(flight.received_at.micros(), outcomes.len());
+    status.passed(Stage::Durable, last, received);
+    Ok(())
+}

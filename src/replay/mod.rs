@@ -1,0 +1,241 @@
+//! Replay: part or all of the log, once more through the same `apply`.
+//!
+//! A **replay** re-applies a range to a store that stays in use; it moves no checkpoint, and the guards of the store
+//! make it harmless. A **rebuild** empties the store and applies the whole log with the checkpoint moving along.
+//! Both work beside a running daemon: the daemon's projector notices that the checkpoint went back and starts from it.
+
+mod plan;
+mod progress;
+
+use std::path::Path;
+
+use tokio_util::sync::CancellationToken;
+use wal::{Record, Seq};
+
+pub use plan::Selection;
+pub use progress::Resume;
+
+use crate::failure::{Class, Classify, Exit};
+use crate::journal::{JournalError, JournalReader};
+use crate::projector::{entry, full_batch};
+use crate::store::{Batch, Projection, ProjectionError};
+
+/// Events applied in one transaction, and bytes read at once.
+const BATCH_EVENTS_MAX: usize = 5_000;
+const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Why a replay or rebuild ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The log could not be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The store refused.
+    #[error(transparent)]
+    Projection(#[from] ProjectionError),
+    /// The note of how far it came could not be kept.
+    #[error("cannot keep the progress of the replay in {path}")]
+    Progress {
+        /// The file.
+        path: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A record cannot be read; a rebuild stops instead of leaving it out.
+    #[error("record {seq} cannot be applied: {reason}")]
+    Poison {
+        /// Its number.
+        seq: Seq,
+        /// Why.
+        reason: String,
+    },
+    /// Stopped by a signal.
+    #[error("stopped at {at}; the same command goes on from there")]
+    Stopped {
+        /// The last number applied.
+        at: u64,
+    },
+}
+
+impl Classify for ReplayError {
+    fn class(&self) -> Class {
+        match self {
+            ReplayError::Journal(error) => error.class(),
+            ReplayError::Projection(error) => error.class(),
+            ReplayError::Progress { .. } | ReplayError::Stopped { .. } => Class::Operator,
+            ReplayError::Poison { .. } => Class::Corrupt,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            ReplayError::Journal(error) => error.hint(),
+            ReplayError::Projection(error) => error.hint(),
+            ReplayError::Poison { .. } => Some("telegram-gateway verify log".to_owned()),
+            ReplayError::Progress { .. } | ReplayError::Stopped { .. } => None,
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            ReplayError::Journal(error) => error.exit(),
+            ReplayError::Projection(error) => error.exit(),
+            ReplayError::Poison { .. } => Exit::Data,
+            ReplayError::Progress { .. } | ReplayError::Stopped { .. } => Exit::Failure,
+        }
+    }
+}
+
+/// How far a replay has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Progress {
+    /// First number of the range.
+    pub from: u64,
+    /// Last number of the range.
+    pub until: u64,
+    /// Last number read.
+    pub at: u64,
+    /// Events applied.
+    pub applied: u64,
+    /// Bytes of the records applied.
+    pub bytes: u64,
+}
+
+/// What a replay would do, without doing it: the log is read, no store is touched.
+pub async fn plan(journal: &JournalReader, selection: &Selection) -> Result<Progress, ReplayError> {
+    let mut progress = start(journal, selection).await?;
+    while progress.at < progress.until {
+        let records = chunk(journal, &progress).await?;
+        advance(&mut progress, &records, selection);
+    }
+    Ok(progress)
+}
+
+/// Re-applies the selected part of the log. Goes on where the same replay was interrupted before.
+pub async fn replay<P: Projection>(
+    journal: &JournalReader,
+    projection: &mut P,
+    selection: &Selection,
+    data_dir: &Path,
+    report: &mut (dyn FnMut(&Progress) + Send),
+    stop: &CancellationToken,
+) -> Result<Progress, ReplayError> {
+    let resume = Resume::of(data_dir, projection.name(), selection, journal.identity());
+    let mut progress = start(journal, selection).await?;
+    // A store that knows another log must not be mixed with this one, even though no checkpoint moves.
+    crate::projector::position(projection, journal.identity()).await?;
+    if let Some(at) = resume.load()
+        && at >= progress.from
+        && at < progress.until
+    {
+        progress.at = at;
+    }
+    while progress.at < progress.until {
+        if stop.is_cancelled() {
+            return Err(ReplayError::Stopped { at: progress.at });
+        }
+        let records = chunk(journal, &progress).await?;
+        let selected: Vec<_> = records
+            .iter()
+            .filter(|record| selection.selects(record.header()))
+            .map(entry)
+            .collect();
+        if !selected.is_empty() {
+            projection
+                .apply(&Batch {
+                    after: 0,
+                    entries: selected,
+                    checkpoint: None,
+                })
+                .await?;
+        }
+        advance(&mut progress, &records, selection);
+        resume.save(progress.at)?;
+        report(&progress);
+    }
+    resume.finish();
+    Ok(progress)
+}
+
+/// Empties the store and applies the whole log, the checkpoint moving along: interrupted, the daemon's projector or
+/// the next rebuild finishes it.
+pub async fn rebuild<P: Projection>(
+    journal: &JournalReader,
+    projection: &mut P,
+    report: &mut (dyn FnMut(&Progress) + Send),
+    stop: &CancellationToken,
+) -> Result<Progress, ReplayError> {
+    projection.clear().await?;
+    let selection = Selection::default();
+    let mut progress = start(journal, &selection).await?;
+    loop {
+        while progress.at < progress.until {
+            if stop.is_cancelled() {
+                return Err(ReplayError::Stopped { at: progress.at });
+            }
+            let records = chunk(journal, &progress).await?;
+            if let Some(batch) = full_batch(journal.identity(), progress.at, &records) {
+                refuse_poison(&batch)?;
+                projection.apply(&batch).await?;
+            }
+            advance(&mut progress, &records, &selection);
+            report(&progress);
+        }
+        // Events that came meanwhile; the daemon's projector, if there is one, is applying them too.
+        let tail = journal.refresh().await?;
+        if tail <= progress.until {
+            return Ok(progress);
+        }
+        progress.until = tail;
+    }
+}
+
+fn refuse_poison(batch: &Batch) -> Result<(), ReplayError> {
+    for entry in &batch.entries {
+        if let crate::store::Entry::Poison(poison) = entry {
+            return Err(ReplayError::Poison {
+                seq: poison.seq,
+                reason: poison.reason.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+async fn start(journal: &JournalReader, selection: &Selection) -> Result<Progress, ReplayError> {
+    let tail = journal.refresh().await?;
+    let first = journal.first().await?.map_or(0, Seq::get);
+    Ok(match selection.range(first, tail) {
+        Some((from, until)) => Progress {
+            from,
+            until,
+            at: from - 1,
+            ..Progress::default()
+        },
+        None => Progress::default(),
+    })
+}
+
+async fn chunk(journal: &JournalReader, progress: &Progress) -> Result<Vec<Record>, ReplayError> {
+    let left = usize::try_from(progress.until - progress.at).unwrap_or(usize::MAX);
+    let from = crate::projector::next_seq(progress.at);
+    Ok(journal
+        .read(from, left.min(BATCH_EVENTS_MAX), BATCH_BYTES_MAX)
+        .await?)
+}
+
+fn advance(progress: &mut Progress, records: &[Record], selection: &Selection) {
+    for record in records {
+        let header = record.header();
+        progress.at = header.seq.get();
+        if selection.selects(header) {
+            progress.applied += 1;
+            progress.bytes += record.as_bytes().len() as u64;
+        }
+    }
+    if records.is_empty() {
+        // The range was checked against the log; an empty read means that it shrank under us.
+        progress.at = progress.until;
+    }
+}

@@ -1,0 +1,204 @@
+//! The board on which the stages write how they are doing, and from which the screen, the bench and the API read.
+//!
+//! Latency of every stage is counted from the moment an event was received (or was due, for a paced source).
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hdrhistogram::Histogram;
+
+/// The marks an event passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// In the log, fsynced.
+    Durable,
+    /// Confirmed by the broker.
+    Confirmed,
+    /// Committed in TimescaleDB.
+    Timescale,
+    /// Applied in Redis.
+    Redis,
+    /// Committed in SQLite.
+    Sqlite,
+}
+
+impl Stage {
+    /// The word on the screen and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Stage::Durable => "durable",
+            Stage::Confirmed => "confirmed",
+            Stage::Timescale => "timescale",
+            Stage::Redis => "redis",
+            Stage::Sqlite => "sqlite",
+        }
+    }
+}
+
+/// Longest latency that is told apart, in microseconds: one hour.
+const LATENCY_MAX_US: u64 = 3_600_000_000;
+
+/// What one stage has done.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    /// The last number that has passed.
+    pub seq: u64,
+    /// Events that passed since the start.
+    pub events: u64,
+    /// Their latency in microseconds.
+    pub latency_us: Histogram<u64>,
+    /// Why it is not working at the moment.
+    pub fault: Option<String>,
+}
+
+impl Progress {
+    fn new() -> Progress {
+        let latency_us = Histogram::new_with_bounds(1, LATENCY_MAX_US, 3).expect(
+            "constant bounds that satisfy the rules: 1 <= low, 2 low <= high, at most 5 digits",
+        );
+        Progress {
+            seq: 0,
+            events: 0,
+            latency_us,
+            fault: None,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Board {
+    received: AtomicU64,
+    duplicates: AtomicU64,
+    durable: AtomicU64,
+    broker_lost: AtomicU64,
+    quarantined: AtomicU64,
+    journal_fault: Mutex<Option<String>>,
+    stages: Mutex<BTreeMap<Stage, Progress>>,
+}
+
+/// The board. Cheap to clone; all clones are the same board.
+#[derive(Debug, Clone, Default)]
+pub struct Status(Arc<Board>);
+
+impl Status {
+    /// An empty board.
+    pub fn new() -> Status {
+        Status::default()
+    }
+
+    /// Events came from a source.
+    pub fn received(&self, events: u64) {
+        self.0.received.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// Events that were in the log already.
+    pub fn duplicates(&self, events: u64) {
+        self.0.duplicates.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// The log's durable tail.
+    pub fn durable(&self, seq: u64) {
+        self.0.durable.store(seq, Ordering::Relaxed);
+    }
+
+    /// Events that the broker lost and the log gave again.
+    pub fn broker_lost(&self, events: u64) {
+        self.0.broker_lost.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// Events that went to a quarantine.
+    pub fn quarantined(&self, events: u64) {
+        self.0.quarantined.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// The log cannot be written, or can again.
+    pub fn journal_fault(&self, fault: Option<String>) {
+        *self
+            .0
+            .journal_fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
+    /// Events passed a stage just now: their times of receipt in microseconds since the epoch, and the last number.
+    pub fn passed(&self, stage: Stage, seq: u64, received_us: impl Iterator<Item = i64>) {
+        let now = now_us();
+        self.with(stage, |progress| {
+            progress.seq = progress.seq.max(seq);
+            progress.fault = None;
+            for received in received_us {
+                let latency = u64::try_from(now - received).unwrap_or(0);
+                progress.events += 1;
+                progress
+                    .latency_us
+                    .saturating_record(latency.clamp(1, LATENCY_MAX_US));
+            }
+        });
+    }
+
+    /// A stage starts at this number.
+    pub fn starts_at(&self, stage: Stage, seq: u64) {
+        self.with(stage, |progress| progress.seq = seq);
+    }
+
+    /// A stage is in trouble, or out of it.
+    pub fn fault(&self, stage: Stage, fault: Option<String>) {
+        self.with(stage, |progress| progress.fault = fault);
+    }
+
+    /// Everything on the board.
+    pub fn snapshot(&self) -> Snapshot {
+        let board = &self.0;
+        Snapshot {
+            received: board.received.load(Ordering::Relaxed),
+            duplicates: board.duplicates.load(Ordering::Relaxed),
+            durable: board.durable.load(Ordering::Relaxed),
+            broker_lost: board.broker_lost.load(Ordering::Relaxed),
+            quarantined: board.quarantined.load(Ordering::Relaxed),
+            journal_fault: board
+                .journal_fault
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+            stages: board
+                .stages
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+        }
+    }
+
+    fn with(&self, stage: Stage, change: impl FnOnce(&mut Progress)) {
+        let mut stages = self.0.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        change(stages.entry(stage).or_insert_with(Progress::new));
+    }
+}
+
+/// The board at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Events that came from sources.
+    pub received: u64,
+    /// Events that were in the log already.
+    pub duplicates: u64,
+    /// The log's durable tail.
+    pub durable: u64,
+    /// Events that the broker lost and the log gave again.
+    pub broker_lost: u64,
+    /// Events that went to a quarantine.
+    pub quarantined: u64,
+    /// Why the log cannot be written.
+    pub journal_fault: Option<String>,
+    /// Each stage that has shown itself.
+    pub stages: BTreeMap<Stage, Progress>,
+}
+
+/// The wall clock in microseconds; the only clock that a time of receipt can be compared with.
+fn now_us() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,213 @@
+//! One append: decide against a snapshot what is new, then write it in one transaction.
+
+use std::borrow::Cow;
+use std::ops::Bound;
+
+use redb::{ReadTransaction, ReadableDatabase, WriteTransaction};
+
+use crate::batch::{Appended, Batch, Outcome};
+use crate::dedup::{self, Fate};
+use crate::error::{AppendError, AtFile, DiskError};
+use crate::log::Log;
+use crate::plan::segment_name;
+use crate::seq::Seq;
+use crate::{frame, tables};
+
+/// What one batch changes.
+struct Changes<'b> {
+    outcomes: Vec<Outcome>,
+    /// Tail after the batch.
+    tail: u64,
+    bookmarks: Vec<(&'b str, &'b [u8])>,
+    cursors: Vec<(&'b str, u64)>,
+}
+
+/// The batch has passed `batch::check`, and the active segment has room.
+pub(crate) fn append(log: &mut Log, batch: &Batch) -> Result<Appended, AppendError> {
+    let file = segment_name(log.first);
+    let slot = log.live.active();
+    let Some(active) = slot.as_ref() else {
+        return Err(AppendError::Poisoned);
+    };
+    // This thread is the only writer, so what a snapshot shows stays true until the commit.
+    let snapshot = active.db.begin_read().at(&file)?;
+    let catalog = log.catalog.db.begin_read().at(crate::plan::CATALOG)?;
+    let fates = fates(batch, &snapshot, &catalog).at(&file)?;
+    let (outcomes, tail) = number(&fates, log.tail);
+    let changes = Changes {
+        outcomes,
+        tail,
+        bookmarks: changed_bookmarks(batch, &snapshot).at(&file)?,
+        cursors: moved_cursors(batch, &snapshot, tail, &file)?,
+    };
+    drop((snapshot, catalog));
+    let nothing =
+        changes.tail == log.tail && changes.bookmarks.is_empty() && changes.cursors.is_empty();
+    if !nothing {
+        let mut txn = active.db.begin_write().at(&file)?;
+        txn.set_two_phase_commit(log.options.two_phase);
+        let bytes = write(&txn, batch, &changes, log.identity.epoch).at(&file)?;
+        txn.commit().at(&file)?;
+        log.live.set_bytes(log.live.bytes() + bytes);
+    }
+    drop(slot);
+    log.tail = changes.tail;
+    Ok(Appended {
+        outcomes: changes.outcomes,
+        tail: Seq::new(log.tail),
+    })
+}
+
+fn fates(
+    batch: &Batch,
+    snapshot: &ReadTransaction,
+    catalog: &ReadTransaction,
+) -> Result<Vec<Fate>, DiskError> {
+    if batch.records.iter().all(|record| record.key.is_none()) {
+        return Ok(vec![Fate::New; batch.records.len()]);
+    }
+    let active = snapshot.open_table(tables::KEYS)?;
+    let sealed = catalog.open_table(tables::KEYS)?;
+    dedup::fates(&batch.records, &[active, sealed])
+}
+
+/// Gives the new records their numbers.
+fn number(fates: &[Fate], tail: u64) -> (Vec<Outcome>, u64) {
+    let mut tail = tail;
+    let mut outcomes: Vec<Outcome> = Vec::with_capacity(fates.len());
+    for fate in fates {
+        outcomes.push(match *fate {
+            Fate::New => {
+                tail += 1;
+                Outcome::Appended(Seq::at_least_first(tail))
+            }
+            Fate::Known(seq) => Outcome::Duplicate(Seq::at_least_first(seq)),
+            // The earlier record has its outcome already.
+            Fate::SameAs(index) => match outcomes[index] {
+                Outcome::Appended(seq) | Outcome::Duplicate(seq) => Outcome::Duplicate(seq),
+            },
+        });
+    }
+    (outcomes, tail)
+}
+
+fn changed_bookmarks<'b>(
+    batch: &'b Batch,
+    snapshot: &ReadTransaction,
+) -> Result<Vec<(&'b str, &'b [u8])>, DiskError> {
+    let mut changed: Vec<(&str, &[u8])> = Vec::new();
+    if batch.bookmarks.is_empty() {
+        return Ok(changed);
+    }
+    let stored = snapshot.open_table(tables::BOOKMARKS)?;
+    for (index, (name, value)) in batch.bookmarks.iter().enumerate() {
+        let replaced_later = batch.bookmarks[index + 1..].iter().any(|(n, _)| n == name);
+        let same = stored
+            .get(name.as_str())?
+            .is_some_and(|old| old.value() == value.as_slice());
+        if !replaced_later && !same {
+            changed.push((name, value));
+        }
+    }
+    Ok(changed)
+}
+
+fn moved_cursors<'b>(
+    batch: &'b Batch,
+    snapshot: &ReadTransaction,
+    tail: u64,
+    file: &str,
+) -> Result<Vec<(&'b str, u64)>, AppendError> {
+    let mut moved: Vec<(&str, u64)> = Vec::new();
+    if batch.cursors.is_empty() {
+        return Ok(moved);
+    }
+    let stored = snapshot.open_table(tables::CURSORS).at(file)?;
+    for (name, cursor) in &batch.cursors {
+        if cursor.get() > tail {
+            return Err(AppendError::CursorPastTail {
+                name: name.clone(),
+                cursor: *cursor,
+                tail,
+            });
+        }
+        let old = stored
+            .get(name.as_str())
+            .at(file)?
+            .map_or(0, |old| old.value());
+        let pending = moved
+            .iter()
+            .filter(|(n, _)| n == name)
+            .map(|(_, c)| *c)
+            .max();
+        if cursor.get() > old.max(pending.unwrap_or(0)) {
+            moved.push((name, cursor.get()));
+        }
+    }
+    Ok(moved)
+}
+
+/// Writes everything into the open transaction; returns the record bytes added.
+fn write(
+    txn: &WriteTransaction,
+    batch: &Batch,
+    changes: &Changes<'_>,
+    epoch: u32,
+) -> Result<u64, DiskError> {
+    let bytes = write_records(txn, batch, changes, epoch)?;
+    write_keys(txn, batch, changes)?;
+    if !changes.bookmarks.is_empty() {
+        let mut rows = txn.open_table(tables::BOOKMARKS)?;
+        for (name, value) in &changes.bookmarks {
+            rows.insert(*name, *value)?;
+        }
+    }
+    if !changes.cursors.is_empty() {
+        let mut rows = txn.open_table(tables::CURSORS)?;
+        for (name, cursor) in &changes.cursors {
+            rows.insert(*name, cursor)?;
+        }
+    }
+    Ok(bytes)
+}
+
+fn write_records(
+    txn: &WriteTransaction,
+    batch: &Batch,
+    changes: &Changes<'_>,
+    epoch: u32,
+) -> Result<u64, DiskError> {
+    let mut rows = txn.open_table(tables::RECORDS)?;
+    let mut cursor = rows.upper_bound_mut(Bound::<u64>::Unbounded)?;
+    let mut buffer = Vec::new();
+    let mut bytes = 0;
+    for (record, outcome) in batch.records.iter().zip(&changes.outcomes) {
+        let Outcome::Appended(seq) = outcome else {
+            continue;
+        };
+        buffer.clear();
+        frame::encode(record, *seq, epoch, &mut buffer);
+        bytes += buffer.len() as u64;
+        cursor.insert_before(seq.get(), buffer.as_slice())?;
+    }
+    cursor.close()?;
+    Ok(bytes)
+}
+
+fn write_keys(
+    txn: &WriteTransaction,
+    batch: &Batch,
+    changes: &Changes<'_>,
+) -> Result<(), DiskError> {
+    let keys = dedup::sorted_keys(&batch.records);
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let new = keys
+        .into_iter()
+        .filter_map(|(key, index)| match changes.outcomes[index] {
+            Outcome::Appended(seq) => Some(Ok((Cow::Borrowed(key), seq.get()))),
+            Outcome::Duplicate(_) => None,
+        });
+    dedup::insert_sorted(&mut txn.open_table(tables::KEYS)?, new)
+}

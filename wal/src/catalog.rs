@@ -1,0 +1,177 @@
+//! The catalog: the chain of manifests, where the log starts, and the dedup keys of everything
+//! sealed. All of it can be made again from the segments, except keys of trimmed ones.
+
+use std::borrow::Cow;
+
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
+
+use crate::dedup;
+use crate::error::{At, AtFile, DiskError, OpenError};
+use crate::frame::array;
+use crate::manifest::Manifest;
+use crate::plan::{CATALOG, TEMPORARY};
+use crate::segment::{self, Mode};
+use crate::seq::LogId;
+use crate::storage::{Access, Boxed, Storage};
+use crate::tables;
+
+/// Where the kept log starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Floor {
+    pub(crate) first: u64,
+    /// Digest of the last trimmed segment, so that the chain stays checkable at its start.
+    pub(crate) previous: Option<[u8; 32]>,
+}
+
+/// The open catalog of the writer.
+pub(crate) struct Catalog {
+    pub(crate) db: Database,
+}
+
+impl Catalog {
+    /// Makes an empty catalog, complete before it gets its name.
+    pub(crate) fn create(
+        storage: &dyn Storage,
+        mode: Mode,
+        log_id: LogId,
+        floor: Floor,
+    ) -> Result<Catalog, At> {
+        let temporary = format!("{CATALOG}{TEMPORARY}");
+        let db = write_new(storage, mode, log_id, floor, &temporary).at(&temporary)?;
+        storage.rename(&temporary, CATALOG).at(&temporary)?;
+        storage.sync_dir().at(CATALOG)?;
+        Ok(Catalog { db })
+    }
+
+    /// Opens it; instant at any size even after a crash, since every commit is quick-repairable.
+    pub(crate) fn open(storage: &dyn Storage, mode: Mode) -> Result<Catalog, DiskError> {
+        let (db, _) = segment::open_writable(storage, mode, CATALOG)?;
+        Ok(Catalog { db })
+    }
+
+    pub(crate) fn contents(&self) -> Result<Contents, OpenError> {
+        read(&self.db.begin_read().at(CATALOG)?)
+    }
+
+    /// Takes in a sealed segment: manifest and keys in one commit.
+    pub(crate) fn absorb(
+        &self,
+        manifest: &Manifest,
+        segment: &ReadTransaction,
+    ) -> Result<(), DiskError> {
+        let mut txn = self.db.begin_write()?;
+        txn.set_quick_repair(true);
+        {
+            let keys = segment.open_table(tables::KEYS)?;
+            let rows = keys.iter()?.map(|row| {
+                let (key, seq) = row?;
+                Ok((Cow::Owned(key.value().to_vec()), seq.value()))
+            });
+            dedup::insert_sorted(&mut txn.open_table(tables::KEYS)?, rows)?;
+            let mut manifests = txn.open_table(tables::MANIFESTS)?;
+            manifests.insert(manifest.first, manifest.encode().as_slice())?;
+        }
+        Ok(txn.commit()?)
+    }
+
+    /// Records that everything below `floor` is to go. Durable before any file is removed.
+    pub(crate) fn raise_floor(&self, floor: Floor) -> Result<(), DiskError> {
+        let mut txn = self.db.begin_write()?;
+        txn.set_quick_repair(true);
+        {
+            let mut manifests = txn.open_table(tables::MANIFESTS)?;
+            manifests.retain(|first, _| first >= floor.first)?;
+            let mut rows = txn.open_table(tables::META)?;
+            write_floor(&mut rows, floor)?;
+        }
+        Ok(txn.commit()?)
+    }
+}
+
+fn write_floor(
+    rows: &mut redb::Table<'_, &'static str, &'static [u8]>,
+    floor: Floor,
+) -> Result<(), DiskError> {
+    rows.insert(tables::FIRST, &floor.first.to_le_bytes()[..])?;
+    if let Some(digest) = floor.previous {
+        rows.insert(tables::PREVIOUS, &digest[..])?;
+    }
+    Ok(())
+}
+
+fn write_new(
+    storage: &dyn Storage,
+    mode: Mode,
+    log_id: LogId,
+    floor: Floor,
+    temporary: &str,
+) -> Result<Database, DiskError> {
+    let backend = storage.open(temporary, Access::Create)?;
+    let db = mode.builder().create_with_backend(Boxed(backend))?;
+    let mut txn = db.begin_write()?;
+    txn.set_quick_repair(true);
+    {
+        let mut rows = txn.open_table(tables::META)?;
+        rows.insert(tables::LAYOUT, &tables::LAYOUT_VERSION.to_le_bytes()[..])?;
+        rows.insert(tables::LOG_ID, &log_id.0[..])?;
+        write_floor(&mut rows, floor)?;
+        txn.open_table(tables::KEYS)?;
+        txn.open_table(tables::MANIFESTS)?;
+    }
+    txn.commit()?;
+    Ok(db)
+}
+
+/// What the catalog says, without its keys.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    pub(crate) log_id: LogId,
+    pub(crate) floor: Floor,
+    /// In order of their first numbers.
+    pub(crate) manifests: Vec<Manifest>,
+}
+
+/// Reads the catalog through any handle.
+pub(crate) fn read(txn: &ReadTransaction) -> Result<Contents, OpenError> {
+    let bad = |what| OpenError::BadFile {
+        file: CATALOG.to_owned(),
+        what,
+    };
+    let rows = txn.open_table(tables::META).at(CATALOG)?;
+    let row = |name: &'static str| -> Result<Option<Vec<u8>>, OpenError> {
+        Ok(rows.get(name).at(CATALOG)?.map(|v| v.value().to_vec()))
+    };
+    let need = |name: &'static str, len: usize| match row(name)? {
+        Some(value) if value.len() == len => Ok(value),
+        _ => Err(bad(name)),
+    };
+    let layout = u32::from_le_bytes(array(&need(tables::LAYOUT, 4)?, 0));
+    if layout > tables::LAYOUT_VERSION {
+        return Err(OpenError::TooNew {
+            file: CATALOG.to_owned(),
+            found: layout,
+        });
+    }
+    let mut manifests = Vec::new();
+    for row in txn
+        .open_table(tables::MANIFESTS)
+        .at(CATALOG)?
+        .iter()
+        .at(CATALOG)?
+    {
+        let (first, bytes) = row.at(CATALOG)?;
+        let manifest = Manifest::decode(bytes.value()).ok_or(bad(tables::MANIFEST))?;
+        if manifest.first != first.value() {
+            return Err(bad(tables::MANIFEST));
+        }
+        manifests.push(manifest);
+    }
+    Ok(Contents {
+        log_id: LogId(array(&need(tables::LOG_ID, 16)?, 0)),
+        floor: Floor {
+            first: u64::from_le_bytes(array(&need(tables::FIRST, 8)?, 0)),
+            previous: row(tables::PREVIOUS)?.map(|digest| array(&digest, 0)),
+        },
+        manifests,
+    })
+}

@@ -1,0 +1,171 @@
+//! The segment files as a reader sees them: which there are, and a few of them open.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use redb::{ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
+
+use crate::error::{At, AtFile, OpenError, ReadError};
+use crate::live::Live;
+use crate::open::{REPAIR_POLL, REPAIR_WAIT};
+use crate::plan::{segment_name, segments_in};
+use crate::reader::SegmentInfo;
+use crate::segment;
+use crate::storage::{LockError, Role, Storage};
+
+/// Segments kept open at once. Readers go forward, so more than the one being read and the
+/// active one are seldom of use.
+const OPEN_MAX: usize = 4;
+
+/// Shared by all clones of a reader.
+pub(crate) struct Files {
+    storage: Arc<dyn Storage>,
+    live: Option<Arc<Live>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// First numbers of the segments, ascending, as last listed.
+    firsts: Arc<[u64]>,
+    /// Least recently used first.
+    open: Vec<(u64, Arc<ReadOnlyDatabase>)>,
+    /// What sealed segments say; it never changes.
+    sealed: HashMap<u64, SegmentInfo>,
+}
+
+impl Files {
+    pub(crate) fn new(storage: Arc<dyn Storage>, live: Option<Arc<Live>>) -> Files {
+        Files {
+            storage,
+            live,
+            state: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn storage(&self) -> &dyn Storage {
+        &*self.storage
+    }
+
+    /// First numbers of the segments as last listed; never empty.
+    ///
+    /// # Errors
+    /// As [`Files::refresh`].
+    pub(crate) fn firsts(&self) -> Result<Arc<[u64]>, ReadError> {
+        let known = Arc::clone(&self.state().firsts);
+        if known.is_empty() {
+            self.refresh()
+        } else {
+            Ok(known)
+        }
+    }
+
+    /// Lists the directory again.
+    ///
+    /// # Errors
+    /// [`OpenError::NotALog`] when there is no segment.
+    pub(crate) fn refresh(&self) -> Result<Arc<[u64]>, ReadError> {
+        let names = self.storage.list().at("the log directory")?;
+        let firsts: Arc<[u64]> = segments_in(&names).into();
+        let Some(floor) = firsts.first().copied() else {
+            let dir = format!("{:?}", self.storage);
+            return Err(OpenError::NotALog { dir }.into());
+        };
+        let mut state = self.state();
+        state.firsts = Arc::clone(&firsts);
+        // What was trimmed must not keep its disk space through an open file.
+        state.open.retain(|(first, _)| *first >= floor);
+        state.sealed.retain(|first, _| *first >= floor);
+        Ok(firsts)
+    }
+
+    /// Runs `work` on a fresh snapshot of one segment. `None` if its file is gone.
+    pub(crate) fn with<T>(
+        &self,
+        first: u64,
+        work: impl FnOnce(&ReadTransaction) -> Result<T, ReadError>,
+    ) -> Result<Option<T>, ReadError> {
+        let file = segment_name(first);
+        if let Some(live) = &self.live {
+            let slot = live.active();
+            if let Some(active) = slot.as_ref().filter(|active| active.first == first) {
+                return work(&active.db.begin_read().at(&file)?).map(Some);
+            }
+        }
+        let Some(db) = self.opened(first, &file)? else {
+            return Ok(None);
+        };
+        work(&db.begin_read().at(&file)?).map(Some)
+    }
+
+    /// Record bytes of the active segment if its writer is in this process.
+    pub(crate) fn live_bytes(&self, first: u64) -> Option<u64> {
+        let live = self.live.as_ref()?;
+        let slot = live.active();
+        let is_active = slot.as_ref().is_some_and(|active| active.first == first);
+        is_active.then(|| live.bytes())
+    }
+
+    pub(crate) fn sealed(&self, first: u64) -> Option<SegmentInfo> {
+        self.state().sealed.get(&first).cloned()
+    }
+
+    pub(crate) fn remember_sealed(&self, first: u64, info: SegmentInfo) {
+        self.state().sealed.insert(first, info);
+    }
+
+    fn opened(&self, first: u64, file: &str) -> Result<Option<Arc<ReadOnlyDatabase>>, ReadError> {
+        let mut state = self.state();
+        if let Some(at) = state.open.iter().position(|(f, _)| *f == first) {
+            let entry = state.open.remove(at);
+            let db = Arc::clone(&entry.1);
+            state.open.push(entry);
+            return Ok(Some(db));
+        }
+        drop(state);
+        let Some(db) = open_settled(&*self.storage, file)? else {
+            return Ok(None);
+        };
+        let db = Arc::new(db);
+        let mut state = self.state();
+        if state.open.len() >= OPEN_MAX {
+            state.open.remove(0);
+        }
+        state.open.push((first, Arc::clone(&db)));
+        Ok(Some(db))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Opens a file read-only. One that a crashed writer left is repaired first, under the writer's
+/// lock; while somebody else holds the lock it is they who repair, and this waits for them.
+pub(crate) fn open_settled(
+    storage: &dyn Storage,
+    file: &str,
+) -> Result<Option<ReadOnlyDatabase>, OpenError> {
+    let started = Instant::now();
+    loop {
+        match segment::open_read_only(storage, file) {
+            Ok(db) => return Ok(Some(db)),
+            Err(e) if e.is_absent() => return Ok(None),
+            Err(e) if e.needs_repair() => {}
+            Err(e) => return Err(At::new(file, e).into()),
+        }
+        match storage.lock(Role::Repair) {
+            Ok(_guard) => segment::repair(storage, file).at(file)?,
+            Err(LockError::Io(e)) => return Err(At::new("lock", e).into()),
+            Err(LockError::Held { .. }) if started.elapsed() < REPAIR_WAIT => {
+                std::thread::sleep(REPAIR_POLL);
+            }
+            Err(LockError::Held { .. }) => {
+                return Err(OpenError::BeingRepaired {
+                    file: file.to_owned(),
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! A record as bytes: the header documented in the crate docs, then the payload. Pure.
+
+use crate::batch::NewRecord;
+use crate::seq::Seq;
+
+/// First two bytes of every record.
+pub const MAGIC: [u8; 2] = *b"WR";
+/// The format version new records are written with. Older versions stay readable for ever.
+pub const FORMAT_VERSION: u8 = 1;
+/// Bytes of the header of format version 1.
+pub const HEADER_LEN: usize = 60;
+/// Most bytes one payload may have: 16 MiB.
+pub const PAYLOAD_BYTES_MAX: usize = 16 << 20;
+
+/// Where the checksum lies; it covers everything else of the record.
+const CRC_AT: usize = 56;
+
+/// The decoded header of a stored record. The log interprets `version`, `epoch`, `seq` and
+/// `payload_len`; the rest belongs to the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// Format version of this record.
+    pub version: u8,
+    /// How the payload is encoded; the caller's number.
+    pub codec: u8,
+    /// The caller's flags.
+    pub flags: u16,
+    /// The caller's kind of event.
+    pub kind: u8,
+    /// The caller's kind of peer.
+    pub peer_kind: u8,
+    /// Life of the log in which the record was appended.
+    pub epoch: u32,
+    /// The record's number.
+    pub seq: Seq,
+    /// The caller's peer.
+    pub peer_id: i64,
+    /// The caller's message.
+    pub message_id: i64,
+    /// When it was received, microseconds since the Unix epoch, UTC.
+    pub received_at: i64,
+    /// When it happened at its source, microseconds since the Unix epoch, UTC.
+    pub source_at: i64,
+    /// Bytes after the header.
+    pub payload_len: u32,
+}
+
+/// One stored record: checked on construction, so a value of this type is never damaged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    bytes: Vec<u8>,
+    header: Header,
+}
+
+impl Record {
+    /// Takes header and payload as [`Record::as_bytes`] gives them and checks magic, version,
+    /// length and checksum.
+    ///
+    /// # Errors
+    /// The first check that fails; see [`FrameError`].
+    pub fn decode(bytes: Vec<u8>) -> Result<Record, FrameError> {
+        let header = decode_header(&bytes)?;
+        Ok(Record { bytes, header })
+    }
+
+    /// The decoded header.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The caller's bytes.
+    pub fn payload(&self) -> &[u8] {
+        self.bytes.get(HEADER_LEN..).unwrap_or_default()
+    }
+
+    /// Header and payload as stored: what a relay may ship and a peer may decode again.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Why bytes are not a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// Fewer bytes than a header has.
+    #[error("{bytes} bytes are too few for a record header")]
+    Short {
+        /// Bytes present.
+        bytes: usize,
+    },
+    /// The first two bytes are not the magic.
+    #[error("bytes {found:02x?} are not the start of a record")]
+    Magic {
+        /// The two bytes found.
+        found: [u8; 2],
+    },
+    /// Written by a newer program, or damaged.
+    #[error("record format version {found} is not known")]
+    Version {
+        /// The version found.
+        found: u8,
+    },
+    /// The header and the stored length disagree.
+    #[error("the header says {expected} payload bytes, {found} are there")]
+    Length {
+        /// What the header says.
+        expected: u64,
+        /// What is there.
+        found: u64,
+    },
+    /// The stored number is zero.
+    #[error("the record has number zero")]
+    Seq,
+    /// The bytes changed since they were written.
+    #[error("checksum {found:08x} does not match the stored {expected:08x}")]
+    Checksum {
+        /// The checksum stored in the record.
+        expected: u32,
+        /// The checksum of the bytes as read.
+        found: u32,
+    },
+}
+
+/// Appends the encoded record to `out`. The payload must be within [`PAYLOAD_BYTES_MAX`], which
+/// `batch::check` ensures before a batch reaches this point.
+pub(crate) fn encode(record: &NewRecord, seq: Seq, epoch: u32, out: &mut Vec<u8>) {
+    let start = out.len();
+    let payload_len = u32::try_from(record.payload.len()).unwrap_or(u32::MAX);
+    out.extend_from_slice(&MAGIC);
+    out.extend_from_slice(&[FORMAT_VERSION, record.codec]);
+    out.extend_from_slice(&record.flags.to_le_bytes());
+    out.extend_from_slice(&[record.kind, record.peer_kind]);
+    out.extend_from_slice(&epoch.to_le_bytes());
+    out.extend_from_slice(&seq.get().to_le_bytes());
+    out.extend_from_slice(&record.peer_id.to_le_bytes());
+    out.extend_from_slice(&record.message_id.to_le_bytes());
+    out.extend_from_slice(&record.received_at.to_le_bytes());
+    out.extend_from_slice(&record.source_at.to_le_bytes());
+    out.extend_from_slice(&payload_len.to_le_bytes());
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&out[start..]);
+    crc.update(&record.payload);
+    out.extend_from_slice(&crc.finalize().to_le_bytes());
+    out.extend_from_slice(&record.payload);
+}
+
+fn decode_header(bytes: &[u8]) -> Result<Header, FrameError> {
+    let short = FrameError::Short { bytes: bytes.len() };
+    let (head, payload) = bytes.split_at_checked(HEADER_LEN).ok_or(short)?;
+    if head[0..2] != MAGIC {
+        let found = [head[0], head[1]];
+        return Err(FrameError::Magic { found });
+    }
+    if head[2] != FORMAT_VERSION {
+        return Err(FrameError::Version { found: head[2] });
+    }
+    let payload_len = u32::from_le_bytes(array(head, 52));
+    if u64::from(payload_len) != payload.len() as u64 {
+        return Err(FrameError::Length {
+            expected: u64::from(payload_len),
+            found: payload.len() as u64,
+        });
+    }
+    let expected = u32::from_le_bytes(array(head, CRC_AT));
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&head[..CRC_AT]);
+    crc.update(payload);
+    let found = crc.finalize();
+    if found != expected {
+        return Err(FrameError::Checksum { expected, found });
+    }
+    Ok(Header {
+        version: head[2],
+        codec: head[3],
+        flags: u16::from_le_bytes(array(head, 4)),
+        kind: head[6],
+        peer_kind: head[7],
+        epoch: u32::from_le_bytes(array(head, 8)),
+        seq: Seq::new(u64::from_le_bytes(array(head, 12))).ok_or(FrameError::Seq)?,
+        peer_id: i64::from_le_bytes(array(head, 20)),
+        message_id: i64::from_le_bytes(array(head, 28)),
+        received_at: i64::from_le_bytes(array(head, 36)),
+        source_at: i64::from_le_bytes(array(head, 44)),
+        payload_len,
+    })
+}
+
+/// `N` bytes at `at`; zeroes past the end, which callers have excluded by a length check.
+pub(crate) fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    let mut out = [0; N];
+    if let Some(part) = bytes.get(at..at + N) {
+        out.copy_from_slice(part);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    prop_compose! {
+        fn any_record()(
+            codec: u8, flags: u16, kind: u8, peer_kind: u8, peer_id: i64, message_id: i64,
+            received_at: i64, source_at: i64, payload in prop::collection::vec(any::<u8>(), 0..80),
+        ) -> NewRecord {
+            NewRecord {
+                codec, flags, kind, peer_kind, peer_id, message_id, received_at, source_at,
+                payload, key: None,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_encoded_is_decoded(new in any_record(), seq in 1u64.., epoch: u32) {
+            let mut bytes = Vec::new();
+            encode(&new, Seq::new(seq).unwrap(), epoch, &mut bytes);
+            prop_assert_eq!(bytes.len(), HEADER_LEN + new.payload.len());
+            let record = Record::decode(bytes.clone()).unwrap();
+            let h = *record.header();
+            prop_assert_eq!(record.as_bytes(), &bytes[..]);
+            prop_assert_eq!(record.payload(), &new.payload[..]);
+            prop_assert_eq!((h.seq.get(), h.epoch, h.version), (seq, epoch, FORMAT_VERSION));
+            prop_assert_eq!((h.codec, h.flags, h.kind), (new.codec, new.flags, new.kind));
+            prop_assert_eq!((h.peer_kind, h.peer_id), (new.peer_kind, new.peer_id));
+            prop_assert_eq!((h.message_id, h.received_at), (new.message_id, new.received_at));
+            prop_assert_eq!(h.source_at, new.source_at);
+        }
+
+        #[test]
+        fn any_flipped_bit_is_refused(new in any_record(), at: prop::sample::Index, bit in 0u8..8) {
+            let mut bytes = Vec::new();
+            encode(&new, Seq::FIRST, 1, &mut bytes);
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+            prop_assert!(Record::decode(bytes).is_err());
+        }
+
+        #[test]
+        fn any_cut_is_refused(new in any_record(), at: prop::sample::Index) {
+            let mut bytes = Vec::new();
+            encode(&new, Seq::FIRST, 1, &mut bytes);
+            bytes.truncate(at.index(bytes.len()));
+            prop_assert!(Record::decode(bytes).is_err());
+        }
+    }
+}

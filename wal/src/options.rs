@@ -1,0 +1,70 @@
+//! How a log is opened and what opening had to do.
+
+use std::time::Duration;
+
+use crate::seal::SealRule;
+use crate::seq::Seq;
+
+/// How a log is written. The files do not depend on it: any value opens any log.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Record bytes after which a segment is sealed. Default 64 MiB. Repairing a segment after
+    /// a crash takes time in proportion, about 4 ms per MiB.
+    pub segment_bytes_max: u64,
+    /// Age after which a segment with records is sealed, looked at when appending. Default one day.
+    pub segment_age_max: Duration,
+    /// Default true. Commits sync twice, and readers in other processes follow the log live.
+    /// False syncs once and keeps the active segment to this process: readers elsewhere get a
+    /// [`crate::DiskError`] until the log is closed.
+    pub two_phase: bool,
+    /// Memory for the pages of the active segment and of the catalog together. Default 64 MiB.
+    pub cache_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            segment_bytes_max: 64 << 20,
+            segment_age_max: Duration::from_secs(24 * 60 * 60),
+            two_phase: true,
+            cache_bytes: 64 << 20,
+        }
+    }
+}
+
+impl Options {
+    pub(crate) fn seal_rule(&self) -> SealRule {
+        SealRule {
+            bytes_max: self.segment_bytes_max,
+            age_max: self.segment_age_max,
+        }
+    }
+
+    /// Three quarters go to the active segment, where every append works; the catalog is only
+    /// asked about keys.
+    pub(crate) fn segment_cache(&self) -> usize {
+        self.cache_bytes / 4 * 3
+    }
+
+    pub(crate) fn catalog_cache(&self) -> usize {
+        self.cache_bytes / 4
+    }
+}
+
+/// What opening had to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// The log did not exist before.
+    pub created: bool,
+    /// The last writer did not close the log; its active segment was repaired.
+    pub unclean: bool,
+    /// How long opening took.
+    pub took: Duration,
+    /// The highest number in the log.
+    pub tail: Option<Seq>,
+    /// A seal that a crash had interrupted was completed.
+    pub seal_completed: bool,
+    /// The catalog was missing or damaged and was made again from the segments. Dedup keys of
+    /// segments trimmed before are forgotten by that; nothing else is lost.
+    pub catalog_rebuilt: bool,
+}

@@ -1,0 +1,125 @@
+//! What opening has to do, from what is in the directory and in the catalog. Pure.
+
+use crate::seq::Seq;
+
+/// Name of the catalog file.
+pub(crate) const CATALOG: &str = "catalog.redb";
+/// Files being made; complete ones are renamed, so a leftover is worthless.
+pub(crate) const TEMPORARY: &str = ".tmp";
+
+/// The file of the segment that starts at `first`.
+pub(crate) fn segment_name(first: u64) -> String {
+    format!("segment-{first:020}.redb")
+}
+
+/// The inverse of [`segment_name`].
+pub(crate) fn parse_segment_name(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix("segment-")?.strip_suffix(".redb")?;
+    let all_digits = digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit());
+    if all_digits {
+        digits.parse().ok()
+    } else {
+        None
+    }
+}
+
+/// First numbers of the segments among `names`, ascending.
+pub(crate) fn segments_in(names: &[String]) -> Vec<u64> {
+    let mut firsts: Vec<u64> = names.iter().filter_map(|n| parse_segment_name(n)).collect();
+    firsts.sort_unstable();
+    firsts
+}
+
+/// The work of opening, in the order in which it is done.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Segments a trim had decided to remove.
+    pub(crate) remove: Vec<u64>,
+    /// Sealed segments whose manifest and keys are not in the catalog.
+    pub(crate) absorb: Vec<u64>,
+    /// The newest segment.
+    pub(crate) newest: u64,
+}
+
+/// A segment that must be there is not.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Missing(pub(crate) Seq);
+
+/// `files` are the first numbers of the segment files, ascending; `known` those of the manifests
+/// in the catalog; `floor` is the first number kept according to the catalog, `None` when the
+/// catalog is being rebuilt and the files are all there is to go by.
+pub(crate) fn plan(files: &[u64], known: &[u64], floor: Option<u64>) -> Result<Plan, Missing> {
+    let floor = floor.or(files.first().copied()).unwrap_or(1);
+    let (remove, kept): (Vec<u64>, Vec<u64>) = files.iter().partition(|first| **first < floor);
+    let missing = |first| Missing(Seq::at_least_first(first));
+    if kept.first() != Some(&floor) {
+        return Err(missing(floor));
+    }
+    if let Some(gone) = known
+        .iter()
+        .find(|first| **first >= floor && !kept.contains(first))
+    {
+        return Err(missing(*gone));
+    }
+    let newest = kept.last().copied().unwrap_or(floor);
+    let absorb = kept
+        .iter()
+        .copied()
+        .filter(|first| *first != newest && known.binary_search(first).is_err())
+        .collect();
+    Ok(Plan {
+        remove,
+        absorb,
+        newest,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ok(remove: &[u64], absorb: &[u64], newest: u64) -> Result<Plan, Missing> {
+        Ok(Plan {
+            remove: remove.to_vec(),
+            absorb: absorb.to_vec(),
+            newest,
+        })
+    }
+
+    #[test]
+    fn the_plan_completes_what_was_interrupted_and_reports_what_is_lost() {
+        // An ordinary open, and one after a crash between sealing and the catalog's commit.
+        assert_eq!(plan(&[1, 5, 9], &[1, 5], Some(1)), ok(&[], &[], 9));
+        assert_eq!(plan(&[1, 5, 9], &[1], Some(1)), ok(&[], &[5], 9));
+        assert_eq!(plan(&[1, 5], &[1, 5], Some(1)), ok(&[], &[], 5));
+        // A trim that was decided but not carried out, or only partly.
+        assert_eq!(plan(&[1, 5, 9], &[9], Some(9)), ok(&[1, 5], &[], 9));
+        assert_eq!(plan(&[5, 9], &[], Some(9)), ok(&[5], &[], 9));
+        // No catalog.
+        assert_eq!(plan(&[5, 9, 20], &[], None), ok(&[], &[5, 9], 20));
+        // Lost files.
+        assert_eq!(plan(&[5, 9], &[1, 5], Some(1)), Err(Missing(Seq::FIRST)));
+        assert_eq!(
+            plan(&[1, 9], &[1, 5], Some(1)),
+            Err(Missing(Seq::new(5).unwrap()))
+        );
+        assert_eq!(plan(&[], &[1], Some(1)), Err(Missing(Seq::FIRST)));
+        assert_eq!(
+            plan(&[1], &[1, 5], Some(1)),
+            Err(Missing(Seq::new(5).unwrap()))
+        );
+    }
+
+    #[test]
+    fn names_carry_the_first_number() {
+        assert_eq!(segment_name(42), "segment-00000000000000000042.redb");
+        assert_eq!(parse_segment_name(&segment_name(u64::MAX)), Some(u64::MAX));
+        for other in [
+            "catalog.redb",
+            "segment-1.redb",
+            "segment-00000000000000000042.redb.tmp",
+        ] {
+            assert_eq!(parse_segment_name(other), None);
+        }
+    }
+}

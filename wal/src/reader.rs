@@ -1,0 +1,415 @@
+//! Reading beside a writer, in its process or in another.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use redb::ReadTransaction;
+
+use crate::error::{AtFile, OpenError, ReadError};
+use crate::files::Files;
+use crate::frame::Record;
+use crate::manifest::Manifest;
+use crate::plan::segment_name;
+use crate::segment;
+use crate::seq::{Identity, Seq};
+use crate::storage::Disk;
+use crate::tables;
+
+/// One segment of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// File name within the log's directory.
+    pub file: String,
+    /// Number of its first record, or of the record that will be its first.
+    pub first: Seq,
+    /// Number of its last record, `None` while it has none.
+    pub last: Option<Seq>,
+    /// Records in it.
+    pub count: u64,
+    /// Record bytes in it (headers and payloads).
+    pub bytes: u64,
+    /// Length of the file in bytes; parts of it may not occupy disk space.
+    pub file_bytes: u64,
+    /// Whether it is complete and never changes again.
+    pub sealed: bool,
+    /// SHA-256 over its record bytes in order, once sealed.
+    pub digest: Option<[u8; 32]>,
+    /// The digest of the segment before it, `None` for the first of the log.
+    pub previous: Option<[u8; 32]>,
+}
+
+impl SegmentInfo {
+    pub(crate) fn sealed(manifest: &Manifest, file_bytes: u64) -> SegmentInfo {
+        SegmentInfo {
+            file: segment_name(manifest.first),
+            first: Seq::at_least_first(manifest.first),
+            last: Seq::new(manifest.last),
+            count: manifest.count,
+            bytes: manifest.record_bytes,
+            file_bytes,
+            sealed: true,
+            digest: Some(manifest.digest),
+            previous: manifest.previous,
+        }
+    }
+}
+
+/// Reads while a writer (this process or another) appends; cheap to clone; holds no read
+/// transaction between calls, so it never keeps disk space from being used again.
+///
+/// From another process it sees a commit as soon as it is durable, follows the log into new
+/// segments by itself, and goes on when the writer dies or starts again between two calls.
+#[derive(Clone)]
+pub struct Reader {
+    files: Arc<Files>,
+    identity: Identity,
+}
+
+/// What one look at a segment found.
+struct Part {
+    records: Vec<Record>,
+    /// The segment is sealed and was read to its end.
+    sealed: bool,
+    /// The window was used up.
+    full: bool,
+    bytes_left: usize,
+}
+
+/// How often one read lists the directory.
+const LISTS_MAX: u32 = 4;
+
+impl Reader {
+    pub(crate) fn new(files: Files, identity: Identity) -> Reader {
+        Reader {
+            files: Arc::new(files),
+            identity,
+        }
+    }
+
+    /// Opens the log of `dir` beside a running writer, or with none running. In the latter case
+    /// a file that a crash left unclean is repaired first, which takes as long as the writer's
+    /// own open would.
+    ///
+    /// # Errors
+    /// [`OpenError::NotALog`] where there is no segment; the others name the file.
+    pub fn open(dir: &Path) -> Result<Reader, OpenError> {
+        if !dir.is_dir() {
+            return Err(OpenError::NotALog {
+                dir: dir.display().to_string(),
+            });
+        }
+        let files = Files::new(Arc::new(Disk::new(dir)), None);
+        let identity = newest_identity(&files).map_err(|e| match e {
+            ReadError::Open(OpenError::NotALog { .. }) => OpenError::NotALog {
+                dir: dir.display().to_string(),
+            },
+            ReadError::Open(e) => e,
+            ReadError::Disk { file, source } => OpenError::Disk { file, source },
+            // Reading a description meets no record.
+            ReadError::Trimmed { .. }
+            | ReadError::Damaged { .. }
+            | ReadError::Misplaced { .. }
+            | ReadError::Missing { .. } => OpenError::NotALog {
+                dir: dir.display().to_string(),
+            },
+        })?;
+        Ok(Reader::new(files, identity))
+    }
+
+    /// Which log this is, as of opening.
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// The first number that can still be read; `None` when there is no record.
+    ///
+    /// # Errors
+    /// [`ReadError::Disk`], [`ReadError::Open`].
+    pub fn first(&self) -> Result<Option<Seq>, ReadError> {
+        let first = self.files.refresh()?[0];
+        Ok(self
+            .tail()?
+            .filter(|tail| tail.get() >= first)
+            .and(Seq::new(first)))
+    }
+
+    /// The highest number ever given out; `None` in a new log. One look at the active segment.
+    ///
+    /// # Errors
+    /// [`ReadError::Disk`], [`ReadError::Open`].
+    pub fn tail(&self) -> Result<Option<Seq>, ReadError> {
+        self.on_newest(|txn, first| {
+            let last = segment::read_last(txn).at(&segment_name(first))?;
+            Ok(Seq::new(last.unwrap_or(first - 1)))
+        })
+    }
+
+    /// Records `from..`, in order, every one checked; empty when `from` is past the tail. Stops
+    /// before `records_max` or `bytes_max` (record bytes) is exceeded, but gives at least one
+    /// record if there is one, so that a reader always gets on.
+    ///
+    /// # Errors
+    /// [`ReadError::Trimmed`] below the first number; [`ReadError::Damaged`],
+    /// [`ReadError::Misplaced`], [`ReadError::Missing`] name the record.
+    pub fn read(
+        &self,
+        from: Seq,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Record>, ReadError> {
+        let mut out: Vec<Record> = Vec::new();
+        let mut bytes_left = bytes_max;
+        let mut next = from.get();
+        let mut firsts = self.files.firsts()?;
+        // Each pass reads on, or lists the directory again; the latter only so often, since a
+        // list can be outrun by a writer that seals and trims without pause.
+        let mut lists_left = LISTS_MAX;
+        while out.len() < records_max {
+            let at = firsts.partition_point(|first| *first <= next);
+            let part = match at.checked_sub(1) {
+                Some(at) => self.files.with(firsts[at], |txn| {
+                    let records_max = records_max - out.len();
+                    let take_one = out.is_empty();
+                    let window = Window {
+                        next,
+                        records_max,
+                        bytes_left,
+                        take_one,
+                    };
+                    read_part(txn, firsts[at], window)
+                })?,
+                None => None,
+            };
+            if let Some(part) = part {
+                next += part.records.len() as u64;
+                bytes_left = part.bytes_left;
+                out.extend(part.records);
+                match firsts.get(at) {
+                    _ if part.full || !part.sealed => break,
+                    Some(first) if *first == next => continue,
+                    Some(_) => {
+                        let file = segment_name(firsts[at - 1]);
+                        return Err(ReadError::Missing {
+                            seq: Seq::at_least_first(next),
+                            file,
+                        });
+                    }
+                    // Read to the end of a sealed segment: there may be a newer one by now.
+                    None => {}
+                }
+            } else if lists_left < LISTS_MAX && next < firsts[0] {
+                let first = Seq::at_least_first(firsts[0]);
+                return if out.is_empty() {
+                    Err(ReadError::Trimmed { first })
+                } else {
+                    Ok(out)
+                };
+            }
+            if lists_left == 0 {
+                break;
+            }
+            let known = firsts;
+            firsts = self.files.refresh()?;
+            lists_left -= 1;
+            if firsts == known && next >= firsts[0] {
+                break;
+            }
+        }
+        Ok(out)
+    }
+
+    /// All cursors, by name.
+    ///
+    /// # Errors
+    /// [`ReadError::Disk`], [`ReadError::Open`].
+    pub fn cursors(&self) -> Result<Vec<(String, Seq)>, ReadError> {
+        let carried = self.carried()?;
+        let pairs = carried.cursors.into_iter();
+        Ok(pairs
+            .map(|(name, at)| (name, Seq::at_least_first(at)))
+            .collect())
+    }
+
+    /// All bookmarks, by name.
+    ///
+    /// # Errors
+    /// [`ReadError::Disk`], [`ReadError::Open`].
+    pub fn bookmarks(&self) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
+        Ok(self.carried()?.bookmarks)
+    }
+
+    /// All segments, oldest first. Looks into each sealed segment once in a reader's life; from
+    /// another process than the writer's it walks the active one to add up its bytes.
+    ///
+    /// # Errors
+    /// [`ReadError::Disk`], [`ReadError::Open`].
+    pub fn segments(&self) -> Result<Vec<SegmentInfo>, ReadError> {
+        let firsts = self.files.refresh()?;
+        let mut infos = Vec::with_capacity(firsts.len());
+        for first in firsts.iter().copied() {
+            if let Some(info) = self.files.sealed(first) {
+                infos.push(info);
+                continue;
+            }
+            let file_bytes = self.files.storage().len(&segment_name(first)).unwrap_or(0);
+            let live_bytes = self.files.live_bytes(first);
+            let looked = self
+                .files
+                .with(first, |txn| look(txn, first, file_bytes, live_bytes))?;
+            // `None`: trimmed since it was listed.
+            if let Some(info) = looked {
+                if info.sealed {
+                    self.files.remember_sealed(first, info.clone());
+                }
+                infos.push(info);
+            }
+        }
+        Ok(infos)
+    }
+
+    fn carried(&self) -> Result<segment::Carried, ReadError> {
+        self.on_newest(|txn, first| Ok(segment::read_carried(txn).at(&segment_name(first))?))
+    }
+
+    fn on_newest<T>(
+        &self,
+        work: impl Fn(&ReadTransaction, u64) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        on_newest(&self.files, work)
+    }
+}
+
+/// Runs `work` on the newest segment, following the log when the known one is sealed.
+fn on_newest<T>(
+    files: &Files,
+    work: impl Fn(&ReadTransaction, u64) -> Result<T, ReadError>,
+) -> Result<T, ReadError> {
+    let mut firsts = files.firsts()?;
+    loop {
+        let newest = firsts[firsts.len() - 1];
+        let found = files.with(newest, |txn| {
+            let sealed = segment::is_sealed(txn).at(&segment_name(newest))?;
+            Ok((sealed, work(txn, newest)?))
+        })?;
+        let listed = match &found {
+            Some((false, _)) => None,
+            Some((true, _)) | None => Some(files.refresh()?),
+        };
+        match (found, listed) {
+            // Sealed a moment ago and its successor not there yet: it is still the newest.
+            (Some((_, value)), Some(listed)) if listed[listed.len() - 1] == newest => {
+                return Ok(value);
+            }
+            (Some((_, value)), None) => return Ok(value),
+            (_, Some(listed)) => firsts = listed,
+            (None, None) => firsts = files.refresh()?,
+        }
+    }
+}
+
+fn newest_identity(files: &Files) -> Result<Identity, ReadError> {
+    on_newest(files, |txn, first| {
+        let meta = segment::read_meta(txn, &segment_name(first))?;
+        Ok(meta.identity)
+    })
+}
+
+/// What is still wanted.
+struct Window {
+    next: u64,
+    records_max: usize,
+    bytes_left: usize,
+    /// The first record is taken whatever its size.
+    take_one: bool,
+}
+
+fn read_part(txn: &ReadTransaction, first: u64, window: Window) -> Result<Part, ReadError> {
+    let file = segment_name(first);
+    let table = txn.open_table(tables::RECORDS).at(&file)?;
+    let bytes_left = window.bytes_left;
+    let mut part = Part {
+        records: Vec::new(),
+        sealed: false,
+        full: false,
+        bytes_left,
+    };
+    for row in table.range(window.next..).at(&file)? {
+        let (key, value) = row.at(&file)?;
+        let bytes = value.value();
+        let must_take = window.take_one && part.records.is_empty();
+        part.full = part.records.len() == window.records_max
+            || (bytes.len() > part.bytes_left && !must_take);
+        if part.full {
+            return Ok(part);
+        }
+        let seq = window.next + part.records.len() as u64;
+        if key.value() != seq {
+            return Err(ReadError::Missing {
+                seq: Seq::at_least_first(seq),
+                file,
+            });
+        }
+        part.records.push(decode(bytes, seq, &file)?);
+        part.bytes_left = part.bytes_left.saturating_sub(bytes.len());
+    }
+    part.sealed = segment::is_sealed(txn).at(&file)?;
+    Ok(part)
+}
+
+/// Decodes the record stored under `seq`.
+pub(crate) fn decode(bytes: &[u8], seq: u64, file: &str) -> Result<Record, ReadError> {
+    let seq = Seq::at_least_first(seq);
+    let file = || file.to_owned();
+    let record = Record::decode(bytes.to_vec()).map_err(|source| ReadError::Damaged {
+        seq,
+        file: file(),
+        source,
+    })?;
+    let found = record.header().seq;
+    if found != seq {
+        return Err(ReadError::Misplaced {
+            seq,
+            file: file(),
+            found,
+        });
+    }
+    Ok(record)
+}
+
+fn look(
+    txn: &ReadTransaction,
+    first: u64,
+    file_bytes: u64,
+    live_bytes: Option<u64>,
+) -> Result<SegmentInfo, ReadError> {
+    let file = segment_name(first);
+    if let Some(manifest) = segment::read_seal(txn, &file)? {
+        return Ok(SegmentInfo::sealed(&manifest, file_bytes));
+    }
+    let last = segment::read_last(txn).at(&file)?;
+    let bytes = match live_bytes {
+        Some(bytes) => bytes,
+        None => segment::sum_bytes(txn).at(&file)?,
+    };
+    let meta = segment::read_meta(txn, &file)?;
+    Ok(SegmentInfo {
+        first: Seq::at_least_first(first),
+        last: last.and_then(Seq::new),
+        count: last.map_or(0, |last| last + 1 - first),
+        bytes,
+        file_bytes,
+        sealed: false,
+        digest: None,
+        previous: meta.previous,
+        file,
+    })
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,298 @@
+//! One segment file: making it, opening it, its description, its seal.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use redb::{
+    Builder, ConcurrencyMode, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase,
+    ReadableTable,
+};
+
+use crate::error::{At, AtFile, DiskError, OpenError};
+use crate::frame::array;
+use crate::manifest::{ENGINE, Manifest, Tally};
+use crate::plan::{TEMPORARY, segment_name};
+use crate::seq::{Identity, LogId};
+use crate::storage::{Access, Boxed, Storage};
+use crate::{clock, tables};
+
+/// Pages a reader keeps per open segment. Readers go forward, so more would not be read again.
+pub(crate) const READ_CACHE_BYTES: usize = 4 << 20;
+
+/// What a segment file says about itself from its first moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Meta {
+    pub(crate) identity: Identity,
+    pub(crate) first: u64,
+    pub(crate) previous: Option<[u8; 32]>,
+    pub(crate) created_at: i64,
+    pub(crate) recovered: bool,
+}
+
+/// Copied whole into every new segment, so that the newest always has them all.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Carried {
+    pub(crate) bookmarks: Vec<(String, Vec<u8>)>,
+    pub(crate) cursors: Vec<(String, u64)>,
+}
+
+/// How the writer opens files.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mode {
+    pub(crate) cache_bytes: usize,
+    /// Readers in other processes may follow; commits then sync twice.
+    pub(crate) shared: bool,
+}
+
+impl Mode {
+    pub(crate) fn builder(self) -> Builder {
+        let mut builder = Builder::new();
+        builder.set_cache_size(self.cache_bytes);
+        builder.set_concurrency_mode(if self.shared {
+            ConcurrencyMode::SingleWriter
+        } else {
+            ConcurrencyMode::ExclusiveWriter
+        });
+        builder
+    }
+}
+
+/// Makes the file complete under a temporary name, then renames it: a segment file is never
+/// seen half made, by a crash or by a reader.
+pub(crate) fn create(
+    storage: &dyn Storage,
+    mode: Mode,
+    meta: &Meta,
+    carried: &Carried,
+) -> Result<Database, At> {
+    let name = segment_name(meta.first);
+    let temporary = format!("{name}{TEMPORARY}");
+    let db = write_new(storage, mode, meta, carried, &temporary).at(&temporary)?;
+    storage.rename(&temporary, &name).at(&temporary)?;
+    storage.sync_dir().at(&name)?;
+    Ok(db)
+}
+
+fn write_new(
+    storage: &dyn Storage,
+    mode: Mode,
+    meta: &Meta,
+    carried: &Carried,
+    temporary: &str,
+) -> Result<Database, DiskError> {
+    let backend = storage.open(temporary, Access::Create)?;
+    let db = mode.builder().create_with_backend(Boxed(backend))?;
+    let mut txn = db.begin_write()?;
+    txn.set_two_phase_commit(true);
+    {
+        let mut rows = txn.open_table(tables::META)?;
+        rows.insert(tables::LAYOUT, &tables::LAYOUT_VERSION.to_le_bytes()[..])?;
+        rows.insert(tables::LOG_ID, &meta.identity.log_id.0[..])?;
+        rows.insert(tables::EPOCH, &meta.identity.epoch.to_le_bytes()[..])?;
+        rows.insert(tables::FIRST, &meta.first.to_le_bytes()[..])?;
+        rows.insert(tables::CREATED_AT, &meta.created_at.to_le_bytes()[..])?;
+        if let Some(digest) = &meta.previous {
+            rows.insert(tables::PREVIOUS, &digest[..])?;
+        }
+        let mut bookmarks = txn.open_table(tables::BOOKMARKS)?;
+        for (name, value) in &carried.bookmarks {
+            bookmarks.insert(name.as_str(), value.as_slice())?;
+        }
+        let mut cursors = txn.open_table(tables::CURSORS)?;
+        for (name, value) in &carried.cursors {
+            cursors.insert(name.as_str(), value)?;
+        }
+        txn.open_table(tables::RECORDS)?;
+        txn.open_table(tables::KEYS)?;
+        txn.open_table(tables::SEAL)?;
+    }
+    txn.commit()?;
+    Ok(db)
+}
+
+/// Opens an existing file for writing, which repairs it after an unclean stop; says whether it
+/// had to.
+pub(crate) fn open_writable(
+    storage: &dyn Storage,
+    mode: Mode,
+    name: &str,
+) -> Result<(Database, bool), DiskError> {
+    // The engine would turn an empty file into an empty database; here it means lost records.
+    if storage.len(name)? == 0 {
+        return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+    }
+    let repaired = Rc::new(Cell::new(false));
+    let seen = Rc::clone(&repaired);
+    let backend = storage.open(name, Access::Write)?;
+    let db = mode
+        .builder()
+        .set_repair_callback(move |_| seen.set(true))
+        .create_with_backend(Boxed(backend))?;
+    Ok((db, repaired.get()))
+}
+
+/// Opens a file for reading beside whoever writes it.
+pub(crate) fn open_read_only(
+    storage: &dyn Storage,
+    name: &str,
+) -> Result<ReadOnlyDatabase, DiskError> {
+    let mode = Mode {
+        cache_bytes: READ_CACHE_BYTES,
+        shared: true,
+    };
+    let backend = storage.open(name, Access::Read)?;
+    Ok(mode.builder().open_read_only_with_backend(Boxed(backend))?)
+}
+
+/// Repairs a segment after an unclean stop and closes it again. Only under the directory's lock.
+pub(crate) fn repair(storage: &dyn Storage, name: &str) -> Result<(), DiskError> {
+    let mode = Mode {
+        cache_bytes: READ_CACHE_BYTES,
+        shared: true,
+    };
+    let (db, unclean) = open_writable(storage, mode, name)?;
+    if unclean {
+        mark_recovered(&db)?;
+    }
+    Ok(db.close()?)
+}
+
+/// Notes in the segment that it went through a repair; its manifest will say so.
+pub(crate) fn mark_recovered(db: &Database) -> Result<(), DiskError> {
+    let mut txn = db.begin_write()?;
+    txn.set_two_phase_commit(true);
+    {
+        let mut rows = txn.open_table(tables::META)?;
+        rows.insert(tables::RECOVERED, &[1u8][..])?;
+    }
+    Ok(txn.commit()?)
+}
+
+/// Reads the description.
+pub(crate) fn read_meta(txn: &ReadTransaction, file: &str) -> Result<Meta, OpenError> {
+    let rows = txn.open_table(tables::META).at(file)?;
+    let row = |name: &'static str| -> Result<Option<Vec<u8>>, OpenError> {
+        Ok(rows.get(name).at(file)?.map(|v| v.value().to_vec()))
+    };
+    let need = |name: &'static str, len: usize| match row(name)? {
+        Some(value) if value.len() == len => Ok(value),
+        _ => Err(OpenError::BadFile {
+            file: file.to_owned(),
+            what: name,
+        }),
+    };
+    let layout = u32::from_le_bytes(array(&need(tables::LAYOUT, 4)?, 0));
+    if layout > tables::LAYOUT_VERSION {
+        return Err(OpenError::TooNew {
+            file: file.to_owned(),
+            found: layout,
+        });
+    }
+    let previous = row(tables::PREVIOUS)?.map(|digest| array(&digest, 0));
+    Ok(Meta {
+        identity: Identity {
+            log_id: LogId(array(&need(tables::LOG_ID, 16)?, 0)),
+            epoch: u32::from_le_bytes(array(&need(tables::EPOCH, 4)?, 0)),
+        },
+        first: u64::from_le_bytes(array(&need(tables::FIRST, 8)?, 0)),
+        previous,
+        created_at: i64::from_le_bytes(array(&need(tables::CREATED_AT, 8)?, 0)),
+        recovered: row(tables::RECOVERED)?.is_some(),
+    })
+}
+
+/// The bookmarks and cursors of a segment.
+pub(crate) fn read_carried(txn: &ReadTransaction) -> Result<Carried, DiskError> {
+    let mut carried = Carried::default();
+    for row in txn.open_table(tables::BOOKMARKS)?.iter()? {
+        let (name, value) = row?;
+        let pair = (name.value().to_owned(), value.value().to_vec());
+        carried.bookmarks.push(pair);
+    }
+    for row in txn.open_table(tables::CURSORS)?.iter()? {
+        let (name, value) = row?;
+        carried
+            .cursors
+            .push((name.value().to_owned(), value.value()));
+    }
+    Ok(carried)
+}
+
+/// The number of the last record, `None` in an empty segment.
+pub(crate) fn read_last(txn: &ReadTransaction) -> Result<Option<u64>, DiskError> {
+    let records = txn.open_table(tables::RECORDS)?;
+    Ok(records.last()?.map(|(seq, _)| seq.value()))
+}
+
+/// Whether the segment is sealed.
+pub(crate) fn is_sealed(txn: &ReadTransaction) -> Result<bool, DiskError> {
+    let rows = txn.open_table(tables::SEAL)?;
+    Ok(rows.get(tables::MANIFEST)?.is_some())
+}
+
+/// The manifest of a sealed segment; `None` while it is active.
+pub(crate) fn read_seal(txn: &ReadTransaction, file: &str) -> Result<Option<Manifest>, OpenError> {
+    let rows = txn.open_table(tables::SEAL).at(file)?;
+    let row = rows.get(tables::MANIFEST).at(file)?;
+    row.map(|bytes| {
+        Manifest::decode(bytes.value()).ok_or(OpenError::BadFile {
+            file: file.to_owned(),
+            what: tables::MANIFEST,
+        })
+    })
+    .transpose()
+}
+
+/// Record bytes of a segment, by walking it.
+pub(crate) fn sum_bytes(txn: &ReadTransaction) -> Result<u64, DiskError> {
+    let mut bytes = 0;
+    for row in txn.open_table(tables::RECORDS)?.iter()? {
+        bytes += row?.1.value().len() as u64;
+    }
+    Ok(bytes)
+}
+
+/// Computes the manifest from the records and writes it as the file's last row, durably.
+pub(crate) fn seal(db: &Database, file: &str) -> Result<Manifest, OpenError> {
+    let txn = db.begin_read().at(file)?;
+    let meta = read_meta(&txn, file)?;
+    let (tally, last) = tally(&txn).at(file)?;
+    drop(txn);
+    let manifest = Manifest {
+        identity: meta.identity,
+        first: meta.first,
+        last,
+        count: tally.count,
+        payload_bytes: tally.payload_bytes,
+        record_bytes: tally.record_bytes,
+        codecs: tally.codecs,
+        digest: tally.digest(),
+        previous: meta.previous,
+        recovered: meta.recovered,
+        created_at: meta.created_at,
+        sealed_at: clock::unix_micros(),
+        engine: ENGINE.to_owned(),
+    };
+    write_seal(db, &manifest).at(file)?;
+    Ok(manifest)
+}
+
+fn tally(txn: &ReadTransaction) -> Result<(Tally, u64), DiskError> {
+    let (mut tally, mut last) = (Tally::default(), 0);
+    for row in txn.open_table(tables::RECORDS)?.iter()? {
+        let (seq, bytes) = row?;
+        tally.add(bytes.value());
+        last = seq.value();
+    }
+    Ok((tally, last))
+}
+
+fn write_seal(db: &Database, manifest: &Manifest) -> Result<(), DiskError> {
+    let mut txn = db.begin_write()?;
+    txn.set_two_phase_commit(true);
+    {
+        let mut rows = txn.open_table(tables::SEAL)?;
+        rows.insert(tables::MANIFEST, manifest.encode().as_slice())?;
+    }
+    Ok(txn.commit()?)
+}

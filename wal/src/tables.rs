@@ -1,0 +1,40 @@
+//! Every table of every file, with who writes a row and when it goes.
+
+use redb::TableDefinition;
+
+/// Layout version of segment files and of the catalog.
+pub(crate) const LAYOUT_VERSION: u32 = 1;
+
+/// Both files: the description rows named below. Written when the file is created.
+pub(crate) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+/// Segment: number -> record bytes. Written by append, never changed, gone with the file.
+pub(crate) const RECORDS: TableDefinition<u64, &[u8]> = TableDefinition::new("records");
+/// Segment: dedup keys of its own records. Catalog: dedup keys of all sealed segments, merged at
+/// seal and kept when a segment is trimmed.
+pub(crate) const KEYS: TableDefinition<&[u8], u64> = TableDefinition::new("keys");
+/// Segment: all bookmarks, copied from the segment before and replaced by append.
+pub(crate) const BOOKMARKS: TableDefinition<&str, &[u8]> = TableDefinition::new("bookmarks");
+/// Segment: all cursors, copied from the segment before and moved forward by append.
+pub(crate) const CURSORS: TableDefinition<&str, u64> = TableDefinition::new("cursors");
+/// Segment: the manifest under [`MANIFEST`], the last thing ever written to the file.
+pub(crate) const SEAL: TableDefinition<&str, &[u8]> = TableDefinition::new("seal");
+/// Catalog: first number -> manifest of every sealed segment that is kept. Removed by trim.
+pub(crate) const MANIFESTS: TableDefinition<u64, &[u8]> = TableDefinition::new("manifests");
+
+/// META, both files: layout version, u32.
+pub(crate) const LAYOUT: &str = "layout";
+/// META, both files: log id, 16 bytes.
+pub(crate) const LOG_ID: &str = "log_id";
+/// META, segment: epoch of its records, u32.
+pub(crate) const EPOCH: &str = "epoch";
+/// META, segment: its first number, u64. Catalog: the first number kept (raised by trim).
+pub(crate) const FIRST: &str = "first";
+/// META, segment: digest of the segment before, 32 bytes, absent in the first. Catalog: the same
+/// for the first segment kept.
+pub(crate) const PREVIOUS: &str = "previous";
+/// META, segment: creation, i64 microseconds since the Unix epoch.
+pub(crate) const CREATED_AT: &str = "created_at";
+/// META, segment: present once the file had to be repaired after an unclean stop.
+pub(crate) const RECOVERED: &str = "recovered";
+/// SEAL: the one row.
+pub(crate) const MANIFEST: &str = "manifest";

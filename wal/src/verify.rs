@@ -1,0 +1,383 @@
+//! Checking a log record by record, beside a running writer.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use redb::{ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
+
+use crate::catalog::{self, Contents};
+use crate::error::{AtFile, DiskError, OpenError};
+use crate::files::open_settled;
+use crate::manifest::{Manifest, Tally};
+use crate::plan::{CATALOG, segment_name, segments_in};
+use crate::reader::decode;
+use crate::segment::{self, Meta};
+use crate::seq::Seq;
+use crate::storage::{Disk, Storage};
+use crate::tables;
+
+/// Most findings listed per segment; a last one says how many more there were.
+pub const FINDINGS_MAX: usize = 1000;
+
+/// Result of checking a log record by record.
+#[derive(Debug, Clone, Default)]
+pub struct VerifyReport {
+    /// Segments looked at.
+    pub segments: usize,
+    /// Records looked at, damaged ones included.
+    pub records: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Everything that is not as it should be; empty for a sound log.
+    pub findings: Vec<Finding>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// The file.
+    pub segment: String,
+    /// The record, if it is about one.
+    pub seq: Option<Seq>,
+    /// What is wrong, in words.
+    pub what: String,
+}
+
+/// Checks every record (checksum, number, epoch), each sealed segment against its manifest and
+/// the catalog, the chain, the keys, and that no number is missing. Goes on after a finding, and
+/// works beside a running writer. `progress` is told the record bytes checked so far.
+///
+/// # Errors
+/// Only what keeps it from starting: no log there, or a directory that cannot be read.
+pub fn verify(dir: &Path, progress: &mut dyn FnMut(u64)) -> Result<VerifyReport, OpenError> {
+    if !dir.is_dir() {
+        return Err(OpenError::NotALog {
+            dir: dir.display().to_string(),
+        });
+    }
+    let storage = Disk::new(dir);
+    let mut check = Check {
+        storage: &storage,
+        report: VerifyReport::default(),
+        progress,
+    };
+    // The catalog before the list: a segment sealed in between is then only newer than it.
+    let catalog = check.catalog();
+    let names = storage.list().at("the log directory")?;
+    let firsts = segments_in(&names);
+    if firsts.is_empty() && catalog.is_none() {
+        return Err(OpenError::NotALog {
+            dir: dir.display().to_string(),
+        });
+    }
+    check.presence(&firsts, catalog.as_ref());
+    let mut link = Link {
+        expected: firsts.first().copied().unwrap_or(1),
+        digest: None,
+    };
+    if let Some(contents) = &catalog {
+        link.digest = contents
+            .floor
+            .previous
+            .filter(|_| contents.floor.first == link.expected);
+    }
+    for (at, first) in firsts.iter().copied().enumerate() {
+        let newest = at + 1 == firsts.len();
+        check.segment(first, newest, catalog.as_ref(), &mut link);
+    }
+    Ok(check.report)
+}
+
+/// Where the next segment should start and what it should name.
+struct Link {
+    expected: u64,
+    /// `None` when unknown, because the segment before is unreadable or trimmed.
+    digest: Option<[u8; 32]>,
+}
+
+struct Check<'a> {
+    storage: &'a Disk,
+    report: VerifyReport,
+    progress: &'a mut dyn FnMut(u64),
+}
+
+impl Check<'_> {
+    fn find(&mut self, segment: &str, seq: Option<u64>, what: impl Into<String>) {
+        let finding = Finding {
+            segment: segment.to_owned(),
+            seq: seq.and_then(Seq::new),
+            what: what.into(),
+        };
+        self.report.findings.push(finding);
+    }
+
+    fn catalog(&mut self) -> Option<Contents> {
+        let storage = self.storage;
+        let read = contained(|| {
+            let Some(db) = open_settled(storage, CATALOG)? else {
+                return Ok(None);
+            };
+            Ok(Some(catalog::read(&db.begin_read().at(CATALOG)?)?))
+        });
+        match read {
+            Ok(Some(contents)) => return Some(contents),
+            Ok(None) => self.find(CATALOG, None, "the catalog is missing"),
+            Err(e) => self.find(CATALOG, None, e.to_string()),
+        }
+        None
+    }
+
+    /// Every manifest of the catalog has its file.
+    fn presence(&mut self, firsts: &[u64], catalog: Option<&Contents>) {
+        for manifest in catalog.iter().flat_map(|contents| &contents.manifests) {
+            if !firsts.contains(&manifest.first) {
+                let file = segment_name(manifest.first);
+                let what = format!(
+                    "the file with records {} to {} is missing",
+                    manifest.first, manifest.last
+                );
+                self.find(&file, Some(manifest.first), what);
+            }
+        }
+    }
+
+    fn segment(&mut self, first: u64, newest: bool, catalog: Option<&Contents>, link: &mut Link) {
+        let file = segment_name(first);
+        if first != link.expected {
+            let what = format!("starts at {first}, but {} should come next", link.expected);
+            self.find(&file, Some(link.expected), what);
+        }
+        self.report.segments += 1;
+        let known = catalog.and_then(|c| c.manifests.iter().find(|m| m.first == first));
+        *link = Link {
+            expected: known.map_or(first, |m| m.last + 1),
+            digest: link.digest,
+        };
+        let mut after = None;
+        let outcome = contained(|| {
+            let Some(db) = open_settled(self.storage, &file)? else {
+                return Ok(());
+            };
+            let txn = db.begin_read().at(&file)?;
+            after = Some(self.contents(&txn, first, newest, known, link.digest)?);
+            Ok(())
+        });
+        link.digest = known.map(|m| m.digest);
+        if let Some((expected, digest)) = after {
+            (link.expected, link.digest) = (expected, digest);
+        }
+        if let Err(e) = outcome {
+            self.find(&file, None, e.to_string());
+            self.salvage(first, known);
+        }
+    }
+
+    /// Checks an open segment; returns the number after it and its digest.
+    fn contents(
+        &mut self,
+        txn: &ReadTransaction,
+        first: u64,
+        newest: bool,
+        known: Option<&Manifest>,
+        previous: Option<[u8; 32]>,
+    ) -> Result<(u64, Option<[u8; 32]>), OpenError> {
+        let file = segment_name(first);
+        let meta = segment::read_meta(txn, &file)?;
+        if meta.first != first {
+            self.find(
+                &file,
+                Some(first),
+                format!("says that it starts at {}", meta.first),
+            );
+        }
+        if previous.is_some() && meta.previous != previous {
+            self.find(
+                &file,
+                None,
+                "does not name the digest of the segment before",
+            );
+        }
+        let sealed = segment::read_seal(txn, &file)?;
+        let (tally, next) = self.records(txn, &meta, &file).at(&file)?;
+        self.keys(txn, first, next, &file).at(&file)?;
+        match &sealed {
+            Some(manifest) => self.manifest(manifest, &meta, &tally, next, &file),
+            None if !newest => self.find(&file, None, "is not sealed, but others follow it"),
+            None => self.cursors(txn, next, &file).at(&file)?,
+        }
+        match (&sealed, known) {
+            (Some(sealed), Some(known)) if sealed != known => {
+                self.find(&file, None, "the catalog has another manifest");
+            }
+            (None, Some(_)) => self.find(&file, None, "the catalog says that it is sealed"),
+            (Some(_), None) if !newest => self.find(&file, None, "is not in the catalog"),
+            _ => {}
+        }
+        Ok((next, sealed.map(|manifest| manifest.digest)))
+    }
+
+    /// Checks every record; returns their sum and the number after the last.
+    fn records(
+        &mut self,
+        txn: &ReadTransaction,
+        meta: &Meta,
+        file: &str,
+    ) -> Result<(Tally, u64), DiskError> {
+        let mut tally = Tally::default();
+        let mut next = meta.first;
+        let mut damaged = 0;
+        for row in txn.open_table(tables::RECORDS)?.iter()? {
+            let (key, value) = row?;
+            let (seq, bytes) = (key.value(), value.value());
+            if seq != next {
+                self.find(
+                    file,
+                    Some(next),
+                    format!("records {next} to {} are missing", seq - 1),
+                );
+            }
+            next = seq + 1;
+            tally.add(bytes);
+            if let Some(what) = wrong(bytes, seq, meta, file) {
+                damaged += 1;
+                if damaged <= FINDINGS_MAX {
+                    self.find(file, Some(seq), what);
+                }
+            }
+            self.count(bytes.len());
+        }
+        if damaged > FINDINGS_MAX {
+            let what = format!("{} more damaged records", damaged - FINDINGS_MAX);
+            self.find(file, None, what);
+        }
+        Ok((tally, next))
+    }
+
+    fn count(&mut self, bytes: usize) {
+        self.report.records += 1;
+        self.report.bytes += bytes as u64;
+        if self.report.records.is_multiple_of(1024) {
+            (self.progress)(self.report.bytes);
+        }
+    }
+
+    fn manifest(&mut self, said: &Manifest, meta: &Meta, found: &Tally, next: u64, file: &str) {
+        let mut differ = |name: &str, same: bool| {
+            if !same {
+                self.find(file, None, format!("{name} differs from the manifest"));
+            }
+        };
+        differ("the identity", said.identity == meta.identity);
+        differ("the first number", said.first == meta.first);
+        differ("the previous digest", said.previous == meta.previous);
+        differ("the last number", said.last + 1 == next);
+        differ("the count", said.count == found.count);
+        differ("the record bytes", said.record_bytes == found.record_bytes);
+        differ(
+            "the payload bytes",
+            said.payload_bytes == found.payload_bytes,
+        );
+        differ("the codec set", said.codecs == found.codecs);
+        differ("the digest", said.digest == found.digest());
+    }
+
+    /// Every key points at a record of its segment, and no two at the same.
+    fn keys(
+        &mut self,
+        txn: &ReadTransaction,
+        first: u64,
+        next: u64,
+        file: &str,
+    ) -> Result<(), DiskError> {
+        let keys = txn.open_table(tables::KEYS)?;
+        for row in keys.iter()? {
+            let seq = row?.1.value();
+            if !(first..next).contains(&seq) {
+                self.find(
+                    file,
+                    Some(seq),
+                    "a dedup key points at a record that is not here",
+                );
+            }
+        }
+        if keys.len()? > next - first {
+            self.find(file, None, "there are more dedup keys than records");
+        }
+        Ok(())
+    }
+
+    fn cursors(&mut self, txn: &ReadTransaction, next: u64, file: &str) -> Result<(), DiskError> {
+        for row in txn.open_table(tables::CURSORS)?.iter()? {
+            let (name, at) = row?;
+            if at.value() >= next {
+                let what = format!("cursor {} is past the tail", name.value());
+                self.find(file, Some(at.value()), what);
+            }
+        }
+        Ok(())
+    }
+
+    /// A segment that cannot be walked: names the records that cannot be read one by one.
+    fn salvage(&mut self, first: u64, known: Option<&Manifest>) {
+        let Some(last) = known.map(|manifest| manifest.last) else {
+            return;
+        };
+        let file = segment_name(first);
+        let Ok(Some(db)) = contained(|| open_settled(self.storage, &file)) else {
+            return;
+        };
+        let mut lost: Option<(u64, u64)> = None;
+        for seq in first..=last {
+            let readable = contained(|| {
+                let txn = db.begin_read().at(&file)?;
+                let rows = txn.open_table(tables::RECORDS).at(&file)?;
+                let row = rows.get(seq).at(&file)?;
+                Ok(row.is_some_and(|row| decode(row.value(), seq, &file).is_ok()))
+            });
+            if !matches!(readable, Ok(true)) {
+                lost = Some((lost.map_or(seq, |(from, _)| from), seq));
+            } else if let Some((from, to)) = lost.take() {
+                self.find(
+                    &file,
+                    Some(from),
+                    format!("records {from} to {to} cannot be read"),
+                );
+            }
+        }
+        if let Some((from, to)) = lost {
+            self.find(
+                &file,
+                Some(from),
+                format!("records {from} to {to} cannot be read"),
+            );
+        }
+    }
+}
+
+/// What is wrong with a stored record.
+fn wrong(bytes: &[u8], seq: u64, meta: &Meta, file: &str) -> Option<String> {
+    match decode(bytes, seq, file) {
+        Err(e) => Some(e.to_string()),
+        Ok(record) if record.header().epoch != meta.identity.epoch => Some(format!(
+            "is of epoch {}, its segment of {}",
+            record.header().epoch,
+            meta.identity.epoch
+        )),
+        Ok(_) => None,
+    }
+}
+
+/// Runs `work`; a panic of the engine on a damaged page becomes an error.
+fn contained<T>(work: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let message = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        Err(OpenError::Disk {
+            file: "a damaged file".to_owned(),
+            source: DiskError::Panicked { message },
+        })
+    })
+}

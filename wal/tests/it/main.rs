@@ -1,0 +1,5 @@
+//! Tests of the log through its public surface, one binary, one module per promise.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod basic;
+mod common;
