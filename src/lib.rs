@@ -1,15 +1,30 @@
 //! telegram-gateway: a crash-safe mirror of Telegram channels.
+//!
+//! What flows where, top to bottom; `ARCHITECTURE.md` says why.
+//!
+//! ```text
+//! source > ingest > journal > relay > broker > projector > store
+//!                      \--------------------------^
+//! ```
+
+pub mod ingest;
+pub mod journal;
+pub mod relay;
+pub mod broker;
+pub mod projector;
+pub mod source;
+pub mod store;
+
+pub mod replay;
+pub mod verify;
+
+pub mod cli;
+pub mod daemon;
 
 pub mod backoff;
-pub mod broker;
 pub mod config;
 pub mod event;
 pub mod failure;
-pub mod ingest;
-pub mod journal;
-pub mod projector;
-pub mod relay;
-pub mod replay;
-pub mod source;
+pub mod shutdown;
 pub mod status;
-pub mod store;
+pub mod telemetry;

@@ -1,1 +1,53 @@
-fn main() {}
+//! The program: reads the command line, runs one command, says why when it fails.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use telegram_gateway::cli;
+use telegram_gateway::failure::{Class, Classify, Exit};
+
+/// The work waits for disk and network; more threads than this only cost memory.
+const WORKERS_MAX: usize = 8;
+
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error("cannot choose how to encrypt connections")]
+    Encryption,
+    #[error("cannot start the threads of the program")]
+    Runtime(#[source] std::io::Error),
+}
+
+impl Classify for StartError {
+    fn class(&self) -> Class {
+        match self {
+            StartError::Encryption => Class::Bug,
+            StartError::Runtime(_) => Class::Operator,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let exit = start().unwrap_or_else(|error| {
+        cli::output::report(&error);
+        error.exit()
+    });
+    ExitCode::from(exit as u8)
+}
+
+fn start() -> Result<Exit, cli::CommandError> {
+    // Before anything can connect: with no provider chosen, the first connection by TLS would panic.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .map_err(|_| StartError::Encryption)?;
+    let command = cli::parse();
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.clamp(2, WORKERS_MAX))
+        .enable_all()
+        .build()
+        .map_err(StartError::Runtime)?;
+    let ended = runtime.block_on(cli::run(command));
+    // A read of the terminal may never return; everything durable was closed by its own stage.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
+}

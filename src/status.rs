@@ -49,6 +49,8 @@ pub struct Progress {
     pub events: u64,
     /// Their latency in microseconds.
     pub latency_us: Histogram<u64>,
+    /// When the last of them passed, in microseconds since the epoch; 0 for never.
+    pub last_us: i64,
     /// Why it is not working at the moment.
     pub fault: Option<String>,
 }
@@ -62,6 +64,7 @@ impl Progress {
             seq: 0,
             events: 0,
             latency_us,
+            last_us: 0,
             fault: None,
         }
     }
@@ -126,6 +129,7 @@ impl Status {
     pub fn passed(&self, stage: Stage, seq: u64, received_us: impl Iterator<Item = i64>) {
         let now = now_us();
         self.with(stage, |progress| {
+            progress.last_us = now;
             progress.seq = progress.seq.max(seq);
             progress.fault = None;
             for received in received_us {

@@ -41,14 +41,27 @@ pub enum JournalError {
 
 impl Classify for JournalError {
     fn class(&self) -> Class {
+        use wal::{AppendError as A, ReadError as R};
         match self {
-            JournalError::Open(wal::OpenError::Locked { .. }) => Class::Operator,
-            JournalError::Open(_) => Class::Operator,
-            JournalError::Append(_) | JournalError::Reopening | JournalError::Remote(_) => {
-                Class::Transient
-            }
-            JournalError::Read(wal::ReadError::Trimmed { .. }) => Class::Operator,
-            JournalError::Read(_) => Class::Corrupt,
+            JournalError::Open(error) => open_class(error),
+            JournalError::Append(error) => match error {
+                A::Poisoned => Class::Transient,
+                A::Disk { source, .. } => disk_class(source),
+                A::Structure(_) => Class::Corrupt,
+                A::PayloadTooLarge { .. }
+                | A::KeyTooLong { .. }
+                | A::NameTooLong { .. }
+                | A::BookmarkTooLarge { .. }
+                | A::CursorPastTail { .. }
+                | A::NumbersExhausted => Class::Bug,
+            },
+            JournalError::Read(error) => match error {
+                R::Trimmed { .. } => Class::Operator,
+                R::Damaged { .. } | R::Misplaced { .. } | R::Missing { .. } => Class::Corrupt,
+                R::Disk { source, .. } => disk_class(source),
+                R::Open(error) => open_class(error),
+            },
+            JournalError::Reopening | JournalError::Remote(_) => Class::Transient,
             JournalError::Closed => Class::Bug,
             JournalError::Thread(_) => Class::Operator,
             JournalError::Socket { source, .. } => crate::failure::io_class(source),
@@ -63,7 +76,10 @@ impl Classify for JournalError {
             JournalError::Read(wal::ReadError::Trimmed { first }) => Some(format!(
                 "start at the oldest number that is kept: --from {first}"
             )),
-            JournalError::Read(_) => Some("telegram-gateway verify log".to_owned()),
+            JournalError::Open(wal::OpenError::NotALog { dir }) => Some(format!(
+                "no log is in {dir} yet: `run`, `import` or `demo` makes one; or give its --data-dir"
+            )),
+            _ if self.class() == Class::Corrupt => Some("telegram-gateway verify log".to_owned()),
             _ => None,
         }
     }
@@ -76,5 +92,27 @@ impl Classify for JournalError {
                 _ => Exit::Failure,
             },
         }
+    }
+}
+
+fn open_class(error: &wal::OpenError) -> Class {
+    use wal::OpenError as O;
+    match error {
+        O::Locked { .. } | O::NotALog { .. } | O::TooNew { .. } | O::Foreign { .. } => {
+            Class::Operator
+        }
+        O::Disk { source, .. } => disk_class(source),
+        O::BeingRepaired { .. } => Class::Transient,
+        O::BadFile { .. }
+        | O::SegmentMissing { .. }
+        | O::SegmentMisplaced { .. }
+        | O::ChainBroken { .. } => Class::Corrupt,
+    }
+}
+
+fn disk_class(error: &wal::DiskError) -> Class {
+    match error {
+        wal::DiskError::Full(_) | wal::DiskError::Io(_) => Class::Operator,
+        wal::DiskError::Engine(_) | wal::DiskError::Panicked { .. } => Class::Corrupt,
     }
 }

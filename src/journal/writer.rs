@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use wal::{Batch, Log, Options, Outcome, Seq};
+use wal::{AppendError, Batch, Log, Options, Outcome, Seq};
 
 use super::{JournalError, Request};
 use crate::failure::chain;
@@ -31,9 +31,20 @@ impl Owner {
         let mut log = Some(log);
         while let Some(first) = requests.blocking_recv() {
             let group = self.gather(first, &mut requests);
-            let batch = merge(&group);
-            let outcomes = self.commit(&mut log, &batch);
-            self.answer(group, outcomes);
+            match self.commit(&mut log, &merge(&group)) {
+                Ok(outcomes) => answer(group, outcomes),
+                // One request breaks a limit: it alone is refused, the others go in without it.
+                Err(_) => {
+                    for request in group {
+                        match self.commit(&mut log, &merge(std::slice::from_ref(&request))) {
+                            Ok(outcomes) => answer(vec![request], outcomes),
+                            Err(error) => {
+                                let _ = request.reply.send(Err(JournalError::Append(error)));
+                            }
+                        }
+                    }
+                }
+            }
         }
         self.set_reader(None);
         if let Some(log) = log
@@ -59,8 +70,9 @@ impl Owner {
 
     /// Makes the batch durable, however long that takes. A failed handle is never used again: the log is opened
     /// anew, its tail scanned, and the batch appended again; dedup keys recognise what was durable after all.
-    /// While this waits nothing is acknowledged, so the sources wait too (I9).
-    fn commit(&self, log: &mut Option<Log>, batch: &Batch) -> Vec<Outcome> {
+    /// While this waits nothing is acknowledged, so the sources wait too (I9). An error is returned only for a batch
+    /// that breaks a limit, which leaves the log as it was.
+    fn commit(&self, log: &mut Option<Log>, batch: &Batch) -> Result<Vec<Outcome>, AppendError> {
         let mut wait = REOPEN_WAIT_MIN;
         loop {
             let error = match log.as_mut().map(|log| log.append(batch)) {
@@ -69,9 +81,14 @@ impl Owner {
                     self.status.durable(tail);
                     self.status.journal_fault(None);
                     self.tail.send_replace(tail);
-                    return appended.outcomes;
+                    return Ok(appended.outcomes);
                 }
-                Some(Err(error)) => chain(&JournalError::Append(error)),
+                Some(Err(
+                    error @ (AppendError::Poisoned
+                    | AppendError::Disk { .. }
+                    | AppendError::Structure(_)),
+                )) => chain(&JournalError::Append(error)),
+                Some(Err(error)) => return Err(error),
                 None => match self.reopen() {
                     Ok(again) => {
                         *log = Some(again);
@@ -100,17 +117,17 @@ impl Owner {
     fn set_reader(&self, reader: Option<wal::Reader>) {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = reader;
     }
+}
 
-    fn answer(&self, group: Vec<Request>, outcomes: Vec<Outcome>) {
-        let mut outcomes = outcomes.into_iter();
-        for request in group {
-            let own = outcomes
-                .by_ref()
-                .take(request.append.records.len())
-                .collect();
-            // The asker may have gone; the events are durable all the same.
-            let _ = request.reply.send(Ok(own));
-        }
+fn answer(group: Vec<Request>, outcomes: Vec<Outcome>) {
+    let mut outcomes = outcomes.into_iter();
+    for request in group {
+        let own = outcomes
+            .by_ref()
+            .take(request.append.records.len())
+            .collect();
+        // The asker may have gone; the events are durable all the same.
+        let _ = request.reply.send(Ok(own));
     }
 }
 

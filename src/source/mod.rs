@@ -6,6 +6,8 @@
 //! | `synthetic` | makes channels and load from a seed (demo, bench) |
 //! | `import` | reads export files: Telegram Desktop, Telethon |
 
+pub mod import;
+
 use std::future::Future;
 
 use crate::event::{Event, Timestamp};

@@ -7,15 +7,24 @@
 //! |---|---|
 //! | `contract` | the public tables and columns, the same in every SQL store |
 //! | `rows` | events to rows: pure, commutative, idempotent (I6, I7) |
+//! | `public` | what readers see of those rows, computed without a store: what `verify` compares with |
+//! | `sql` | what the SQL stores share: error classes, scans, the search for a poison event |
 //! | `sqlite` | the embedded projection |
 //! | `timescale` | the TimescaleDB projection |
 //! | `redis` | the cache projection |
 
 pub mod contract;
+pub mod public;
 pub mod rows;
+mod sql;
+pub mod sqlite;
+pub mod timescale;
+
+pub use sql::Filter;
 
 use std::fmt;
 use std::future::Future;
+use std::ops::ControlFlow;
 
 use wal::{Identity, Seq};
 
@@ -211,4 +220,34 @@ pub trait Projection: Send {
     fn apply(&mut self, batch: &Batch) -> impl Future<Output = Result<(), ProjectionError>> + Send;
     /// Empties the store of everything this projection wrote, checkpoint included.
     fn clear(&mut self) -> impl Future<Output = Result<(), ProjectionError>> + Send;
+}
+
+/// A projection whose public rows can be read back and compared with the fold of the log.
+pub trait Inspect: Projection {
+    /// Its snapshot.
+    type Snapshot: Snapshot;
+    /// Opens a snapshot on a connection of its own, so that `apply` goes on beside it.
+    fn snapshot(
+        &mut self,
+    ) -> impl Future<Output = Result<Self::Snapshot, ProjectionError>> + Send;
+}
+
+/// The store at one moment: checkpoint and rows belong together, whatever is applied meanwhile. Dropping it ends it.
+pub trait Snapshot: Send {
+    /// The checkpoint of that moment: the rows are the fold of the log up to it.
+    fn checkpoint(&self) -> Option<Checkpoint>;
+    /// Gives the rows of a public table to `each`, in key order, without holding more than a few of them. Stops early
+    /// when `each` breaks; the snapshot can then be used no further.
+    fn scan(
+        &mut self,
+        table: &contract::Table,
+        filter: &Filter,
+        each: &mut (dyn FnMut(public::PublicRow) -> ControlFlow<()> + Send),
+    ) -> impl Future<Output = Result<(), ProjectionError>> + Send;
+    /// How many rows `scan` would give.
+    fn count(
+        &mut self,
+        table: &contract::Table,
+        filter: &Filter,
+    ) -> impl Future<Output = Result<u64, ProjectionError>> + Send;
 }

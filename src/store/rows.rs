@@ -56,6 +56,10 @@ pub struct MessageRow {
     pub buttons: Option<Value>,
     pub pinned: bool,
     pub service: Option<Value>,
+    /// This content is a version that a reader could have seen, so its [`VersionRow`] can be read from this row.
+    pub versioned: bool,
+    /// What that version changed; none for a post.
+    pub changed: Option<Value>,
 }
 
 /// A value and the seq that wrote it.
@@ -140,7 +144,10 @@ impl Rows {
             let envelope = match entry {
                 Entry::Event(envelope) => envelope,
                 Entry::Poison(poison) => {
-                    rows.quarantine.push(poison.clone());
+                    rows.quarantine.push(Poison {
+                        reason: clean(&poison.reason),
+                        ..poison.clone()
+                    });
                     continue;
                 }
             };
@@ -175,6 +182,17 @@ impl Rows {
         rows.states = states.into_values().collect();
         rows.versions = versions.into_values().collect();
         rows
+    }
+
+    /// The versions that are not the content of this batch: those that the SQL stores write as rows of their own.
+    pub fn superseded(&self) -> impl Iterator<Item = &VersionRow> {
+        self.versions.iter().filter(|version| {
+            let key = (version.peer_id, version.message_id, version.posted_at);
+            let found = self
+                .messages
+                .binary_search_by_key(&key, |row| (row.peer_id, row.message_id, row.posted_at));
+            found.is_err() || found.is_ok_and(|at| self.messages[at].seq != version.seq)
+        })
     }
 }
 
@@ -274,9 +292,12 @@ impl Change {
         message: &Message,
         edit: Option<Changed>,
     ) -> Change {
-        let row = MessageRow::of(envelope, peer_id, message);
-        let visible = edit.is_none_or(Changed::is_visible);
-        let version = visible.then(|| {
+        let mut row = MessageRow::of(envelope, peer_id, message);
+        row.versioned = edit.is_none_or(Changed::is_visible);
+        row.changed = edit
+            .filter(|changed| changed.is_visible())
+            .map(|changed| json!(changed.names()));
+        let version = row.versioned.then(|| {
             Box::new(VersionRow {
                 peer_id,
                 message_id: message.id,
@@ -286,7 +307,7 @@ impl Change {
                 text: row.text.clone(),
                 entities: row.entities.clone(),
                 media: row.media.clone(),
-                changed: edit.map(|changed| json!(changed.names())),
+                changed: row.changed.clone(),
             })
         });
         Change::Content(Box::new(row), version)
@@ -341,6 +362,8 @@ impl MessageRow {
             buttons: list_json(&message.buttons),
             pinned: message.pinned,
             service: message.service.as_ref().map(to_json),
+            versioned: false,
+            changed: None,
         }
     }
 
@@ -436,6 +459,25 @@ fn tidy(value: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(tidy),
         Value::String(text) if text.contains('\0') => *text = clean(text),
+        Value::Number(number) => {
+            if let Some(whole) = number.as_f64().filter(|_| number.is_f64()).and_then(whole) {
+                *number = whole;
+            }
+        }
         _ => {}
+    }
+}
+
+/// A float without a fraction as an integer: jsonb writes 1e16 as one, and reading it back must give what was written.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // exact: whole and inside the range
+fn whole(float: f64) -> Option<serde_json::Number> {
+    if float.fract() != 0.0 {
+        None
+    } else if (0.0..1.844_674_407_370_955_2e19).contains(&float) {
+        Some((float as u64).into())
+    } else if (-9.223_372_036_854_776e18..0.0).contains(&float) {
+        Some((float as i64).into())
+    } else {
+        None
     }
 }

@@ -1,12 +1,11 @@
 //! One append: decide against a snapshot what is new, then write it in one transaction.
 
-use std::borrow::Cow;
 use std::ops::Bound;
 
 use redb::{ReadTransaction, ReadableDatabase, WriteTransaction};
 
 use crate::batch::{Appended, Batch, Outcome};
-use crate::dedup::{self, Fate};
+use crate::dedup::{self, Fate, Index};
 use crate::error::{AppendError, AtFile, DiskError};
 use crate::log::Log;
 use crate::plan::segment_name;
@@ -22,6 +21,17 @@ struct Changes<'b> {
     cursors: Vec<(&'b str, u64)>,
 }
 
+impl Changes<'_> {
+    /// Keys of the records that are appended, in order of their numbers.
+    fn new_keys<'b>(&self, batch: &'b Batch) -> impl Iterator<Item = (&'b [u8], u64)> {
+        let records = batch.records.iter().zip(&self.outcomes);
+        records.filter_map(|(record, outcome)| match outcome {
+            Outcome::Appended(seq) => Some((record.key.as_deref()?, seq.get())),
+            Outcome::Duplicate(_) => None,
+        })
+    }
+}
+
 /// The batch has passed `batch::check`, and the active segment has room.
 pub(crate) fn append(log: &mut Log, batch: &Batch) -> Result<Appended, AppendError> {
     let file = segment_name(log.first);
@@ -32,7 +42,7 @@ pub(crate) fn append(log: &mut Log, batch: &Batch) -> Result<Appended, AppendErr
     // This thread is the only writer, so what a snapshot shows stays true until the commit.
     let snapshot = active.db.begin_read().at(&file)?;
     let catalog = log.catalog.db.begin_read().at(crate::plan::CATALOG)?;
-    let fates = fates(batch, &snapshot, &catalog).at(&file)?;
+    let fates = fates(batch, &log.keys, &catalog).at(&file)?;
     let (outcomes, tail) = number(&fates, log.tail);
     let changes = Changes {
         outcomes,
@@ -51,6 +61,10 @@ pub(crate) fn append(log: &mut Log, batch: &Batch) -> Result<Appended, AppendErr
         log.live.set_bytes(log.live.bytes() + bytes);
     }
     drop(slot);
+    // Only now, since a batch that failed must leave no trace.
+    for (key, seq) in changes.new_keys(batch) {
+        log.keys.insert(key.into(), seq);
+    }
     log.tail = changes.tail;
     Ok(Appended {
         outcomes: changes.outcomes,
@@ -58,17 +72,12 @@ pub(crate) fn append(log: &mut Log, batch: &Batch) -> Result<Appended, AppendErr
     })
 }
 
-fn fates(
-    batch: &Batch,
-    snapshot: &ReadTransaction,
-    catalog: &ReadTransaction,
-) -> Result<Vec<Fate>, DiskError> {
+fn fates(batch: &Batch, active: &Index, catalog: &ReadTransaction) -> Result<Vec<Fate>, DiskError> {
     if batch.records.iter().all(|record| record.key.is_none()) {
         return Ok(vec![Fate::New; batch.records.len()]);
     }
-    let active = snapshot.open_table(tables::KEYS)?;
     let sealed = catalog.open_table(tables::KEYS)?;
-    dedup::fates(&batch.records, &[active, sealed])
+    dedup::fates(&batch.records, active, &sealed)
 }
 
 /// Gives the new records their numbers.
@@ -199,15 +208,14 @@ fn write_keys(
     batch: &Batch,
     changes: &Changes<'_>,
 ) -> Result<(), DiskError> {
-    let keys = dedup::sorted_keys(&batch.records);
-    if keys.is_empty() {
+    let mut keys = changes.new_keys(batch).peekable();
+    if keys.peek().is_none() {
         return Ok(());
     }
-    let new = keys
-        .into_iter()
-        .filter_map(|(key, index)| match changes.outcomes[index] {
-            Outcome::Appended(seq) => Some(Ok((Cow::Borrowed(key), seq.get()))),
-            Outcome::Duplicate(_) => None,
-        });
-    dedup::insert_sorted(&mut txn.open_table(tables::KEYS)?, new)
+    let mut rows = txn.open_table(tables::SEGMENT_KEYS)?;
+    let mut cursor = rows.upper_bound_mut(Bound::<u64>::Unbounded)?;
+    for (key, seq) in keys {
+        cursor.insert_before(seq, key)?;
+    }
+    Ok(cursor.close()?)
 }

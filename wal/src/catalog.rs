@@ -1,8 +1,6 @@
 //! The catalog: the chain of manifests, where the log starts, and the dedup keys of everything
 //! sealed. All of it can be made again from the segments, except keys of trimmed ones.
 
-use std::borrow::Cow;
-
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
 use crate::dedup;
@@ -62,12 +60,8 @@ impl Catalog {
         let mut txn = self.db.begin_write()?;
         txn.set_quick_repair(true);
         {
-            let keys = segment.open_table(tables::KEYS)?;
-            let rows = keys.iter()?.map(|row| {
-                let (key, seq) = row?;
-                Ok((Cow::Owned(key.value().to_vec()), seq.value()))
-            });
-            dedup::insert_sorted(&mut txn.open_table(tables::KEYS)?, rows)?;
+            let keys = dedup::sorted(segment)?;
+            dedup::insert_sorted(&mut txn.open_table(tables::KEYS)?, &keys)?;
             let mut manifests = txn.open_table(tables::MANIFESTS)?;
             manifests.insert(manifest.first, manifest.encode().as_slice())?;
         }

@@ -1,12 +1,19 @@
-//! Dedup keys: finding them and merging them in, both in key order, so that the cost is one
-//! descent per run of neighbouring keys instead of one per key.
+//! Dedup keys. Those of the active segment are in memory, those of all sealed ones in the catalog.
+//! The catalog is searched and merged into in key order, so that the cost is one descent per run
+//! of neighbouring keys instead of one per key.
 
+use std::collections::HashMap;
 use std::ops::Bound;
 
-use redb::{CursorError, ReadableTable, Table};
+use redb::{CursorError, ReadTransaction, ReadableTable, Table};
 
 use crate::batch::NewRecord;
 use crate::error::DiskError;
+use crate::tables;
+
+/// The keys of the active segment. One segment bounds it: about 80 bytes and the key for each
+/// record, so some 16 MB for a full segment of the default size and 300-byte payloads.
+pub(crate) type Index = HashMap<Box<[u8]>, u64>;
 
 /// What is to become of one record of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,13 +26,24 @@ pub(crate) enum Fate {
     SameAs(usize),
 }
 
-/// One fate per record, in the order of the batch. `tables` are searched in turn.
-pub(crate) fn fates<T: ReadableTable<&'static [u8], u64>>(
+/// The keys of a segment, for its writer.
+pub(crate) fn load(segment: &ReadTransaction) -> Result<Index, DiskError> {
+    let mut index = Index::new();
+    for row in segment.open_table(tables::SEGMENT_KEYS)?.iter()? {
+        let (seq, key) = row?;
+        index.insert(key.value().into(), seq.value());
+    }
+    Ok(index)
+}
+
+/// One fate per record, in the order of the batch.
+pub(crate) fn fates(
     records: &[NewRecord],
-    tables: &[T],
+    active: &Index,
+    sealed: &impl ReadableTable<&'static [u8], u64>,
 ) -> Result<Vec<Fate>, DiskError> {
     let mut fates = vec![Fate::New; records.len()];
-    let mut probes: Vec<Probe<'_, T>> = tables.iter().map(Probe::new).collect();
+    let mut probe = Probe::new(sealed);
     let mut leader: Option<(&[u8], usize, Fate)> = None;
     for (key, index) in sorted_keys(records) {
         // Equal keys are neighbours now, the earliest of the batch first.
@@ -38,13 +56,11 @@ pub(crate) fn fates<T: ReadableTable<&'static [u8], u64>>(
             };
             continue;
         }
-        let mut fate = Fate::New;
-        for probe in &mut probes {
-            if let Some(seq) = probe.find(key)? {
-                fate = Fate::Known(seq);
-                break;
-            }
-        }
+        let known = match active.get(key) {
+            Some(seq) => Some(*seq),
+            None => probe.find(key)?,
+        };
+        let fate = known.map_or(Fate::New, Fate::Known);
         fates[index] = fate;
         leader = Some((key, index, fate));
     }
@@ -52,7 +68,7 @@ pub(crate) fn fates<T: ReadableTable<&'static [u8], u64>>(
 }
 
 /// The keys of a batch in byte order, equal ones in order of their index.
-pub(crate) fn sorted_keys(records: &[NewRecord]) -> Vec<(&[u8], usize)> {
+fn sorted_keys(records: &[NewRecord]) -> Vec<(&[u8], usize)> {
     let mut keys: Vec<(&[u8], usize)> = records
         .iter()
         .enumerate()
@@ -64,7 +80,7 @@ pub(crate) fn sorted_keys(records: &[NewRecord]) -> Vec<(&[u8], usize)> {
 
 /// Looks up ascending keys. Remembers the next key that exists: everything below it is known to
 /// be absent without asking again.
-struct Probe<'t, T> {
+pub(crate) struct Probe<'t, T> {
     table: &'t T,
     /// `None` before the first look; then the smallest existing key at or past the last look,
     /// itself `None` at the end of the table.
@@ -72,11 +88,11 @@ struct Probe<'t, T> {
 }
 
 impl<'t, T: ReadableTable<&'static [u8], u64>> Probe<'t, T> {
-    fn new(table: &'t T) -> Self {
+    pub(crate) fn new(table: &'t T) -> Self {
         Probe { table, next: None }
     }
 
-    fn find(&mut self, key: &[u8]) -> Result<Option<u64>, DiskError> {
+    pub(crate) fn find(&mut self, key: &[u8]) -> Result<Option<u64>, DiskError> {
         let must_look = match &self.next {
             None => true,
             Some(None) => false,
@@ -93,16 +109,26 @@ impl<'t, T: ReadableTable<&'static [u8], u64>> Probe<'t, T> {
     }
 }
 
+/// The keys of a segment in byte order: what the catalog takes in.
+pub(crate) fn sorted(segment: &ReadTransaction) -> Result<Vec<(Vec<u8>, u64)>, DiskError> {
+    let mut rows = Vec::new();
+    for row in segment.open_table(tables::SEGMENT_KEYS)?.iter()? {
+        let (seq, key) = row?;
+        rows.push((key.value().to_vec(), seq.value()));
+    }
+    rows.sort_unstable();
+    Ok(rows)
+}
+
 /// Inserts rows whose keys ascend. A key that is already there keeps its older number.
-pub(crate) fn insert_sorted<'k>(
+pub(crate) fn insert_sorted(
     table: &mut Table<'_, &'static [u8], u64>,
-    rows: impl Iterator<Item = Result<(std::borrow::Cow<'k, [u8]>, u64), DiskError>>,
+    rows: &[(Vec<u8>, u64)],
 ) -> Result<(), DiskError> {
-    let mut rows = rows.peekable();
-    while let Some(row) = rows.next() {
-        let (key, seq) = row?;
-        let mut cursor = table.upper_bound_mut(Bound::Included(&*key))?;
-        match cursor.insert_before(&*key, seq) {
+    let mut rows = rows.iter().peekable();
+    while let Some((key, seq)) = rows.next() {
+        let mut cursor = table.upper_bound_mut(Bound::Included(key.as_slice()))?;
+        match cursor.insert_before(key.as_slice(), seq) {
             Ok(()) => {}
             // Equal to the key before the gap: already there.
             Err(CursorError::UnorderedKey) => {
@@ -112,8 +138,8 @@ pub(crate) fn insert_sorted<'k>(
             Err(e) => return Err(e.into()),
         }
         // The run goes on until a key lies past the next existing one.
-        while let Some(Ok((key, seq))) = rows.peek() {
-            match cursor.insert_before(&**key, seq) {
+        while let Some((key, seq)) = rows.peek() {
+            match cursor.insert_before(key.as_slice(), seq) {
                 Ok(()) => drop(rows.next()),
                 Err(CursorError::UnorderedKey) => break,
                 Err(e) => return Err(e.into()),

@@ -49,7 +49,7 @@
 //! |---|---|---|
 //! | `lock` | the writer's advisory lock; one line saying who holds it | |
 //! | `catalog.redb` | what is known of all sealed segments; can be made again from them | meta, manifests, keys |
-//! | `segment-<first number, 20 digits>.redb` | records, and all bookmarks and cursors as of its end | meta, records, keys, bookmarks, cursors, seal |
+//! | `segment-<first number, 20 digits>.redb` | records with their keys, and all bookmarks and cursors as of its end | meta, records, keys, bookmarks, cursors, seal |
 //! | `*.tmp` | a file being made; removed by the next open | |
 //!
 //! Sealing is three durable steps, each completed by the next open if a crash comes between:
@@ -90,6 +90,8 @@ mod catalog;
 mod clock;
 mod dedup;
 mod error;
+#[cfg(any(test, feature = "fault"))]
+pub mod fault;
 mod files;
 mod frame;
 mod live;
@@ -99,6 +101,8 @@ mod manifest;
 mod open;
 mod options;
 mod plan;
+#[cfg(test)]
+mod power_cut_tests;
 mod reader;
 mod seal;
 mod segment;

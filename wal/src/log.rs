@@ -9,6 +9,7 @@ use redb::ReadableDatabase;
 
 use crate::batch::{Appended, Batch};
 use crate::catalog::{Catalog, Floor};
+use crate::dedup::Index;
 use crate::error::{AppendError, AtFile, OpenError, ReadError};
 use crate::files::Files;
 use crate::live::{Active, Live};
@@ -33,9 +34,12 @@ pub struct Log {
     pub(crate) first: u64,
     /// Number of the last record, 0 in an empty log.
     pub(crate) tail: u64,
+    /// Dedup keys of the active segment.
+    pub(crate) keys: Index,
     pub(crate) age: Age,
     pub(crate) recovery: Recovery,
     pub(crate) poisoned: bool,
+    pub(crate) _closer: Closer,
     /// Last: freed only after the files above are closed.
     pub(crate) _lock: LockGuard,
 }
@@ -73,6 +77,15 @@ impl Log {
         let disk = Disk::new(dir);
         disk.create_dir().at(&dir.display().to_string())?;
         open::open(Arc::new(disk), options)
+    }
+
+    /// Opens the log of a machine whose power can be cut.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    #[cfg(any(test, feature = "fault"))]
+    pub fn open_on(machine: &crate::fault::Machine, options: Options) -> Result<Log, OpenError> {
+        open::open(Arc::new(machine.clone()), options)
     }
 
     /// Appends the batch as one transaction and returns once it is on disk: all records that are
@@ -149,6 +162,7 @@ impl Log {
         if let Some(active) = active {
             active.db.close().at(&segment_name(active.first))?;
         }
+        self.catalog.db.close().at(CATALOG)?;
         Ok(())
     }
 
@@ -194,6 +208,8 @@ impl Log {
         self.first = next.meta.first;
         self.age = Age::of(next.meta.created_at);
         self.live.set_bytes(0);
+        // A new map: the room of a full one is not needed until the next is full.
+        self.keys = Index::new();
         *self.live.change() = Some(next.active);
         Ok(())
     }
@@ -228,10 +244,13 @@ impl Log {
     }
 }
 
-impl Drop for Log {
+/// Empties the slot when the log goes: readers may hold it alive, and the files must be closed
+/// before the lock is freed.
+pub(crate) struct Closer(pub(crate) Arc<Live>);
+
+impl Drop for Closer {
     fn drop(&mut self) {
-        // Readers may hold the slot alive; the files must be closed before the lock is freed.
-        drop(self.live.change().take());
+        drop(self.0.change().take());
     }
 }
 

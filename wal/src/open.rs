@@ -8,9 +8,10 @@ use redb::ReadableDatabase;
 
 use crate::catalog::{Catalog, Floor};
 use crate::clock;
+use crate::dedup::{self, Index};
 use crate::error::{At, AtFile, OpenError};
 use crate::live::{Active, Live};
-use crate::log::{Age, Log, segment_mode, start_next};
+use crate::log::{Age, Closer, Log, segment_mode, start_next};
 use crate::manifest::Manifest;
 use crate::options::{Options, Recovery};
 use crate::plan::{CATALOG, TEMPORARY, plan, segment_name, segments_in};
@@ -43,7 +44,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Log, O
     let newest = complete(&*storage, &catalog, &files, &mut recovery)?;
     let (active, meta) = open_newest(&*storage, &catalog, &options, newest, &mut recovery)?;
     check_chain(&catalog, &meta)?;
-    let (tail, bytes) = measure(&active, &meta)?;
+    let (tail, bytes, keys) = measure(&active, &meta)?;
     let live = Arc::new(Live::default());
     live.set_bytes(bytes);
     *live.change() = Some(active);
@@ -51,12 +52,14 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Log, O
     recovery.took = started.elapsed();
     Ok(Log {
         storage,
+        _closer: Closer(Arc::clone(&live)),
         live,
         catalog,
         options,
         identity: meta.identity,
         first: meta.first,
         tail,
+        keys,
         age: Age::of(meta.created_at),
         recovery,
         poisoned: false,
@@ -263,11 +266,12 @@ fn check_chain(catalog: &Catalog, active: &Meta) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Tail of the log and record bytes of the active segment.
-fn measure(active: &Active, meta: &Meta) -> Result<(u64, u64), At> {
+/// Tail of the log; record bytes and keys of the active segment.
+fn measure(active: &Active, meta: &Meta) -> Result<(u64, u64, Index), At> {
     let file = segment_name(active.first);
     let txn = active.db.begin_read().at(&file)?;
     let last = segment::read_last(&txn).at(&file)?;
     let bytes = segment::sum_bytes(&txn).at(&file)?;
-    Ok((last.unwrap_or(meta.first - 1), bytes))
+    let keys = dedup::load(&txn).at(&file)?;
+    Ok((last.unwrap_or(meta.first - 1), bytes, keys))
 }

@@ -37,6 +37,8 @@ pub struct SegmentInfo {
     pub digest: Option<[u8; 32]>,
     /// The digest of the segment before it, `None` for the first of the log.
     pub previous: Option<[u8; 32]>,
+    /// Whether the file was repaired after an unclean stop of its writer.
+    pub recovered: bool,
 }
 
 impl SegmentInfo {
@@ -51,6 +53,7 @@ impl SegmentInfo {
             sealed: true,
             digest: Some(manifest.digest),
             previous: manifest.previous,
+            recovered: manifest.recovered,
         }
     }
 }
@@ -402,6 +405,7 @@ fn look(
         sealed: false,
         digest: None,
         previous: meta.previous,
+        recovered: meta.recovered,
         file,
     })
 }

@@ -103,7 +103,7 @@ fn write_new(
             cursors.insert(name.as_str(), value)?;
         }
         txn.open_table(tables::RECORDS)?;
-        txn.open_table(tables::KEYS)?;
+        txn.open_table(tables::SEGMENT_KEYS)?;
         txn.open_table(tables::SEAL)?;
     }
     txn.commit()?;

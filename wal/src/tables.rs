@@ -9,8 +9,12 @@ pub(crate) const LAYOUT_VERSION: u32 = 1;
 pub(crate) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 /// Segment: number -> record bytes. Written by append, never changed, gone with the file.
 pub(crate) const RECORDS: TableDefinition<u64, &[u8]> = TableDefinition::new("records");
-/// Segment: dedup keys of its own records. Catalog: dedup keys of all sealed segments, merged at
-/// seal and kept when a segment is trimmed.
+/// Segment: number -> dedup key, for records that have one. Written by append, in the order of
+/// the records: a new key costs no search in the file. The writer keeps the reverse in memory,
+/// which one segment bounds.
+pub(crate) const SEGMENT_KEYS: TableDefinition<u64, &[u8]> = TableDefinition::new("keys");
+/// Catalog: dedup key -> number, of all sealed segments. Merged in at seal and kept when a
+/// segment is trimmed.
 pub(crate) const KEYS: TableDefinition<&[u8], u64> = TableDefinition::new("keys");
 /// Segment: all bookmarks, copied from the segment before and replaced by append.
 pub(crate) const BOOKMARKS: TableDefinition<&str, &[u8]> = TableDefinition::new("bookmarks");

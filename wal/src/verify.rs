@@ -3,9 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use redb::{ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
+use redb::{ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable};
 
 use crate::catalog::{self, Contents};
+use crate::dedup;
 use crate::error::{AtFile, DiskError, OpenError};
 use crate::files::open_settled;
 use crate::manifest::{Manifest, Tally};
@@ -55,9 +56,21 @@ pub fn verify(dir: &Path, progress: &mut dyn FnMut(u64)) -> Result<VerifyReport,
             dir: dir.display().to_string(),
         });
     }
-    let storage = Disk::new(dir);
+    verify_on(&Disk::new(dir), progress).map_err(|e| match e {
+        OpenError::NotALog { .. } => OpenError::NotALog {
+            dir: dir.display().to_string(),
+        },
+        e => e,
+    })
+}
+
+pub(crate) fn verify_on(
+    storage: &dyn Storage,
+    progress: &mut dyn FnMut(u64),
+) -> Result<VerifyReport, OpenError> {
     let mut check = Check {
-        storage: &storage,
+        storage,
+        catalog_file: None,
         report: VerifyReport::default(),
         progress,
     };
@@ -66,9 +79,7 @@ pub fn verify(dir: &Path, progress: &mut dyn FnMut(u64)) -> Result<VerifyReport,
     let names = storage.list().at("the log directory")?;
     let firsts = segments_in(&names);
     if firsts.is_empty() && catalog.is_none() {
-        return Err(OpenError::NotALog {
-            dir: dir.display().to_string(),
-        });
+        return Err(OpenError::NotALog { dir: String::new() });
     }
     check.presence(&firsts, catalog.as_ref());
     let mut link = Link {
@@ -96,7 +107,8 @@ struct Link {
 }
 
 struct Check<'a> {
-    storage: &'a Disk,
+    storage: &'a dyn Storage,
+    catalog_file: Option<ReadOnlyDatabase>,
     report: VerifyReport,
     progress: &'a mut dyn FnMut(u64),
 }
@@ -117,10 +129,14 @@ impl Check<'_> {
             let Some(db) = open_settled(storage, CATALOG)? else {
                 return Ok(None);
             };
-            Ok(Some(catalog::read(&db.begin_read().at(CATALOG)?)?))
+            let contents = catalog::read(&db.begin_read().at(CATALOG)?)?;
+            Ok(Some((db, contents)))
         });
         match read {
-            Ok(Some(contents)) => return Some(contents),
+            Ok(Some((db, contents))) => {
+                self.catalog_file = Some(db);
+                return Some(contents);
+            }
             Ok(None) => self.find(CATALOG, None, "the catalog is missing"),
             Err(e) => self.find(CATALOG, None, e.to_string()),
         }
@@ -205,6 +221,9 @@ impl Check<'_> {
             None if !newest => self.find(&file, None, "is not sealed, but others follow it"),
             None => self.cursors(txn, next, &file).at(&file)?,
         }
+        if known.is_some() && sealed.is_some() {
+            self.catalogued(txn, &file).at(CATALOG)?;
+        }
         match (&sealed, known) {
             (Some(sealed), Some(known)) if sealed != known => {
                 self.find(&file, None, "the catalog has another manifest");
@@ -281,7 +300,7 @@ impl Check<'_> {
         differ("the digest", said.digest == found.digest());
     }
 
-    /// Every key points at a record of its segment, and no two at the same.
+    /// Every key belongs to a record of its segment and is a key only once.
     fn keys(
         &mut self,
         txn: &ReadTransaction,
@@ -289,19 +308,39 @@ impl Check<'_> {
         next: u64,
         file: &str,
     ) -> Result<(), DiskError> {
-        let keys = txn.open_table(tables::KEYS)?;
-        for row in keys.iter()? {
-            let seq = row?.1.value();
-            if !(first..next).contains(&seq) {
+        let keys = dedup::sorted(txn)?;
+        for (_, seq) in &keys {
+            if !(first..next).contains(seq) {
                 self.find(
                     file,
-                    Some(seq),
-                    "a dedup key points at a record that is not here",
+                    Some(*seq),
+                    "a dedup key belongs to a record that is not here",
                 );
             }
         }
-        if keys.len()? > next - first {
-            self.find(file, None, "there are more dedup keys than records");
+        for pair in keys.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+            let what = format!("has the same dedup key as record {}", pair[0].1);
+            self.find(file, Some(pair[1].1), what);
+        }
+        Ok(())
+    }
+
+    /// The catalog knows every key of a sealed segment, under this or an older number.
+    fn catalogued(&mut self, txn: &ReadTransaction, file: &str) -> Result<(), DiskError> {
+        let Some(catalog) = &self.catalog_file else {
+            return Ok(());
+        };
+        let snapshot = catalog.begin_read()?;
+        let table = snapshot.open_table(tables::KEYS)?;
+        let mut probe = dedup::Probe::new(&table);
+        let mut unknown = Vec::new();
+        for (key, seq) in dedup::sorted(txn)? {
+            if probe.find(&key)?.is_none_or(|known| known > seq) {
+                unknown.push(seq);
+            }
+        }
+        for seq in unknown {
+            self.find(file, Some(seq), "the catalog does not know its dedup key");
         }
         Ok(())
     }

@@ -1,0 +1,410 @@
+//! Every command with its arguments and help.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use jiff::tz::TimeZone;
+
+use crate::event::{PeerId, Timestamp};
+use crate::telemetry::Format;
+
+const AFTER: &str = "\
+Exit codes:
+  0 done   1 failed   2 wrong command line   65 damaged data   69 server unreachable
+  75 log in use by another process   77 not allowed   78 wrong configuration
+
+Data goes to stdout, words go to stderr. NO_COLOR is respected.
+
+First steps:
+  telegram-gateway demo --seconds 10
+  telegram-gateway import result.json
+  telegram-gateway status";
+
+const AFTER_DEMO: &str = "\
+Needs no server and reads neither configuration file nor TGW_ variables.
+
+Example:
+  telegram-gateway demo --seconds 10 --rate 200";
+
+const AFTER_RUN: &str = "\
+The first SIGTERM or Ctrl-C drains and exits 0; the second exits at once (143 or 130).
+Exit codes: 0 stopped or source exhausted, 69 server unreachable, 75 log in use, 77 not allowed,
+78 wrong configuration.
+
+Examples:
+  telegram-gateway run --config gateway.toml
+  telegram-gateway run --source synthetic --rate 50 --events 3000 --drain";
+
+const AFTER_IMPORT: &str = "\
+Importing a file twice adds nothing.
+Exit codes: 0 all of it is in the log, 65 a file is damaged, 75 log in use.
+
+Examples:
+  telegram-gateway import result.json --dry-run
+  telegram-gateway import export/*.json --source-timezone Europe/Berlin";
+
+const AFTER_REPLAY: &str = "\
+Applies part of the log again; what is there already is not changed twice.
+Exit codes: 0 done, 65 damaged log, 69 server unreachable, 77 not allowed.
+
+Examples:
+  telegram-gateway replay --to timescale --from 1000 --until 2000
+  telegram-gateway replay --to redis --peer -1001234567890 --since 2026-01-01T00:00:00Z --plan";
+
+const AFTER_REBUILD: &str = "\
+Builds a new generation beside the old one, compares, and switches; readers see one or the other.
+Exit codes: 0 switched, 1 the new one differs or it was refused, 65 damaged log, 69 server unreachable.
+
+Example:
+  telegram-gateway rebuild timescale --yes";
+
+const AFTER_VERIFY: &str = "\
+Exit codes: 0 clean, 1 something differs or is damaged, 2 could not run.
+
+Example:
+  telegram-gateway verify all --json";
+
+const AFTER_BENCH: &str = "\
+Works in a temporary folder; neither the log nor a server of the configuration is touched.
+
+Examples:
+  telegram-gateway bench --rate 50 --seconds 60
+  telegram-gateway bench --flat-out --events 100000 --json
+  telegram-gateway bench rebuild sqlite --events 100000";
+
+const AFTER_CONFIG: &str = "\
+defaults < file < environment (TGW_SECTION__KEY) < flags
+Exit codes: 0 right, 78 wrong, with every problem listed.
+
+Examples:
+  telegram-gateway config defaults > gateway.toml
+  telegram-gateway config check --config gateway.toml
+  TGW_RELAY__WINDOW=512 telegram-gateway config show";
+
+/// A crash-safe mirror of Telegram channels: every update in a local log first, everything else rebuilt from it.
+#[derive(Debug, Parser)]
+#[command(name = "telegram-gateway", version, after_help = AFTER, max_term_width = 100)]
+#[command(arg_required_else_help = true)]
+pub struct Cli {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Globals {
+    /// Configuration file (TOML) [env: TGW_CONFIG] [default: none]
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// Folder of the log [default: data_dir of the configuration]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub data_dir: Option<PathBuf>,
+    /// How log lines look on stderr
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub log_format: Format,
+    /// Log levels by target, as in info,telegram_gateway::relay=debug
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILTER",
+        env = "TGW_LOG",
+        hide_env_values = true
+    )]
+    pub log: Option<String>,
+    /// Log more: -v debug, -vv trace
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Log less: -q warnings and errors, -qq errors
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub quiet: u8,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the whole way with made-up messages, without any server
+    Demo(DemoArgs),
+    /// Run the gateway until it is stopped
+    Run(RunArgs),
+    /// Append the messages of export files to the log
+    Import(ImportArgs),
+    /// Apply part of the log to a projection again
+    Replay(ReplayArgs),
+    /// Build a projection anew from the whole log and switch to it
+    Rebuild(RebuildArgs),
+    /// Check the log record by record, or a projection against it
+    Verify(VerifyArgs),
+    /// Show the log, its sinks and how far they are behind
+    Status(StatusArgs),
+    /// Measure this machine
+    Bench(BenchArgs),
+    /// Check and show the configuration
+    Config(ConfigArgs),
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_DEMO)]
+pub struct DemoArgs {
+    /// Stop after this many seconds [default: until stopped]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub seconds: Option<u64>,
+    /// Messages per second
+    #[arg(long, value_name = "R", default_value_t = 50, value_parser = rate())]
+    pub rate: u32,
+    /// Seed of the made-up messages
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_RUN)]
+pub struct RunArgs {
+    /// Where events come from: synthetic, or script:FILE (JSON lines) [default: none, sinks only]
+    #[arg(long, value_name = "SOURCE", value_hint = ValueHint::Other)]
+    pub source: Option<SourceSpec>,
+    /// Messages per second of the synthetic source [default: 50]
+    #[arg(long, value_name = "N", requires = "source", value_parser = rate())]
+    pub rate: Option<u32>,
+    /// Seed of the synthetic source [default: 1]
+    #[arg(long, value_name = "S", requires = "source")]
+    pub seed: Option<u64>,
+    /// End the source after this many events [default: no end]
+    #[arg(long, value_name = "N", requires = "source", value_parser = clap::value_parser!(u64).range(1..))]
+    pub events: Option<u64>,
+    /// Append a line per acknowledged event to this file, fsynced, for crash tests
+    #[arg(long, value_name = "FILE", requires = "source", value_hint = ValueHint::FilePath)]
+    pub receipts: Option<PathBuf>,
+    /// Exit 0 once the source is exhausted and every sink has caught up
+    #[arg(long, requires = "source")]
+    pub drain: bool,
+}
+
+/// Arguments of `import`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_IMPORT)]
+pub struct ImportArgs {
+    /// Export files: Telegram Desktop's result.json, Telethon's JSON
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// Read and count, but write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the counts as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Refuse a file at the first message that cannot be read, instead of reporting it
+    #[arg(long)]
+    pub strict: bool,
+    /// Take what a file cut off in the middle still holds
+    #[arg(long)]
+    pub allow_truncated: bool,
+    /// Zone of the exporting computer, for files that give local times only, as Europe/Berlin
+    #[arg(long, value_name = "TZ", value_parser = time_zone)]
+    pub source_timezone: Option<TimeZone>,
+    /// Also take private chats, which are left out otherwise
+    #[arg(long)]
+    pub include_private: bool,
+}
+
+/// Arguments of `replay`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_REPLAY)]
+pub struct ReplayArgs {
+    /// The projection
+    #[arg(long, value_name = "PROJECTION")]
+    pub to: Projection,
+    /// First sequence number [default: first of the log]
+    #[arg(long, value_name = "SEQ", value_parser = clap::value_parser!(u64).range(1..))]
+    pub from: Option<u64>,
+    /// Last sequence number, included [default: last of the log]
+    #[arg(long, value_name = "SEQ", value_parser = clap::value_parser!(u64).range(1..))]
+    pub until: Option<u64>,
+    /// Only this chat, in marked form (channels -100...); may be repeated
+    #[arg(long = "peer", value_name = "ID", allow_negative_numbers = true)]
+    pub peers: Vec<PeerId>,
+    /// Only events received at or after this instant, as 2026-01-31T12:00:00Z (an offset is required)
+    #[arg(long, value_name = "T")]
+    pub since: Option<Timestamp>,
+    /// Only events received before this instant
+    #[arg(long, value_name = "T")]
+    pub before: Option<Timestamp>,
+    /// Say what would be applied, and stop
+    #[arg(long)]
+    pub plan: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `rebuild`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_REBUILD)]
+pub struct RebuildArgs {
+    /// The projection
+    #[arg(value_name = "NAME")]
+    pub name: Projection,
+    /// Do not ask; needed when stdin is no terminal
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_VERIFY)]
+pub struct VerifyArgs {
+    /// What to check
+    #[arg(value_name = "WHAT")]
+    pub what: VerifyTarget,
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `bench`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_BENCH, args_conflicts_with_subcommands = true)]
+pub struct BenchArgs {
+    /// Messages per second to hold [default: 50]
+    #[arg(long, value_name = "R", value_parser = rate(), conflicts_with = "flat_out")]
+    pub rate: Option<u32>,
+    /// How long to hold the rate, in seconds [default: 60]
+    #[arg(long, value_name = "S", conflicts_with = "flat_out",
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub seconds: Option<u64>,
+    /// As fast as the machine can
+    #[arg(long, requires = "events")]
+    pub flat_out: bool,
+    /// Number of events with --flat-out
+    #[arg(long, value_name = "N", requires = "flat_out",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub events: Option<u64>,
+    /// Seed of the made-up messages
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Another measurement.
+    #[command(subcommand)]
+    pub command: Option<BenchCommand>,
+}
+
+/// The other measurements.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Time the rebuild of a projection from a log of made-up events
+    Rebuild {
+        /// The projection
+        #[arg(value_name = "NAME", default_value = "sqlite")]
+        name: Projection,
+        /// Events in the log
+        #[arg(long, value_name = "N", default_value_t = 100_000,
+              value_parser = clap::value_parser!(u64).range(1..))]
+        events: u64,
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Time the start after an unclean stop
+    Recovery {
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Arguments of `config`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_CONFIG)]
+pub struct ConfigArgs {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Check file, environment and flags; list every problem
+    Check,
+    /// Show each value that holds and where it comes from; secrets are never shown
+    Show {
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print every key with its unit, default and limits, commented out
+    Defaults,
+}
+
+/// A store that is fed from the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Projection {
+    /// TimescaleDB.
+    Timescale,
+    /// Redis.
+    Redis,
+    /// SQLite.
+    Sqlite,
+}
+
+/// What `verify` checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VerifyTarget {
+    /// Every record of the log
+    Log,
+    /// TimescaleDB against the log
+    Timescale,
+    /// Redis against the log
+    Redis,
+    /// SQLite against the log
+    Sqlite,
+    /// The log, and every projection that is configured
+    All,
+}
+
+/// Where `run` takes events from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceSpec {
+    /// The generator.
+    Synthetic,
+    /// A file of JSON lines.
+    Script(PathBuf),
+}
+
+impl FromStr for SourceSpec {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<SourceSpec, &'static str> {
+        match text.split_once(':') {
+            None if text == "synthetic" => Ok(SourceSpec::Synthetic),
+            Some(("script", file)) if !file.is_empty() => Ok(SourceSpec::Script(file.into())),
+            _ => Err("write synthetic, or script:FILE"),
+        }
+    }
+}
+
+fn rate() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=1_000_000)
+}
+
+fn time_zone(name: &str) -> Result<TimeZone, String> {
+    TimeZone::get(name)
+        .map_err(|_| "no such zone; write its IANA name, as Europe/Berlin".to_owned())
+}

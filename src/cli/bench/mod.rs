@@ -1,0 +1,177 @@
+//! `bench`: offline, honest, against the target.
+//!
+//! The run uses the daemon itself with the synthetic source, in a log of its own that is removed afterwards. With
+//! servers configured it needs empty stores: it refuses to touch one that another log has fed.
+
+mod machine;
+mod rebuild;
+mod recovery;
+mod report;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use self::machine::Machine;
+use self::report::{Memory, Report};
+use crate::config::Config;
+use crate::daemon::{Daemon, DaemonError, Options};
+use crate::event::Timestamp;
+use crate::journal::JournalReader;
+use crate::source::synthetic::{self, Synthetic};
+use crate::status::Status;
+
+pub(super) use self::rebuild::rebuild;
+pub(super) use self::recovery::recovery;
+
+/// How the load comes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Load {
+    /// On a schedule.
+    Paced {
+        /// Events a second.
+        rate: f64,
+        /// For this long.
+        seconds: u64,
+    },
+    /// As fast as the log takes it.
+    FlatOut {
+        /// So many events.
+        events: u64,
+    },
+}
+
+impl Load {
+    fn rate(self) -> f64 {
+        match self {
+            Load::Paced { rate, .. } => rate,
+            Load::FlatOut { .. } => 0.0,
+        }
+    }
+
+    fn events(self) -> u64 {
+        match self {
+            Load::Paced { rate, seconds } => ((rate * seconds as f64).round() as u64).max(1),
+            Load::FlatOut { events } => events,
+        }
+    }
+}
+
+/// A data directory for one measurement, removed at the end: deleting large files while something is measured stalls
+/// the disk on some mounts.
+pub(super) struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Below the configured data directory, so that the disk is the one the daemon would use.
+    pub(super) fn new(data_dir: &Path) -> std::io::Result<Scratch> {
+        let dir = data_dir.join(format!("bench-{}", std::process::id()));
+        std::fs::create_dir_all(&dir)?;
+        Ok(Scratch(dir))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The configuration with the log and the SQLite file in the scratch directory.
+pub(super) fn in_scratch(config: &Config, scratch: &Scratch) -> Config {
+    let mut config = config.clone();
+    scratch.path().clone_into(&mut config.data_dir);
+    if let Some(sqlite) = &mut config.sqlite {
+        sqlite.path = scratch.path().join("messages.sqlite");
+    }
+    config
+}
+
+/// Runs the load through the whole house and prints the figures; true if the target was met.
+pub(super) async fn run(
+    config: &Config,
+    load: Load,
+    seed: u64,
+    json: bool,
+    stop: CancellationToken,
+) -> Result<bool, DaemonError> {
+    let scratch = Scratch::new(&config.data_dir).map_err(|source| DaemonError::File {
+        path: config.data_dir.display().to_string(),
+        source,
+    })?;
+    let config = in_scratch(config, &scratch);
+    let machine = Machine::now();
+    let status = Status::new();
+    let daemon = Daemon::open(config.clone(), status.clone())?;
+    let source = Synthetic::new(synthetic::Options {
+        seed,
+        rate: load.rate(),
+        events: Some(load.events()),
+        base: Timestamp::now(),
+        ..synthetic::Options::default()
+    });
+    let cpu = machine::cpu_seconds();
+    let started_us = Timestamp::now().micros();
+    let started = Instant::now();
+    let sampling = CancellationToken::new();
+    let sampler = tokio::spawn(sample_memory(status.clone(), load.events(), sampling.clone()));
+    let view_stop = CancellationToken::new();
+    let view = tokio::spawn(super::view::follow("bench", status.clone(), view_stop.clone()));
+    let ran = daemon
+        .run(Some(source), Options { receipts: None, drain: true }, stop)
+        .await;
+    view_stop.cancel();
+    sampling.cancel();
+    let _ = view.await;
+    let rss = sampler.await.unwrap_or_default();
+    ran?;
+    let board = status.snapshot();
+    let stages = report::stages(&board, started_us);
+    let report = Report {
+        mode: if load.rate() > 0.0 { "paced" } else { "flat_out" },
+        rate: load.rate(),
+        seed,
+        events: board.received,
+        seconds: started.elapsed().as_secs_f64(),
+        pass: report::passes(&stages, load.events(), load.rate()),
+        stages,
+        cpu_seconds: machine::cpu_seconds() - cpu,
+        rss,
+        log_bytes_per_event: log_bytes_per_event(&config.data_dir).await?,
+        broker_lost: board.broker_lost,
+        machine,
+    };
+    super::output::result(&report, json, Report::text);
+    Ok(report.pass)
+}
+
+async fn log_bytes_per_event(data_dir: &Path) -> Result<f64, DaemonError> {
+    let segments = JournalReader::open(data_dir)?.segments().await?;
+    let bytes: u64 = segments.iter().map(|segment| segment.file_bytes).sum();
+    let count: u64 = segments.iter().map(|segment| segment.count).sum();
+    Ok(bytes as f64 / count.max(1) as f64)
+}
+
+async fn sample_memory(status: Status, events: u64, stop: CancellationToken) -> Memory {
+    let mut memory = Memory::default();
+    loop {
+        let now = machine::rss_bytes();
+        let durable = status.snapshot().durable;
+        memory.peak = memory.peak.max(now);
+        memory.at_end = now;
+        if memory.at_tenth == 0 && durable >= events / 10 {
+            memory.at_tenth = now;
+        }
+        if memory.at_half == 0 && durable >= events / 2 {
+            memory.at_half = now;
+        }
+        tokio::select! {
+            () = stop.cancelled() => return memory,
+            () = tokio::time::sleep(Duration::from_millis(50)) => {}
+        }
+    }
+}

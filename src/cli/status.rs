@@ -1,0 +1,151 @@
+//! `status`: the log, its readers and the stores, read from where they are; no daemon is asked.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::args::{Globals, StatusArgs};
+use super::{CommandResult, output, stores};
+use crate::config::Config;
+use crate::event::Timestamp;
+use crate::failure::{Exit, chain};
+use crate::journal::{JournalError, JournalReader, socket::Remote};
+use crate::projector::next_seq;
+use crate::store::{Checkpoint, Projection, ProjectionName};
+
+#[derive(Debug, Serialize)]
+struct Report {
+    data_dir: String,
+    log_id: String,
+    epoch: u32,
+    /// A daemon holds the log and answers.
+    running: bool,
+    first: u64,
+    tail: u64,
+    /// When the last event was received.
+    tail_received_at: Option<Timestamp>,
+    segments: usize,
+    log_bytes: u64,
+    cursors: Vec<Position>,
+    stores: Vec<Position>,
+}
+
+/// How far something has come, and how far it is behind.
+#[derive(Debug, Serialize)]
+struct Position {
+    name: String,
+    seq: u64,
+    lag_events: u64,
+    /// Between the receipt of the last event it has and of the last there is.
+    lag_seconds: f64,
+    /// Why it could not be asked.
+    error: Option<String>,
+}
+
+pub(super) async fn run(globals: &Globals, args: &StatusArgs) -> CommandResult {
+    let config = globals.load()?.config;
+    let report = gather(&config).await?;
+    output::result(&report, args.json, text)?;
+    Ok(Exit::Ok)
+}
+
+async fn gather(config: &Config) -> Result<Report, JournalError> {
+    let journal = JournalReader::open(&config.data_dir)?;
+    let tail = journal.tail();
+    let tail_received_at = received_at(&journal, tail).await?;
+    let segments = journal.segments().await?;
+    let mut report = Report {
+        data_dir: config.data_dir.display().to_string(),
+        log_id: journal.identity().log_id.to_string(),
+        epoch: journal.identity().epoch,
+        running: Remote::connect(&config.data_dir).await.is_ok(),
+        first: journal.first().await?.map_or(0, wal::Seq::get),
+        tail,
+        tail_received_at,
+        log_bytes: segments.iter().map(|segment| segment.file_bytes).sum(),
+        segments: segments.len(),
+        cursors: Vec::new(),
+        stores: Vec::new(),
+    };
+    for (name, seq) in journal.cursors().await? {
+        let at = received_at(&journal, seq.get()).await?;
+        report.cursors.push(report.position(name, seq.get(), at));
+    }
+    for name in stores::configured(config) {
+        let position = match checkpoint(config, name).await {
+            Ok(None) => report.position(name.to_string(), 0, None),
+            Ok(Some(it)) if it.identity == journal.identity() => {
+                report.position(name.to_string(), it.seq.get(), Some(it.updated_at))
+            }
+            Ok(Some(it)) => report.unknown(name, format!("fed from another log, {}", it.identity.log_id)),
+            Err(error) => report.unknown(name, error),
+        };
+        report.stores.push(position);
+    }
+    Ok(report)
+}
+
+impl Report {
+    fn position(&self, name: String, seq: u64, at: Option<Timestamp>) -> Position {
+        let lag_events = self.tail.saturating_sub(seq);
+        let lag_seconds = match (self.tail_received_at, at) {
+            (Some(tail), Some(at)) if lag_events > 0 => (tail.micros() - at.micros()).max(0) as f64 / 1e6,
+            _ => 0.0,
+        };
+        Position { name, seq, lag_events, lag_seconds, error: None }
+    }
+
+    fn unknown(&self, name: ProjectionName, error: String) -> Position {
+        Position { error: Some(error), ..self.position(name.to_string(), 0, None) }
+    }
+}
+
+async fn received_at(journal: &JournalReader, seq: u64) -> Result<Option<Timestamp>, JournalError> {
+    if seq == 0 {
+        return Ok(None);
+    }
+    let records = journal.read(next_seq(seq - 1), 1, usize::MAX).await?;
+    Ok(records.first().map(|record| Timestamp::from_micros(record.header().received_at)))
+}
+
+async fn checkpoint(config: &Config, name: ProjectionName) -> Result<Option<Checkpoint>, String> {
+    async fn ask<P: Projection>(mut projection: P) -> Result<Option<Checkpoint>, String> {
+        projection.checkpoint().await.map_err(|error| chain(&error))
+    }
+    let not_configured = |error| chain(&error);
+    match name {
+        ProjectionName::Sqlite => ask(stores::sqlite(config).map_err(not_configured)?).await,
+        ProjectionName::Timescale => ask(stores::timescale(config).map_err(not_configured)?).await,
+        ProjectionName::Redis => ask(stores::redis(config).map_err(not_configured)?).await,
+    }
+}
+
+fn text(report: &Report) -> String {
+    let mut text = format!(
+        "log {} epoch {} in {}, {}\n  {}..={} in {} segments, {:.1} MiB",
+        report.log_id,
+        report.epoch,
+        report.data_dir,
+        if report.running { "a daemon is running" } else { "no daemon is running" },
+        report.first,
+        report.tail,
+        report.segments,
+        report.log_bytes as f64 / f64::from(1 << 20),
+    );
+    if let Some(at) = report.tail_received_at {
+        let _ = write!(text, ", last received {at}");
+    }
+    for (title, positions) in [("cursor", &report.cursors), ("store", &report.stores)] {
+        for it in positions {
+            let _ = match &it.error {
+                None => write!(
+                    text,
+                    "\n{title} {:<14} {:>10}   lag {:>8} events {:>9.1} s",
+                    it.name, it.seq, it.lag_events, it.lag_seconds
+                ),
+                Some(error) => write!(text, "\n{title} {:<14} cannot tell: {error}", it.name),
+            };
+        }
+    }
+    text
+}

@@ -1,0 +1,77 @@
+//! The configured stores, and the error for one that is not.
+
+use super::CommandError;
+use crate::config::Config;
+use crate::failure::{Class, Classify, Exit};
+use crate::store::ProjectionName;
+use crate::store::redis::Redis;
+use crate::store::sqlite::Sqlite;
+use crate::store::timescale::Timescale;
+
+/// A store that a command names is not configured.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is not configured")]
+pub(super) struct NotConfigured(ProjectionName);
+
+impl Classify for NotConfigured {
+    fn class(&self) -> Class {
+        Class::Operator
+    }
+
+    fn hint(&self) -> Option<String> {
+        let key = match self.0 {
+            ProjectionName::Sqlite => "path",
+            ProjectionName::Timescale | ProjectionName::Redis => "url",
+        };
+        Some(format!(
+            "set {key} in the section [{0}] of the file given with --config, or in the environment: TGW_{1}__{2}",
+            self.0,
+            self.0.as_str().to_uppercase(),
+            key.to_uppercase()
+        ))
+    }
+
+    fn exit(&self) -> Exit {
+        Exit::Config
+    }
+}
+
+/// The SQLite projection.
+pub(super) fn sqlite(config: &Config) -> Result<Sqlite, NotConfigured> {
+    let section = config.sqlite.clone().ok_or(NotConfigured(ProjectionName::Sqlite))?;
+    Ok(Sqlite::new(section))
+}
+
+/// The TimescaleDB projection.
+pub(super) fn timescale(config: &Config) -> Result<Timescale, NotConfigured> {
+    let section = config.timescale.clone().ok_or(NotConfigured(ProjectionName::Timescale))?;
+    Ok(Timescale::new(section))
+}
+
+/// The Redis projection.
+pub(super) fn redis(config: &Config) -> Result<Redis, NotConfigured> {
+    let section = config.redis.clone().ok_or(NotConfigured(ProjectionName::Redis))?;
+    Ok(Redis::new(section))
+}
+
+/// Where a store is, without its password.
+pub(super) fn place(config: &Config, name: ProjectionName) -> Result<String, CommandError> {
+    let place = match name {
+        ProjectionName::Sqlite => config.sqlite.as_ref().map(|it| it.path.display().to_string()),
+        ProjectionName::Timescale => config.timescale.as_ref().map(|it| it.url.to_string()),
+        ProjectionName::Redis => config.redis.as_ref().map(|it| it.url.to_string()),
+    };
+    Ok(place.ok_or(NotConfigured(name))?)
+}
+
+/// The stores that are configured.
+pub(super) fn configured(config: &Config) -> Vec<ProjectionName> {
+    [
+        (config.sqlite.is_some(), ProjectionName::Sqlite),
+        (config.timescale.is_some(), ProjectionName::Timescale),
+        (config.redis.is_some(), ProjectionName::Redis),
+    ]
+    .into_iter()
+    .filter_map(|(is, name)| is.then_some(name))
+    .collect()
+}

@@ -1,0 +1,98 @@
+//! `verify`.
+
+use std::io::IsTerminal as _;
+
+use super::args::{Globals, VerifyArgs, VerifyTarget};
+use super::{CommandError, CommandResult, output, stores};
+use crate::config::Config;
+use crate::failure::Exit;
+use crate::journal::JournalReader;
+use crate::store::ProjectionName;
+use crate::verify::{self, Report};
+
+pub(super) async fn run(globals: &Globals, args: &VerifyArgs) -> CommandResult {
+    let config = globals.load()?.config;
+    match checks(&config, args).await {
+        Ok(true) => Ok(Exit::Ok),
+        Ok(false) => Ok(Exit::Failure),
+        Err(error) => Err(error.with_exit(Exit::Usage)),
+    }
+}
+
+/// Runs the checks that were asked for; true if all are clean.
+async fn checks(config: &Config, args: &VerifyArgs) -> Result<bool, CommandError> {
+    let mut clean = true;
+    if matches!(args.what, VerifyTarget::Log | VerifyTarget::All) {
+        let report = verify::log(&config.data_dir).await?;
+        clean &= show(&report, args.json)?;
+    }
+    let named = match args.what {
+        VerifyTarget::Log => Vec::new(),
+        VerifyTarget::Sqlite => vec![ProjectionName::Sqlite],
+        VerifyTarget::Timescale => vec![ProjectionName::Timescale],
+        VerifyTarget::Redis => vec![ProjectionName::Redis],
+        VerifyTarget::All => stores::configured(config),
+    };
+    for name in named {
+        clean &= show(&check(config, name).await?, args.json)?;
+    }
+    Ok(clean)
+}
+
+async fn check(config: &Config, name: ProjectionName) -> Result<Report, CommandError> {
+    let journal = JournalReader::open(&config.data_dir)?;
+    let terminal = std::io::stderr().is_terminal();
+    let mut said = std::time::Instant::now();
+    let mut progress = move |at: u64, of: u64| {
+        if terminal && said.elapsed().as_secs() >= 2 {
+            said = std::time::Instant::now();
+            output::say(&format!("{name}: folding the log, {} %", at * 100 / of.max(1)));
+        }
+    };
+    Ok(match name {
+        ProjectionName::Sqlite => {
+            verify::store(&journal, &mut stores::sqlite(config)?, &mut progress).await?
+        }
+        ProjectionName::Timescale => {
+            verify::store(&journal, &mut stores::timescale(config)?, &mut progress).await?
+        }
+        ProjectionName::Redis => {
+            verify::cache(&journal, &mut stores::redis(config)?, &mut progress).await?
+        }
+    })
+}
+
+fn show(report: &Report, json: bool) -> Result<bool, CommandError> {
+    output::result(report, json, text)?;
+    Ok(report.clean)
+}
+
+fn text(report: &Report) -> String {
+    let mut text = match report.target {
+        "log" => format!("log: {} records in {} segments", report.records, report.buckets),
+        name => format!(
+            "{name}: {} rows in {} channel-days against {} records, up to {}",
+            report.rows, report.buckets, report.records, report.checkpoint
+        ),
+    };
+    if report.behind > 0 {
+        text.push_str(&format!(", {} behind the log", report.behind));
+    }
+    if report.clean {
+        text.push_str(": clean");
+        return text;
+    }
+    text.push_str(&format!(": {} differences", report.differences));
+    for difference in &report.shown {
+        let key: Vec<String> = difference.key.iter().map(ToString::to_string).collect();
+        let line = format!("  {} {}: {}", difference.place, key.join(" "), difference.what);
+        text.push('\n');
+        text.push_str(&output::escape(&line));
+        for (column, log, store) in &difference.columns {
+            let line = format!("    {column}: log {log}, store {store}");
+            text.push('\n');
+            text.push_str(&output::escape(&line));
+        }
+    }
+    text
+}

@@ -1,0 +1,292 @@
+//! From the layers to one checked [`Config`].
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::keys::{self, SECTIONS};
+use super::layer::Layers;
+use super::problem::{ConfigError, Origin, Problem};
+use super::secret::BackendUrl;
+use super::value::{Value, Wrong};
+use super::{Config, Rabbitmq, Redis, Relay, Sqlite, Timescale, Wal, env, file, tls};
+
+/// What a configuration is read from.
+#[derive(Debug, Clone, std::default::Default)]
+pub struct Sources {
+    /// The TOML file. None: no file is looked for.
+    pub file: Option<PathBuf>,
+    /// The environment; a value that is not UTF-8 is none.
+    pub environment: Vec<(String, Option<String>)>,
+    /// `--data-dir`.
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Sources {
+    /// The environment of this process.
+    pub fn process_environment() -> Vec<(String, Option<String>)> {
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok())))
+            .collect()
+    }
+}
+
+/// A configuration, and where each of its values came from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    pub(super) layers: Layers,
+}
+
+/// Reads, merges and checks a configuration; finds every problem of it before it gives up.
+pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
+    let environment = |name: &str| {
+        let found = sources.environment.iter().find(|(known, _)| known == name);
+        found.and_then(|(_, value)| value.clone())
+    };
+    let mut layers = Layers::defaults();
+    let mut whole = true;
+    if let Some(path) = &sources.file {
+        whole = file::read(&mut layers, path, &environment);
+    }
+    env::read(&mut layers, &sources.environment, &environment);
+    if let (Some(path), Some(key)) = (&sources.data_dir, keys::find("", "data_dir")) {
+        let value = match path.as_os_str().is_empty() {
+            true => Err(Wrong::new("--data-dir is empty", "name a folder")),
+            false => Ok(Value::Path(path.clone())),
+        };
+        layers.take(key, Origin::Flag("--data-dir"), value);
+    }
+    tls::check(&mut layers);
+    check_together(&mut layers, whole);
+    let mut problems = std::mem::take(&mut layers.problems);
+    if problems.is_empty() {
+        let config = assemble(&layers);
+        return Ok(Loaded { config, layers });
+    }
+    problems.sort();
+    problems.dedup();
+    Err(ConfigError { problems })
+}
+
+/// Rules over more than one key. A file with wrong syntax may lack keys only for that reason.
+fn check_together(layers: &mut Layers, whole: bool) {
+    for section in SECTIONS.iter().filter(|section| section.optional) {
+        let needed =
+            keys::of(section.name).filter(|key| matches!(key.default, keys::Default::Needed));
+        let Some(origin) = layers.section(section.name).cloned() else {
+            continue;
+        };
+        for key in needed {
+            if whole && layers.get(&key.path()).is_none() && !layers.is_spoiled(&key.path()) {
+                layers.problems.push(Problem {
+                    origin: origin.clone(),
+                    what: format!("[{}] is switched on without {}", section.name, key.path()),
+                    remedy: format!("write it, set {}, or remove the section", key.variable()),
+                });
+            }
+        }
+    }
+    let backoff = (
+        layers.get("relay.backoff_min"),
+        layers.get("relay.backoff_max"),
+    );
+    if let (Some(min), Some(max)) = backoff
+        && let (Value::Span(shortest), Value::Span(longest)) = (&min.value, &max.value)
+        && shortest > longest
+    {
+        let origin = min.origin.clone().max(max.origin.clone());
+        let wrong = Wrong::new(
+            "relay.backoff_min is longer than relay.backoff_max",
+            "make backoff_min the smaller one",
+        );
+        layers.wrong(origin, wrong);
+    }
+    if let (Some(origin), Some(_)) = (
+        layers.section("sqlite").cloned(),
+        layers.section("timescale"),
+    ) && whole
+        && layers.get("sqlite.path").is_none()
+        && !layers.is_spoiled("sqlite.path")
+    {
+        let wrong = Wrong::new(
+            "[sqlite] without a path does nothing beside [timescale]",
+            "write path = \"messages.sqlite\" to run both, or remove the section",
+        );
+        layers.wrong(origin, wrong);
+    }
+}
+
+/// Every value is there and of its kind: `check_together` and the table have seen to it.
+fn assemble(layers: &Layers) -> Config {
+    let from = Typed(layers);
+    let data_dir = from.path("data_dir");
+    let on = |section: &str| layers.section(section).is_some();
+    let sqlite = match layers.get("sqlite.path") {
+        Some(_) => Some(from.path("sqlite.path")),
+        None if !on("timescale") => Some(PathBuf::from("messages.sqlite")),
+        None => None,
+    };
+    Config {
+        wal: Wal {
+            segment_bytes_max: from.number("wal.segment_bytes_max"),
+            segment_age_max: from.span("wal.segment_age_max"),
+            queue_events_max: from.size("wal.queue_events_max"),
+            commit_events_max: from.size("wal.commit_events_max"),
+        },
+        relay: Relay {
+            frame_bytes_max: from.size("relay.frame_bytes_max"),
+            frame_events_max: from.size("relay.frame_events_max"),
+            window: from.size("relay.window"),
+            batch_events_max: from.size("relay.batch_events_max"),
+            backoff_min: from.span("relay.backoff_min"),
+            backoff_max: from.span("relay.backoff_max"),
+            marker_interval: from.span("relay.marker_interval"),
+        },
+        rabbitmq: on("rabbitmq").then(|| Rabbitmq {
+            url: from.url("rabbitmq.url"),
+            events: from.switch("rabbitmq.events"),
+            prefetch: u16::try_from(from.number("rabbitmq.prefetch")).unwrap_or(u16::MAX),
+        }),
+        timescale: on("timescale").then(|| Timescale {
+            url: from.url("timescale.url"),
+            direct_url: layers
+                .get("timescale.direct_url")
+                .map(|_| from.url("timescale.direct_url")),
+            chunk_interval: from.span("timescale.chunk_interval"),
+            synchronous_commit: from.switch("timescale.synchronous_commit"),
+        }),
+        redis: on("redis").then(|| Redis {
+            url: from.url("redis.url"),
+            prefix: from.word("redis.prefix"),
+            window: from.size("redis.window"),
+            ttl: from.span("redis.ttl"),
+        }),
+        sqlite: sqlite.map(|path| Sqlite {
+            path: data_dir.join(path),
+        }),
+        data_dir,
+    }
+}
+
+/// Settings by kind.
+struct Typed<'a>(&'a Layers);
+
+impl Typed<'_> {
+    fn value(&self, path: &str) -> Option<&Value> {
+        self.0.get(path).map(|setting| &setting.value)
+    }
+
+    fn number(&self, path: &str) -> u64 {
+        match self.value(path) {
+            Some(Value::Number(number)) => *number,
+            _ => not_in_table(path),
+        }
+    }
+
+    fn size(&self, path: &str) -> usize {
+        usize::try_from(self.number(path)).unwrap_or(usize::MAX)
+    }
+
+    fn span(&self, path: &str) -> Duration {
+        match self.value(path) {
+            Some(Value::Span(span)) => *span,
+            _ => not_in_table(path),
+        }
+    }
+
+    fn switch(&self, path: &str) -> bool {
+        match self.value(path) {
+            Some(Value::Switch(on)) => *on,
+            _ => not_in_table(path),
+        }
+    }
+
+    fn word(&self, path: &str) -> String {
+        match self.value(path) {
+            Some(Value::Word(word)) => word.clone(),
+            _ => not_in_table(path),
+        }
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        match self.value(path) {
+            Some(Value::Path(path)) => path.clone(),
+            _ => not_in_table(path),
+        }
+    }
+
+    fn url(&self, path: &str) -> BackendUrl {
+        match self.value(path) {
+            Some(Value::Url(url)) => url.clone(),
+            _ => not_in_table(path),
+        }
+    }
+}
+
+/// The paths above are literals of this file and the tests load every one of them.
+fn not_in_table(path: &str) -> ! {
+    unreachable!("{path} is not in the table of keys with this kind")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loaded(variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
+        let environment = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned())))
+            .collect();
+        load(&Sources {
+            environment,
+            ..Sources::default()
+        })
+    }
+
+    #[test]
+    fn nothing_written_is_the_embedded_gateway() {
+        let config = loaded(&[]).expect("defaults are legal").config;
+        assert_eq!(config, Config::default());
+        assert_eq!(config.wal.segment_bytes_max, 64 << 20);
+        assert_eq!(config.relay.backoff_max, Duration::from_secs(30));
+        assert!(config.rabbitmq.is_none() && config.timescale.is_none() && config.redis.is_none());
+        let sqlite = config.sqlite.expect("on without a server");
+        assert_eq!(
+            sqlite.path,
+            PathBuf::from("telegram-gateway-data/messages.sqlite")
+        );
+    }
+
+    #[test]
+    fn every_section_can_be_switched_on() {
+        let config = loaded(&[
+            ("TGW_RABBITMQ__URL", "amqp://u:p@127.0.0.1/v"),
+            ("TGW_TIMESCALE__URL", "postgres://u:p@db.example/d"),
+            ("TGW_TIMESCALE__DIRECT_URL", "postgres://u:p@localhost/d"),
+            ("TGW_REDIS__URL", "redis://localhost"),
+        ])
+        .expect("legal")
+        .config;
+        assert_eq!(config.rabbitmq.expect("on").prefetch, 64);
+        assert_eq!(config.redis.expect("on").prefix, "tgw");
+        let timescale = config.timescale.expect("on");
+        assert!(timescale.url.expose().ends_with("?sslmode=verify-full"));
+        assert!(timescale.direct_url.is_some());
+        assert_eq!(config.sqlite, None);
+    }
+
+    #[test]
+    fn sqlite_runs_beside_timescale_when_its_path_is_written() {
+        let config = loaded(&[
+            ("TGW_TIMESCALE__URL", "postgres://localhost/d"),
+            ("TGW_SQLITE__PATH", "/srv/copy.sqlite"),
+        ])
+        .expect("legal")
+        .config;
+        assert_eq!(
+            config.sqlite.expect("on").path,
+            PathBuf::from("/srv/copy.sqlite")
+        );
+    }
+}

@@ -1,0 +1,241 @@
+//! The daemon: the only place that wires the stages together.
+//!
+//! ```text
+//! source > ingest > journal > relay > RabbitMQ > projector (TimescaleDB, Redis)
+//!                      \-----------------------> projector (SQLite, and all of them without a broker)
+//! ```
+//!
+//! Each stage runs supervised on its own: trouble of one never stops another (I9). A stop goes in flow order: the
+//! source first, then the log's queue is emptied, the relay waits for its confirms, the projectors finish the batch
+//! they are at, and the log is closed last.
+
+mod stages;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::failure::{Class, Classify, Exit};
+use crate::ingest::{self, IngestError, Ingested, Receipts};
+use crate::journal::{Journal, JournalError, socket};
+use crate::source::Source;
+use crate::status::{Stage, Status};
+
+/// How long a stage may take to stop once it was told; then it is abandoned. What it had not finished is done again
+/// from the log at the next start.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How often the drain looks whether all stages have arrived.
+const DRAIN_POLL: Duration = Duration::from_millis(5);
+
+/// Why the daemon could not do what it was told.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The data directory or the log could not be opened.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The source failed.
+    #[error(transparent)]
+    Ingest(#[from] IngestError),
+    /// A file given by the operator could not be opened.
+    #[error("cannot open {path}")]
+    File {
+        /// The file.
+        path: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A drain cannot end: a stage has given up.
+    #[error("{stage} cannot reach the tail of the log: {reason}")]
+    Stuck {
+        /// The stage.
+        stage: &'static str,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Classify for DaemonError {
+    fn class(&self) -> Class {
+        match self {
+            DaemonError::Journal(error) => error.class(),
+            DaemonError::Ingest(error) => error.class(),
+            DaemonError::File { .. } | DaemonError::Stuck { .. } => Class::Operator,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            DaemonError::Journal(error) => error.hint(),
+            DaemonError::Ingest(error) => error.hint(),
+            DaemonError::File { .. } => None,
+            DaemonError::Stuck { .. } => Some("telegram-gateway status".to_owned()),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            DaemonError::Journal(error) => error.exit(),
+            DaemonError::Ingest(error) => error.exit(),
+            DaemonError::File { .. } => Exit::Failure,
+            DaemonError::Stuck { .. } => Exit::Backend,
+        }
+    }
+}
+
+/// How to run, beside the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Append a line to this file for each acknowledged event.
+    pub receipts: Option<PathBuf>,
+    /// End once the source is exhausted and every configured projection has reached the tail.
+    pub drain: bool,
+}
+
+/// The open house, before anything flows: the log is held and its positions are known.
+pub struct Daemon {
+    config: Config,
+    journal: Journal,
+    status: Status,
+}
+
+impl Daemon {
+    /// Opens the log; fails at once when another process holds it.
+    pub fn open(config: Config, status: Status) -> Result<Daemon, DaemonError> {
+        let journal = Journal::open(&config.data_dir, &config.wal, status.clone())?;
+        let recovery = &journal.recovery;
+        tracing::info!(
+            data_dir = %config.data_dir.display(),
+            log = %journal.reader.identity().log_id,
+            tail = recovery.tail.map_or(0, wal::Seq::get),
+            unclean = recovery.unclean,
+            took = ?recovery.took,
+            "log open"
+        );
+        Ok(Daemon {
+            config,
+            journal,
+            status,
+        })
+    }
+
+    /// Whether the log was left open by a process that was killed.
+    pub fn was_unclean(&self) -> bool {
+        self.journal.recovery.unclean
+    }
+
+    /// Closes the log without running.
+    pub async fn close(self) {
+        self.journal.close().await;
+    }
+
+    /// The position a source stored under this name with the events it covers.
+    pub async fn bookmark(&self, name: &str) -> Result<Option<Vec<u8>>, DaemonError> {
+        let bookmarks = self.journal.reader.bookmarks().await?;
+        Ok(bookmarks
+            .into_iter()
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| value))
+    }
+
+    /// Runs until the source is exhausted and drained, or until stopped.
+    pub async fn run<S: Source>(
+        self,
+        source: Option<S>,
+        options: Options,
+        stop: CancellationToken,
+    ) -> Result<Ingested, DaemonError> {
+        let Daemon {
+            config,
+            journal,
+            status,
+        } = self;
+        let receipts = options.receipts.as_deref().map(open_receipts).transpose()?;
+        let listener = socket::bind(&config.data_dir)?;
+        let serve_stop = CancellationToken::new();
+        let served = tokio::spawn(socket::serve(
+            listener,
+            config.data_dir.clone(),
+            journal.writer.clone(),
+            serve_stop.clone(),
+        ));
+        let stages = stages::start(&config, &journal, &status);
+
+        let ingested = match source {
+            Some(mut source) => {
+                ingest::run(&mut source, &journal.writer, receipts, &status, &stop).await
+            }
+            None if options.drain => Ok(Ingested::default()),
+            None => {
+                stop.cancelled().await;
+                Ok(Ingested::default())
+            }
+        };
+        let drained = match &ingested {
+            Ok(_) if options.drain => drain(&stages, &status, &stop).await,
+            Ok(_) => {
+                stop.cancelled().await;
+                Ok(())
+            }
+            Err(_) => Ok(()),
+        };
+        serve_stop.cancel();
+        finish("control socket", served).await;
+        stages.stop().await;
+        journal.close().await;
+        drained?;
+        Ok(ingested?)
+    }
+}
+
+fn open_receipts(path: &std::path::Path) -> Result<Receipts, DaemonError> {
+    Receipts::open(path).map_err(|source| DaemonError::File {
+        path: path.display().to_string(),
+        source,
+    })
+}
+
+/// Waits until every configured stage has passed the tail, or a stop. A stage that has given up ends the wait.
+async fn drain(
+    stages: &stages::Stages,
+    status: &Status,
+    stop: &CancellationToken,
+) -> Result<(), DaemonError> {
+    loop {
+        let board = status.snapshot();
+        let behind: Vec<Stage> = stages
+            .marks()
+            .filter(|stage| board.stages.get(stage).map_or(0, |it| it.seq) < board.durable)
+            .collect();
+        if behind.is_empty() || stop.is_cancelled() {
+            return Ok(());
+        }
+        if let Some((stage, reason)) = stages.ended().find(|(stage, _)| behind.contains(stage)) {
+            return Err(DaemonError::Stuck {
+                stage: stage.as_str(),
+                reason,
+            });
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(DRAIN_POLL) => {}
+        }
+    }
+}
+
+/// Waits for a stage that was told to stop, and abandons it at the deadline.
+async fn finish(name: &str, mut task: JoinHandle<()>) {
+    match tokio::time::timeout(STOP_DEADLINE, &mut task).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(stage = name, %error, "stage ended badly"),
+        Err(_) => {
+            tracing::warn!(stage = name, "stage did not stop in time and is abandoned");
+            task.abort();
+            let _ = task.await;
+        }
+    }
+}

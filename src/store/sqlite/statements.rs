@@ -1,0 +1,190 @@
+//! The SQL of the SQLite projection.
+//!
+//! SQLite has no arrays, so rows go in many at a time as one `values` list; each length is a statement of its own, and
+//! only the lengths in [`LENGTHS`] are used.
+
+/// Rows in one statement, longest first. 64 rows of 32 columns stay far below SQLite's limit of 32,766 parameters.
+pub(super) const LENGTHS: [usize; 3] = [64, 8, 1];
+
+/// Takes the write lock at once: a transaction that reads first could find the lock taken when it wants to write.
+pub(super) const BEGIN: &str = "begin immediate";
+
+/// Columns of `message_content`, in the order in which `value` binds them.
+pub(super) const CONTENT: &[&str] = &[
+    "peer_id",
+    "message_id",
+    "posted_at",
+    "rank",
+    "seq",
+    "first_seq",
+    "received_at",
+    "edited_at",
+    "sender_id",
+    "reply_to_message_id",
+    "reply_to_peer_id",
+    "topic_id",
+    "grouped_id",
+    "views",
+    "forwards",
+    "versioned",
+    "pinned",
+    "kind",
+    "origin",
+    "media_kind",
+    "text",
+    "sender_name",
+    "post_author",
+    "via_bot",
+    "entities",
+    "forward",
+    "media",
+    "reactions",
+    "poll",
+    "buttons",
+    "service",
+    "changed",
+];
+
+const STATE: &[&str] = &[
+    "peer_id",
+    "message_id",
+    "deleted_at",
+    "deleted_seq",
+    "pinned",
+    "pinned_seq",
+    "views",
+    "views_seq",
+    "forwards",
+    "forwards_seq",
+    "reactions",
+    "reactions_seq",
+    "poll",
+    "poll_seq",
+];
+
+const VERSION: &str =
+    "peer_id, message_id, posted_at, seq, edited_at, text, entities, media, changed";
+
+const KEY: &str = "peer_id = ?1 and message_id = ?2 and posted_at = ?3";
+
+pub(super) const READ_CHECKPOINT: &str = "select log_id, epoch, seq, updated_at from checkpoints \
+     where projection = 'sqlite' and generation = 1";
+
+pub(super) const MOVE_CHECKPOINT: &str =
+    "insert into checkpoints (projection, generation, log_id, epoch, seq, updated_at) \
+     values ('sqlite', 1, ?, ?, ?, ?) on conflict (projection, generation) do update \
+     set epoch = excluded.epoch, seq = excluded.seq, updated_at = excluded.updated_at \
+     where log_id = excluded.log_id and (epoch, seq) < (excluded.epoch, excluded.seq)";
+
+pub(super) const INSERT_VERSION: &str = "insert into message_version \
+     (peer_id, message_id, posted_at, seq, edited_at, text, entities, media, changed) \
+     values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing";
+
+pub(super) const INSERT_CHANNEL_NAME: &str = "insert into channel_name \
+     (peer_id, seq, kind, title, username, migrated_from, seen_at) \
+     values (?, ?, ?, ?, ?, ?, ?) on conflict do nothing";
+
+pub(super) const INSERT_GAP: &str = "insert into gap \
+     (seq, peer_id, cause, after_pts, until_pts, after_message_id, until_message_id, noticed_at) \
+     values (?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing";
+
+pub(super) const INSERT_QUARANTINE: &str = "insert into quarantine \
+     (projection, generation, seq, kind, received_at, reason, raw) \
+     values ('sqlite', 1, ?, ?, ?, ?, ?) on conflict do nothing";
+
+/// No trigger follows deletions, so that `delete` without a condition just drops the pages; the index is told.
+pub(super) const CLEAR: &[&str] = &[
+    "delete from message_content",
+    "insert into messages_fts (messages_fts) values ('delete-all')",
+    "delete from message_state",
+    "delete from message_version",
+    "delete from channel_name",
+    "delete from gap",
+    "delete from quarantine where projection = 'sqlite' and generation = 1",
+    "delete from checkpoints where projection = 'sqlite' and generation = 1",
+];
+
+/// The statements that are put together from column lists, once.
+#[derive(Debug)]
+pub(super) struct Statements {
+    /// Adds contents of messages that have none, and returns the seqs of those it added; for each of [`LENGTHS`].
+    pub insert_content: [String; 3],
+    /// Rank and first seq of a content.
+    pub read_content: String,
+    /// Keeps a content as a version, if it is one.
+    pub keep_version: String,
+    /// Replaces a content, but not its first seq.
+    pub replace_content: String,
+    /// A lower first seq, with its time of receipt.
+    pub lower_first_seq: String,
+    /// Merges states; for each of [`LENGTHS`].
+    pub merge_state: [String; 3],
+}
+
+impl Statements {
+    pub(super) fn new() -> Statements {
+        let set: Vec<String> = CONTENT
+            .iter()
+            .enumerate()
+            .skip(3)
+            .filter(|(_, name)| !["first_seq", "received_at"].contains(name))
+            .map(|(at, name)| format!("{name} = ?{}", at + 1))
+            .collect();
+        Statements {
+            insert_content: LENGTHS.map(|length| {
+                format!(
+                    "insert into message_content ({}) values {} \
+                     on conflict (peer_id, message_id, posted_at) do nothing returning seq",
+                    CONTENT.join(", "),
+                    values(CONTENT.len(), length)
+                )
+            }),
+            read_content: format!("select rank, first_seq from message_content where {KEY}"),
+            keep_version: format!(
+                "insert into message_version ({VERSION}) select {VERSION} from message_content \
+                 where {KEY} and versioned on conflict do nothing"
+            ),
+            replace_content: format!("update message_content set {} where {KEY}", set.join(", ")),
+            lower_first_seq: format!(
+                "update message_content set first_seq = ?4, received_at = ?5 where {KEY}"
+            ),
+            merge_state: LENGTHS.map(merge_state),
+        }
+    }
+}
+
+/// `(?, ?, ...), (?, ?, ...)`
+fn values(columns: usize, rows: usize) -> String {
+    let row = format!("({})", vec!["?"; columns].join(", "));
+    vec![row; rows].join(", ")
+}
+
+fn merge_state(rows: usize) -> String {
+    const PARTS: &[(&str, &str)] = &[
+        ("deleted_at", "deleted_seq"),
+        ("pinned", "pinned_seq"),
+        ("views", "views_seq"),
+        ("forwards", "forwards_seq"),
+        ("reactions", "reactions_seq"),
+        ("poll", "poll_seq"),
+    ];
+    let newer = |seq: &str| format!("excluded.{seq} > coalesce(message_state.{seq}, 0)");
+    let set: Vec<String> = PARTS
+        .iter()
+        .map(|(value, seq)| {
+            let newer = newer(seq);
+            format!(
+                "{value} = case when {newer} then excluded.{value} else message_state.{value} end, \
+                 {seq} = case when {newer} then excluded.{seq} else message_state.{seq} end"
+            )
+        })
+        .collect();
+    let any: Vec<String> = PARTS.iter().map(|(_, seq)| newer(seq)).collect();
+    format!(
+        "insert into message_state ({}) values {} on conflict (peer_id, message_id) do update set {} where {}",
+        STATE.join(", "),
+        values(STATE.len(), rows),
+        set.join(", "),
+        any.join(" or ")
+    )
+}

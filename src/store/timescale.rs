@@ -1,0 +1,272 @@
+//! The TimescaleDB projection.
+//!
+//! Rows are in one schema for each generation (`telegram_g1`), readers use the views in `telegram`; the DDL is in
+//! `migrations/timescale/`. Statements are fully qualified and depend on no session state, so `url` may go through
+//! PgBouncer in transaction mode; migrations need `direct_url` then.
+//!
+//! | file | what |
+//! |---|---|
+//! | `setup` | connecting, migrations, generations |
+//! | `statements` | the SQL of one generation |
+//! | `write` | a batch in one transaction |
+//! | `value` | instants between Rust and the wire, columns to public values |
+//! | `snapshot` | reading back for `verify` |
+
+mod setup;
+mod snapshot;
+mod statements;
+mod value;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
+
+use self::statements::Statements;
+use super::sql::{StoredCheckpoint, backend, ours, refusal};
+use super::{Batch, Checkpoint, Inspect, Projection, ProjectionError, ProjectionName};
+use crate::config;
+use crate::failure::Class;
+
+pub use self::snapshot::TimescaleSnapshot;
+
+const NAME: ProjectionName = ProjectionName::Timescale;
+
+/// How long a connection may take; a server that needs longer is as good as down, and the caller tries again.
+const CONNECT_SECONDS: u64 = 10;
+/// How long one batch may take before it is given up and tried again: far above any batch on a healthy server, below
+/// what a person would wait before looking. Stays above the server's own limit on a statement (see `statements`).
+const APPLY_SECONDS: u64 = 120;
+
+/// The TimescaleDB projection. Connects when it is first used, and again after an error.
+#[derive(Debug)]
+pub struct Timescale {
+    config: config::Timescale,
+    /// The generation it was made for; none for the one that is shown.
+    wanted: Option<i32>,
+    ready: Option<Arc<Statements>>,
+    connection: Option<PgConnection>,
+}
+
+impl Timescale {
+    /// The live projection: feeds the generation that the public views show, and makes the first one when there is none.
+    pub fn new(config: config::Timescale) -> Timescale {
+        Timescale {
+            config,
+            wanted: None,
+            ready: None,
+            connection: None,
+        }
+    }
+
+    /// One generation, made when it does not exist and not shown before [`Timescale::show`]: where a rebuild goes.
+    pub fn generation(config: config::Timescale, generation: i32) -> Timescale {
+        Timescale {
+            wanted: Some(generation),
+            ..Timescale::new(config)
+        }
+    }
+
+    /// The generation it feeds. Connects and brings the schema up to date as needed.
+    pub async fn current_generation(&mut self) -> Result<i32, ProjectionError> {
+        Ok(self.prepared().await?.generation)
+    }
+
+    /// All generations there are, and which of them is shown.
+    pub async fn generations(&mut self) -> Result<Vec<(i32, bool)>, ProjectionError> {
+        const SQL: &str = "select generation, shown from telegram.generations order by generation";
+        const DOING: &str = "listing generations";
+        self.prepared().await?;
+        let mut connection = self.connected(DOING).await?;
+        let rows = sqlx::query_as(SQL)
+            .fetch_all(&mut connection)
+            .await
+            .map_err(|error| backend(NAME, DOING, error))?;
+        self.connection = Some(connection);
+        Ok(rows)
+    }
+
+    /// Points the public views at a generation, in one transaction. A live projection elsewhere notices with its next
+    /// batch: that one fails as transient, and the caller reads the checkpoint again.
+    pub async fn show(&mut self, generation: i32) -> Result<(), ProjectionError> {
+        self.prepared().await?;
+        let sql = "select telegram.show_generation($1)";
+        self.administer(sql, generation, "showing a generation").await?;
+        if self.wanted.is_none() {
+            self.ready = None;
+        }
+        Ok(())
+    }
+
+    /// Drops a generation that is not shown, with all its rows and its checkpoint.
+    pub async fn drop_generation(&mut self, generation: i32) -> Result<(), ProjectionError> {
+        self.prepared().await?;
+        let sql = "select telegram.drop_generation($1)";
+        self.administer(sql, generation, "dropping a generation").await
+    }
+
+    /// The statements of the generation, when schema and generation are known to be there.
+    async fn prepared(&mut self) -> Result<Arc<Statements>, ProjectionError> {
+        if let Some(ready) = &self.ready {
+            return Ok(Arc::clone(ready));
+        }
+        let generation = setup::prepare(&self.config, self.wanted).await?;
+        let statements = Arc::new(Statements::new(
+            generation,
+            self.wanted.is_none(),
+            self.config.synchronous_commit,
+        ));
+        self.ready = Some(Arc::clone(&statements));
+        Ok(statements)
+    }
+
+    /// The connection, taken out: whoever uses it puts it back when it is still good, so that an error, a time-out or
+    /// a dropped future never leaves one in an unknown state behind.
+    async fn connected(&mut self, doing: &'static str) -> Result<PgConnection, ProjectionError> {
+        match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => setup::connect(&self.config.url, doing).await,
+        }
+    }
+
+    async fn read_checkpoint(
+        statements: &Statements,
+        connection: &mut PgConnection,
+    ) -> Result<Option<StoredCheckpoint>, sqlx::Error> {
+        let row: Option<(String, i64, i64, value::Time)> =
+            sqlx::query_as(ours(&statements.read_checkpoint))
+                .fetch_optional(connection)
+                .await?;
+        Ok(row.map(|(log_id, epoch, seq, updated_at)| StoredCheckpoint {
+            log_id,
+            epoch,
+            seq,
+            updated_at: updated_at.into(),
+        }))
+    }
+}
+
+impl Projection for Timescale {
+    fn name(&self) -> ProjectionName {
+        NAME
+    }
+
+    async fn checkpoint(&mut self) -> Result<Option<Checkpoint>, ProjectionError> {
+        const DOING: &str = "reading the checkpoint";
+        // Asked for at the start and after each error: the moment to notice that another generation is shown.
+        if self.wanted.is_none() && self.connection.is_none() {
+            self.ready = None;
+        }
+        let statements = self.prepared().await?;
+        let mut connection = self.connected(DOING).await?;
+        let read = Self::read_checkpoint(&statements, &mut connection);
+        let stored = limited(CONNECT_SECONDS, DOING, read).await?;
+        self.connection = Some(connection);
+        stored.map(|stored| readable(&stored)).transpose()
+    }
+
+    async fn apply(&mut self, batch: &Batch) -> Result<(), ProjectionError> {
+        const DOING: &str = "applying a batch";
+        let statements = self.prepared().await?;
+        let mut connection = self.connected(DOING).await?;
+        let deadline = Duration::from_secs(APPLY_SECONDS);
+        let applied = write::apply(&statements, &mut connection, batch);
+        match tokio::time::timeout(deadline, applied).await {
+            Ok(Ok(())) => {
+                self.connection = Some(connection);
+                Ok(())
+            }
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(too_slow(DOING)),
+        }
+    }
+
+    async fn clear(&mut self) -> Result<(), ProjectionError> {
+        const DOING: &str = "emptying the projection";
+        let statements = self.prepared().await?;
+        let mut connection = self.connected(DOING).await?;
+        let cleared = async {
+            let mut transaction = connection.begin_with(ours(&statements.begin)).await?;
+            transaction.execute(ours(&statements.truncate)).await?;
+            for sql in &statements.forget {
+                transaction.execute(ours(sql)).await?;
+            }
+            transaction.commit().await
+        };
+        limited(APPLY_SECONDS, DOING, cleared).await?;
+        self.connection = Some(connection);
+        Ok(())
+    }
+}
+
+impl Inspect for Timescale {
+    type Snapshot = TimescaleSnapshot;
+
+    async fn snapshot(&mut self) -> Result<TimescaleSnapshot, ProjectionError> {
+        let statements = self.prepared().await?;
+        TimescaleSnapshot::open(&self.config, statements).await
+    }
+}
+
+/// Waits for a step no longer than it may take.
+async fn limited<T>(
+    seconds: u64,
+    doing: &'static str,
+    step: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, ProjectionError> {
+    match tokio::time::timeout(Duration::from_secs(seconds), step).await {
+        Ok(result) => result.map_err(|error| backend(NAME, doing, error)),
+        Err(_) => Err(too_slow(doing)),
+    }
+}
+
+fn too_slow(doing: &'static str) -> ProjectionError {
+    refusal(
+        NAME,
+        doing,
+        Class::Transient,
+        Some("check that the server of timescale.url is up and not overloaded".to_owned()),
+        "no answer in time",
+    )
+}
+
+fn readable(stored: &StoredCheckpoint) -> Result<Checkpoint, ProjectionError> {
+    stored.read().ok_or_else(|| {
+        refusal(
+            NAME,
+            "reading the checkpoint",
+            Class::Operator,
+            Some(
+                "telegram.checkpoints was changed by hand; run: telegram-gateway rebuild timescale"
+                    .to_owned(),
+            ),
+            "the row in telegram.checkpoints is no checkpoint",
+        )
+    })
+}
+
+impl Timescale {
+    /// One administrative function with a generation as its argument.
+    async fn administer(
+        &mut self,
+        sql: &'static str,
+        generation: i32,
+        doing: &'static str,
+    ) -> Result<(), ProjectionError> {
+        // DDL takes locks that must not be mixed with those of a pooled connection.
+        let url = self.config.direct_url.as_ref().unwrap_or(&self.config.url);
+        let mut connection = setup::connect(url, doing).await?;
+        let done = async {
+            let begin = AssertSqlSafe(statements::begin_exclusive());
+            let mut transaction = connection.begin_with(begin).await?;
+            sqlx::query(sql)
+                .bind(generation)
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await
+        };
+        limited(APPLY_SECONDS, doing, done).await
+    }
+}

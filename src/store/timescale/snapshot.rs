@@ -1,0 +1,102 @@
+//! Reading the public rows back.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use futures_util::TryStreamExt as _;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Executor as _};
+
+use super::statements::Statements;
+use super::{CONNECT_SECONDS, NAME, Timescale, limited, readable, setup, value};
+use crate::config;
+use crate::store::contract::Table;
+use crate::store::public::PublicRow;
+use crate::store::sql::backend;
+use crate::store::{Checkpoint, Filter, ProjectionError, Snapshot};
+
+const DOING: &str = "reading rows back";
+
+/// One generation at one moment: a repeatable-read transaction on a connection of its own.
+#[derive(Debug)]
+pub struct TimescaleSnapshot {
+    connection: PgConnection,
+    schema: String,
+    checkpoint: Option<Checkpoint>,
+}
+
+impl TimescaleSnapshot {
+    pub(super) async fn open(
+        config: &config::Timescale,
+        statements: Arc<Statements>,
+    ) -> Result<TimescaleSnapshot, ProjectionError> {
+        let mut connection = setup::connect(&config.url, DOING).await?;
+        let begun = async {
+            // Ends with the connection. A whole table may take longer than a server allows to ordinary statements.
+            connection
+                .execute(
+                    "begin transaction isolation level repeatable read, read only; \
+                     set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0",
+                )
+                .await?;
+            Timescale::read_checkpoint(&statements, &mut connection).await
+        };
+        let stored = limited(CONNECT_SECONDS, DOING, begun).await?;
+        Ok(TimescaleSnapshot {
+            checkpoint: stored.map(|stored| readable(&stored)).transpose()?,
+            schema: statements.schema.clone(),
+            connection,
+        })
+    }
+}
+
+impl Snapshot for TimescaleSnapshot {
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        self.checkpoint
+    }
+
+    async fn scan(
+        &mut self,
+        table: &Table,
+        filter: &Filter,
+        each: &mut (dyn FnMut(PublicRow) -> ControlFlow<()> + Send),
+    ) -> Result<(), ProjectionError> {
+        let fail = |error| backend(NAME, DOING, error);
+        let sql = filter.select(&self.schema, table);
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        if let Some(peer_id) = filter.peer_id {
+            query = query.bind(peer_id);
+        }
+        if let Some((from, to)) = filter.posted_in(table) {
+            query = query
+                .bind(value::Time::from(from))
+                .bind(value::Time::from(to));
+        }
+        let mut rows = query.fetch(&mut self.connection);
+        while let Some(row) = rows.try_next().await.map_err(fail)? {
+            let row = value::public(&row, table.columns).map_err(fail)?;
+            if each(row).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn count(&mut self, table: &Table, filter: &Filter) -> Result<u64, ProjectionError> {
+        let sql = filter.count(&self.schema, table);
+        let mut query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql));
+        if let Some(peer_id) = filter.peer_id {
+            query = query.bind(peer_id);
+        }
+        if let Some((from, to)) = filter.posted_in(table) {
+            query = query
+                .bind(value::Time::from(from))
+                .bind(value::Time::from(to));
+        }
+        let count = query
+            .fetch_one(&mut self.connection)
+            .await
+            .map_err(|error| backend(NAME, DOING, error))?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+}

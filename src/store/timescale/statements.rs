@@ -1,0 +1,284 @@
+//! The SQL of one generation, put together once from column lists.
+//!
+//! The merges say what `rows` says: the content of the higher rank wins, the lowest number that carried content is
+//! `first_seq`, each part of the state goes by its own number. A repeat changes no row.
+
+/// Columns of `message_content`, their array element types, in the order in which `write` binds them.
+pub(super) const CONTENT: &[(&str, &str)] = &[
+    ("peer_id", "bigint"),
+    ("message_id", "bigint"),
+    ("posted_at", "timestamptz"),
+    ("rank", "bigint"),
+    ("seq", "bigint"),
+    ("first_seq", "bigint"),
+    ("received_at", "timestamptz"),
+    ("edited_at", "timestamptz"),
+    ("sender_id", "bigint"),
+    ("reply_to_message_id", "bigint"),
+    ("reply_to_peer_id", "bigint"),
+    ("topic_id", "bigint"),
+    ("grouped_id", "bigint"),
+    ("views", "bigint"),
+    ("forwards", "bigint"),
+    ("versioned", "boolean"),
+    ("pinned", "boolean"),
+    ("kind", "text"),
+    ("origin", "text"),
+    ("media_kind", "text"),
+    ("text", "text"),
+    ("sender_name", "text"),
+    ("post_author", "text"),
+    ("via_bot", "text"),
+    ("entities", "jsonb"),
+    ("forward", "jsonb"),
+    ("media", "jsonb"),
+    ("reactions", "jsonb"),
+    ("poll", "jsonb"),
+    ("buttons", "jsonb"),
+    ("service", "jsonb"),
+    ("changed", "jsonb"),
+];
+const CONTENT_KEY: &str = "peer_id, message_id, posted_at";
+
+const STATE: &[(&str, &str)] = &[
+    ("peer_id", "bigint"),
+    ("message_id", "bigint"),
+    ("deleted_at", "timestamptz"),
+    ("deleted_seq", "bigint"),
+    ("pinned", "boolean"),
+    ("pinned_seq", "bigint"),
+    ("views", "bigint"),
+    ("views_seq", "bigint"),
+    ("forwards", "bigint"),
+    ("forwards_seq", "bigint"),
+    ("reactions", "jsonb"),
+    ("reactions_seq", "bigint"),
+    ("poll", "jsonb"),
+    ("poll_seq", "bigint"),
+];
+
+const VERSION: &[(&str, &str)] = &[
+    ("peer_id", "bigint"),
+    ("message_id", "bigint"),
+    ("posted_at", "timestamptz"),
+    ("seq", "bigint"),
+    ("edited_at", "timestamptz"),
+    ("text", "text"),
+    ("entities", "jsonb"),
+    ("media", "jsonb"),
+    ("changed", "jsonb"),
+];
+
+const CHANNEL_NAME: &[(&str, &str)] = &[
+    ("peer_id", "bigint"),
+    ("seq", "bigint"),
+    ("kind", "text"),
+    ("title", "text"),
+    ("username", "text"),
+    ("migrated_from", "bigint"),
+    ("seen_at", "timestamptz"),
+];
+
+const GAP: &[(&str, &str)] = &[
+    ("seq", "bigint"),
+    ("peer_id", "bigint"),
+    ("cause", "text"),
+    ("after_pts", "bigint"),
+    ("until_pts", "bigint"),
+    ("after_message_id", "bigint"),
+    ("until_message_id", "bigint"),
+    ("noticed_at", "timestamptz"),
+];
+
+const QUARANTINE: &[(&str, &str)] = &[
+    ("seq", "bigint"),
+    ("kind", "smallint"),
+    ("received_at", "timestamptz"),
+    ("reason", "text"),
+    ("raw", "bytea"),
+];
+
+/// First number of our advisory locks: `tgw` in ASCII. Locks end with their transaction, so a pooler cannot leak them.
+const LOCK: i32 = 0x0074_6777;
+
+/// The server gives up on a statement after this long; see `APPLY_SECONDS` for the connection's own limit.
+const STATEMENT_TIMEOUT: &str = "60s";
+
+/// Starts a transaction that changes generations.
+pub(super) fn begin_exclusive() -> String {
+    format!(
+        "begin; set local statement_timeout = '{STATEMENT_TIMEOUT}'; select pg_catalog.pg_advisory_xact_lock({LOCK}, 0)"
+    )
+}
+
+/// The statements of one generation.
+#[derive(Debug)]
+pub(super) struct Statements {
+    pub generation: i32,
+    /// Schema name with its dot.
+    pub schema: String,
+    /// Starts a transaction that writes. One writer at a time for each generation: what a message's older version is
+    /// must not change between two statements, and a `replay` may run beside the daemon.
+    pub begin: String,
+    /// Adds contents of messages that have none; returns the seqs of those it added.
+    pub insert_content: String,
+    /// Merges contents into those that are there, and keeps as versions those that lose.
+    pub merge_content: String,
+    pub merge_state: String,
+    pub insert_versions: String,
+    pub insert_channel_names: String,
+    pub insert_gaps: String,
+    pub insert_quarantine: String,
+    pub move_checkpoint: String,
+    pub read_checkpoint: String,
+    /// Whether this generation is still the one to feed.
+    pub still_live: Option<String>,
+    pub truncate: String,
+    pub forget: [String; 2],
+}
+
+impl Statements {
+    pub(super) fn new(generation: i32, live: bool, synchronous_commit: bool) -> Statements {
+        let schema = format!("telegram_g{generation}.");
+        // Rows and checkpoint vanish together in a crash of the server, and the log has them (see the configuration).
+        let commit = if synchronous_commit { "on" } else { "off" };
+        let here = format!("projection = 'timescale' and generation = {generation}");
+        Statements {
+            begin: format!(
+                "begin; set local synchronous_commit = {commit}; set local statement_timeout = '{STATEMENT_TIMEOUT}'; \
+                 select pg_catalog.pg_advisory_xact_lock({LOCK}, {generation})"
+            ),
+            insert_content: format!(
+                "insert into {schema}message_content ({}) {} on conflict ({CONTENT_KEY}) do nothing returning seq",
+                names(CONTENT),
+                unnest(CONTENT)
+            ),
+            merge_content: merge_content(&schema),
+            merge_state: merge_state(&schema),
+            insert_versions: insert(&schema, "message_version", VERSION),
+            insert_channel_names: insert(&schema, "channel_name", CHANNEL_NAME),
+            insert_gaps: insert(&schema, "gap", GAP),
+            insert_quarantine: format!(
+                "insert into telegram.quarantine (projection, generation, {}) \
+                 select 'timescale', {generation}, b.* from ({}) b on conflict do nothing",
+                names(QUARANTINE),
+                unnest(QUARANTINE)
+            ),
+            move_checkpoint: format!(
+                "insert into telegram.checkpoints as c (projection, generation, log_id, epoch, seq, updated_at) \
+                 values ('timescale', {generation}, $1, $2, $3, $4) \
+                 on conflict (projection, generation) do update \
+                 set epoch = excluded.epoch, seq = excluded.seq, updated_at = excluded.updated_at \
+                 where c.log_id = excluded.log_id and (c.epoch, c.seq) < (excluded.epoch, excluded.seq)"
+            ),
+            read_checkpoint: format!(
+                "select log_id, epoch, seq, updated_at from telegram.checkpoints where {here}"
+            ),
+            still_live: live.then(|| {
+                format!("select shown from telegram.generations where generation = {generation}")
+            }),
+            truncate: format!(
+                "truncate {schema}message_content, {schema}message_state, {schema}message_version, \
+                 {schema}channel_name, {schema}gap"
+            ),
+            forget: [
+                format!("delete from telegram.quarantine where {here}"),
+                format!("delete from telegram.checkpoints where {here}"),
+            ],
+            generation,
+            schema,
+        }
+    }
+}
+
+fn names(columns: &[(&str, &str)]) -> String {
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    names.join(", ")
+}
+
+/// `select * from unnest($1::bigint[], ...) as b (peer_id, ...)`
+fn unnest(columns: &[(&str, &str)]) -> String {
+    let arrays: Vec<String> = columns
+        .iter()
+        .enumerate()
+        .map(|(at, (_, kind))| format!("${}::{kind}[]", at + 1))
+        .collect();
+    format!(
+        "select * from unnest({}) as b ({})",
+        arrays.join(", "),
+        names(columns)
+    )
+}
+
+fn insert(schema: &str, table: &str, columns: &[(&str, &str)]) -> String {
+    format!(
+        "insert into {schema}{table} ({}) {} on conflict do nothing",
+        names(columns),
+        unnest(columns)
+    )
+}
+
+/// The contents that are there are looked up one by one (`lateral ... limit 1`): a join could be planned as a scan of the
+/// whole hypertable. Both parts of the statement see the rows as they were before it.
+fn merge_content(schema: &str) -> String {
+    let lost: Vec<String> = VERSION
+        .iter()
+        .map(|(name, _)| format!("case when x.rank < b.rank then x.{name} else b.{name} end"))
+        .collect();
+    let of_version: Vec<String> = VERSION.iter().map(|(name, _)| format!("c.{name}")).collect();
+    let set: Vec<String> = CONTENT
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| !["peer_id", "message_id", "posted_at", "first_seq", "received_at"].contains(name))
+        .map(|name| format!("{name} = case when excluded.rank > c.rank then excluded.{name} else c.{name} end"))
+        .collect();
+    format!(
+        "with b as materialized ({unnest}), lost as (\
+         insert into {schema}message_version ({version}) \
+         select {lost} from b cross join lateral (\
+         select {of_version}, c.rank, c.versioned from {schema}message_content c \
+         where c.peer_id = b.peer_id and c.message_id = b.message_id and c.posted_at = b.posted_at limit 1) x \
+         where (x.rank < b.rank and x.versioned) or (b.rank < x.rank and b.versioned) on conflict do nothing) \
+         insert into {schema}message_content as c ({content}) select * from b \
+         on conflict ({CONTENT_KEY}) do update set {set}, \
+         first_seq = least(c.first_seq, excluded.first_seq), \
+         received_at = case when excluded.first_seq < c.first_seq then excluded.received_at else c.received_at end \
+         where excluded.rank > c.rank or excluded.first_seq < c.first_seq",
+        unnest = unnest(CONTENT),
+        version = names(VERSION),
+        lost = lost.join(", "),
+        of_version = of_version.join(", "),
+        content = names(CONTENT),
+        set = set.join(", "),
+    )
+}
+
+fn merge_state(schema: &str) -> String {
+    const PARTS: &[(&str, &str)] = &[
+        ("deleted_at", "deleted_seq"),
+        ("pinned", "pinned_seq"),
+        ("views", "views_seq"),
+        ("forwards", "forwards_seq"),
+        ("reactions", "reactions_seq"),
+        ("poll", "poll_seq"),
+    ];
+    let newer = |seq: &str| format!("excluded.{seq} > coalesce(s.{seq}, 0)");
+    let set: Vec<String> = PARTS
+        .iter()
+        .map(|(value, seq)| {
+            let newer = newer(seq);
+            format!(
+                "{value} = case when {newer} then excluded.{value} else s.{value} end, \
+                 {seq} = case when {newer} then excluded.{seq} else s.{seq} end"
+            )
+        })
+        .collect();
+    let any: Vec<String> = PARTS.iter().map(|(_, seq)| newer(seq)).collect();
+    format!(
+        "insert into {schema}message_state as s ({}) {} on conflict (peer_id, message_id) do update set {} where {}",
+        names(STATE),
+        unnest(STATE),
+        set.join(", "),
+        any.join(" or ")
+    )
+}

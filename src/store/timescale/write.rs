@@ -1,0 +1,327 @@
+//! A batch in one transaction.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+use sqlx::postgres::{PgArguments, PgBindIterExt as _, PgConnection};
+use sqlx::query::Query;
+use sqlx::types::Json;
+use sqlx::{Connection as _, Executor as _, Postgres, Row as _, Transaction};
+
+use super::statements::Statements;
+use super::value::Time;
+use super::{NAME, Timescale};
+use crate::event::Timestamp;
+use crate::failure::Class;
+use crate::store::rows::{MessageRow, Rows, StateRow, Stamped, VersionRow};
+use crate::store::sql::{Bisect, StoredCheckpoint, backend, cause, ours, poison, refusal};
+use crate::store::{Batch, Checkpoint, Entry, Poison, ProjectionError};
+
+const DOING: &str = "applying a batch";
+
+fn fail(error: sqlx::Error) -> ProjectionError {
+    backend(NAME, DOING, error)
+}
+
+/// Applies a batch: rows, quarantine and checkpoint, or nothing.
+pub(super) async fn apply(
+    statements: &Statements,
+    connection: &mut PgConnection,
+    batch: &Batch,
+) -> Result<(), ProjectionError> {
+    let mut transaction = begin(statements, connection, batch).await?;
+    match write(statements, &mut transaction, &Rows::of(&batch.entries)).await {
+        Ok(()) => return transaction.commit().await.map_err(fail),
+        Err(error) if cause(NAME, &error).class == Class::Corrupt => {}
+        Err(error) => return Err(fail(error)),
+    }
+    // One of the events cannot be stored. Rare, so the usual path pays nothing for it: start again and look for it.
+    transaction.rollback().await.map_err(fail)?;
+    let mut transaction = begin(statements, connection, batch).await?;
+    write_what_fits(statements, &mut transaction, &batch.entries).await?;
+    transaction.commit().await.map_err(fail)
+}
+
+async fn begin<'c>(
+    statements: &Statements,
+    connection: &'c mut PgConnection,
+    batch: &Batch,
+) -> Result<Transaction<'c, Postgres>, ProjectionError> {
+    let mut transaction = connection
+        .begin_with(ours(&statements.begin))
+        .await
+        .map_err(fail)?;
+    if let Some(sql) = &statements.still_live {
+        let shown: Option<bool> = sqlx::query_scalar(ours(sql))
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(fail)?;
+        if shown != Some(true) {
+            return Err(refusal(
+                NAME,
+                DOING,
+                Class::Transient,
+                None,
+                "another generation is shown now; its checkpoint is to be read first",
+            ));
+        }
+    }
+    if let Some(checkpoint) = &batch.checkpoint {
+        move_checkpoint(statements, &mut transaction, checkpoint).await?;
+    }
+    Ok(transaction)
+}
+
+/// Forward only; refused for another log or a lower epoch. First, so that a refusal costs nothing.
+async fn move_checkpoint(
+    statements: &Statements,
+    connection: &mut PgConnection,
+    checkpoint: &Checkpoint,
+) -> Result<(), ProjectionError> {
+    let mine = StoredCheckpoint::of(checkpoint);
+    let moved = sqlx::query(ours(&statements.move_checkpoint))
+        .bind(&mine.log_id)
+        .bind(mine.epoch)
+        .bind(mine.seq)
+        .bind(Time::from(mine.updated_at))
+        .execute(&mut *connection)
+        .await
+        .map_err(fail)?;
+    if moved.rows_affected() == 0 {
+        let stored = Timescale::read_checkpoint(statements, connection)
+            .await
+            .map_err(fail)?;
+        if let Some(stored) = stored {
+            stored.refuses(&mine, NAME)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes all entries but those that the store refuses, which go to the quarantine.
+async fn write_what_fits(
+    statements: &Statements,
+    connection: &mut PgConnection,
+    entries: &[Entry],
+) -> Result<(), ProjectionError> {
+    let mut parts = Bisect::new(entries.len());
+    while let Some(part) = parts.next() {
+        connection.execute("savepoint part").await.map_err(fail)?;
+        let tried = &entries[part.clone()];
+        let error = match write(statements, connection, &Rows::of(tried)).await {
+            Ok(()) => {
+                connection
+                    .execute("release savepoint part")
+                    .await
+                    .map_err(fail)?;
+                continue;
+            }
+            Err(error) if cause(NAME, &error).class == Class::Corrupt => error,
+            Err(error) => return Err(fail(error)),
+        };
+        connection
+            .execute("rollback to savepoint part")
+            .await
+            .map_err(fail)?;
+        if let Some(culprit) = parts.failed(part) {
+            let Some(poison) = poison(&entries[culprit], &error) else {
+                return Err(fail(error));
+            };
+            write_quarantine(statements, connection, &[poison])
+                .await
+                .map_err(fail)?;
+        }
+    }
+    Ok(())
+}
+
+async fn write(
+    statements: &Statements,
+    connection: &mut PgConnection,
+    rows: &Rows,
+) -> Result<(), sqlx::Error> {
+    write_contents(statements, connection, &rows.messages).await?;
+    let superseded: Vec<&VersionRow> = rows.superseded().collect();
+    if !superseded.is_empty() {
+        let query = sqlx::query(ours(&statements.insert_versions));
+        bind_versions(query, &superseded)
+            .execute(&mut *connection)
+            .await?;
+    }
+    if !rows.states.is_empty() {
+        let query = sqlx::query(ours(&statements.merge_state));
+        bind_states(query, &rows.states)
+            .execute(&mut *connection)
+            .await?;
+    }
+    if !rows.channel_names.is_empty() {
+        let list = &rows.channel_names;
+        sqlx::query(ours(&statements.insert_channel_names))
+            .bind(list.iter().map(|row| row.peer_id).bind_iter())
+            .bind(list.iter().map(|row| row.seq).bind_iter())
+            .bind(list.iter().map(|row| row.kind.as_str()).bind_iter())
+            .bind(list.iter().map(|row| row.title.as_deref()).bind_iter())
+            .bind(list.iter().map(|row| row.username.as_deref()).bind_iter())
+            .bind(list.iter().map(|row| row.migrated_from).bind_iter())
+            .bind(list.iter().map(|row| Time::from(row.seen_at)).bind_iter())
+            .execute(&mut *connection)
+            .await?;
+    }
+    if !rows.gaps.is_empty() {
+        let list = &rows.gaps;
+        sqlx::query(ours(&statements.insert_gaps))
+            .bind(list.iter().map(|row| row.seq).bind_iter())
+            .bind(list.iter().map(|row| row.peer_id).bind_iter())
+            .bind(list.iter().map(|row| row.cause).bind_iter())
+            .bind(list.iter().map(|row| row.after_pts).bind_iter())
+            .bind(list.iter().map(|row| row.until_pts).bind_iter())
+            .bind(list.iter().map(|row| row.after_message_id).bind_iter())
+            .bind(list.iter().map(|row| row.until_message_id).bind_iter())
+            .bind(list.iter().map(|row| Time::from(row.noticed_at)).bind_iter())
+            .execute(&mut *connection)
+            .await?;
+    }
+    write_quarantine(statements, connection, &rows.quarantine).await
+}
+
+/// Most contents belong to messages that have none yet; what is left is an edit, a repeat or an import, and merges.
+async fn write_contents(
+    statements: &Statements,
+    connection: &mut PgConnection,
+    rows: &[MessageRow],
+) -> Result<(), sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let all: Vec<&MessageRow> = rows.iter().collect();
+    let query = sqlx::query(ours(&statements.insert_content));
+    let added = bind_contents(query, &all)
+        .fetch_all(&mut *connection)
+        .await?;
+    if added.len() == rows.len() {
+        return Ok(());
+    }
+    let added: HashSet<i64> = added
+        .iter()
+        .map(|row| row.try_get(0))
+        .collect::<Result<_, _>>()?;
+    let rest: Vec<&MessageRow> = rows
+        .iter()
+        .filter(|row| !added.contains(&row.seq))
+        .collect();
+    let query = sqlx::query(ours(&statements.merge_content));
+    bind_contents(query, &rest).execute(&mut *connection).await?;
+    Ok(())
+}
+
+async fn write_quarantine(
+    statements: &Statements,
+    connection: &mut PgConnection,
+    list: &[Poison],
+) -> Result<(), sqlx::Error> {
+    if list.is_empty() {
+        return Ok(());
+    }
+    let seq = |poison: &Poison| i64::try_from(poison.seq.get()).unwrap_or(i64::MAX);
+    sqlx::query(ours(&statements.insert_quarantine))
+        .bind(list.iter().map(seq).bind_iter())
+        .bind(list.iter().map(|row| i16::from(row.kind)).bind_iter())
+        .bind(list.iter().map(|row| Time::from(row.received_at)).bind_iter())
+        .bind(list.iter().map(|row| row.reason.as_str()).bind_iter())
+        .bind(list.iter().map(|row| row.raw.as_slice()).bind_iter())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+type Statement<'q> = Query<'q, Postgres, PgArguments>;
+
+fn time(at: Option<Timestamp>) -> Option<Time> {
+    at.map(Time::from)
+}
+
+fn json(value: &Option<Value>) -> Option<Json<&Value>> {
+    value.as_ref().map(Json)
+}
+
+/// In the order of `statements::CONTENT`.
+fn bind_contents<'q>(query: Statement<'q>, rows: &[&MessageRow]) -> Statement<'q> {
+    query
+        .bind(rows.iter().map(|row| row.peer_id).bind_iter())
+        .bind(rows.iter().map(|row| row.message_id).bind_iter())
+        .bind(rows.iter().map(|row| Time::from(row.posted_at)).bind_iter())
+        .bind(rows.iter().map(|row| row.rank).bind_iter())
+        .bind(rows.iter().map(|row| row.seq).bind_iter())
+        .bind(rows.iter().map(|row| row.first_seq).bind_iter())
+        .bind(rows.iter().map(|row| Time::from(row.received_at)).bind_iter())
+        .bind(rows.iter().map(|row| time(row.edited_at)).bind_iter())
+        .bind(rows.iter().map(|row| row.sender_id).bind_iter())
+        .bind(rows.iter().map(|row| row.reply_to_message_id).bind_iter())
+        .bind(rows.iter().map(|row| row.reply_to_peer_id).bind_iter())
+        .bind(rows.iter().map(|row| row.topic_id).bind_iter())
+        .bind(rows.iter().map(|row| row.grouped_id).bind_iter())
+        .bind(rows.iter().map(|row| row.views).bind_iter())
+        .bind(rows.iter().map(|row| row.forwards).bind_iter())
+        .bind(rows.iter().map(|row| row.versioned).bind_iter())
+        .bind(rows.iter().map(|row| row.pinned).bind_iter())
+        .bind(rows.iter().map(|row| row.kind).bind_iter())
+        .bind(rows.iter().map(|row| row.origin).bind_iter())
+        .bind(rows.iter().map(|row| row.media_kind).bind_iter())
+        .bind(rows.iter().map(|row| row.text.as_str()).bind_iter())
+        .bind(rows.iter().map(|row| row.sender_name.as_deref()).bind_iter())
+        .bind(rows.iter().map(|row| row.post_author.as_deref()).bind_iter())
+        .bind(rows.iter().map(|row| row.via_bot.as_deref()).bind_iter())
+        .bind(rows.iter().map(|row| json(&row.entities)).bind_iter())
+        .bind(rows.iter().map(|row| json(&row.forward)).bind_iter())
+        .bind(rows.iter().map(|row| json(&row.media)).bind_iter())
+        .bind(rows.iter().map(|row| json(&row.reactions)).bind_iter())
+        .bind(rows.iter().map(|row| json(&row.poll)).bind_iter())
+        .bind(rows.iter().map(|row| json(&row.buttons)).bind_iter())
+        .bind(rows.iter().map(|row| json(&row.service)).bind_iter())
+        .bind(rows.iter().map(|row| json(&row.changed)).bind_iter())
+}
+
+/// In the order of `statements::VERSION`.
+fn bind_versions<'q>(query: Statement<'q>, rows: &[&VersionRow]) -> Statement<'q> {
+    query
+        .bind(rows.iter().map(|row| row.peer_id).bind_iter())
+        .bind(rows.iter().map(|row| row.message_id).bind_iter())
+        .bind(rows.iter().map(|row| Time::from(row.posted_at)).bind_iter())
+        .bind(rows.iter().map(|row| row.seq).bind_iter())
+        .bind(rows.iter().map(|row| time(row.edited_at)).bind_iter())
+        .bind(rows.iter().map(|row| row.text.as_str()).bind_iter())
+        .bind(rows.iter().map(|row| json(&row.entities)).bind_iter())
+        .bind(rows.iter().map(|row| json(&row.media)).bind_iter())
+        .bind(rows.iter().map(|row| json(&row.changed)).bind_iter())
+}
+
+fn stamp<T>(part: &Stamped<T>) -> Option<i64> {
+    part.as_ref().map(|(seq, _)| *seq)
+}
+
+fn value<T: Clone>(part: &Stamped<T>) -> Option<T> {
+    part.as_ref().map(|(_, value)| value.clone())
+}
+
+fn json_value(part: &Stamped<Value>) -> Option<Json<&Value>> {
+    part.as_ref().map(|(_, value)| Json(value))
+}
+
+/// In the order of `statements::STATE`.
+fn bind_states<'q>(query: Statement<'q>, rows: &[StateRow]) -> Statement<'q> {
+    query
+        .bind(rows.iter().map(|row| row.peer_id).bind_iter())
+        .bind(rows.iter().map(|row| row.message_id).bind_iter())
+        .bind(rows.iter().map(|row| time(value(&row.deleted_at))).bind_iter())
+        .bind(rows.iter().map(|row| stamp(&row.deleted_at)).bind_iter())
+        .bind(rows.iter().map(|row| value(&row.pinned)).bind_iter())
+        .bind(rows.iter().map(|row| stamp(&row.pinned)).bind_iter())
+        .bind(rows.iter().map(|row| value(&row.views)).bind_iter())
+        .bind(rows.iter().map(|row| stamp(&row.views)).bind_iter())
+        .bind(rows.iter().map(|row| value(&row.forwards)).bind_iter())
+        .bind(rows.iter().map(|row| stamp(&row.forwards)).bind_iter())
+        .bind(rows.iter().map(|row| json_value(&row.reactions)).bind_iter())
+        .bind(rows.iter().map(|row| stamp(&row.reactions)).bind_iter())
+        .bind(rows.iter().map(|row| json_value(&row.poll)).bind_iter())
+        .bind(rows.iter().map(|row| stamp(&row.poll)).bind_iter())
+}

@@ -1,0 +1,92 @@
+//! The fold of the log, as readers should see it, in bounded memory.
+//!
+//! Messages are split by a hash of peer and number into parts that fit memory; the log is read once for each part. The
+//! header of a record tells its part, so a pass decodes only what belongs to it.
+
+use std::collections::BTreeSet;
+
+use wal::{Header, Record};
+
+use super::VerifyError;
+use super::digest::{Bucket, Digests};
+use crate::journal::JournalReader;
+use crate::projector::{entry, next_seq};
+use crate::store::contract::{Table, VERIFIED};
+use crate::store::public::{Fold, PublicRow};
+use crate::store::rows::Rows;
+
+/// Events folded in one pass; about 1 KiB of memory each.
+const PART_EVENTS: u64 = 400_000;
+/// Read from the log at once.
+const READ_EVENTS: usize = 5_000;
+const READ_BYTES: usize = 16 * 1024 * 1024;
+
+/// Digests of the fold of `first..=until`.
+pub(super) async fn digests(
+    journal: &JournalReader,
+    first: u64,
+    until: u64,
+    report: &mut (dyn FnMut(u64, u64) + Send),
+) -> Result<Digests, VerifyError> {
+    let parts = (until + 1).saturating_sub(first).div_ceil(PART_EVENTS).max(1);
+    let mut digests = Digests::default();
+    for part in 0..parts {
+        let mut done = |at: u64| report(part * until + at, parts * until);
+        let mine = |header: &Header| part_of(header, parts) == part;
+        let fold = pass(journal, first, until, &mine, &mut done).await?;
+        for table in &VERIFIED {
+            fold.rows(table).for_each(|row| digests.add(table, &row));
+        }
+    }
+    Ok(digests)
+}
+
+/// The rows of the fold that fall into these buckets of one table.
+pub(super) async fn rows(
+    journal: &JournalReader,
+    (first, until): (u64, u64),
+    table: &Table,
+    buckets: &BTreeSet<Bucket>,
+) -> Result<Vec<PublicRow>, VerifyError> {
+    let peers: BTreeSet<i64> = buckets.iter().map(|bucket| bucket.peer_id).collect();
+    let mine = |header: &Header| peers.contains(&marked(header));
+    let fold = pass(journal, first, until, &mine, &mut |_| {}).await?;
+    Ok(fold.rows(table).filter(|row| buckets.contains(&Bucket::of(table, row))).collect())
+}
+
+async fn pass(
+    journal: &JournalReader,
+    first: u64,
+    until: u64,
+    mine: &(dyn Fn(&Header) -> bool + Sync),
+    done: &mut (dyn FnMut(u64) + Send),
+) -> Result<Fold, VerifyError> {
+    let mut fold = Fold::default();
+    let mut at = first.saturating_sub(1);
+    while at < until {
+        let left = usize::try_from(until - at).unwrap_or(usize::MAX);
+        let records = journal.read(next_seq(at), left.min(READ_EVENTS), READ_BYTES).await?;
+        let Some(last) = records.last() else { break };
+        at = last.header().seq.get();
+        let entries: Vec<_> =
+            records.iter().filter(|record: &&Record| mine(record.header())).map(entry).collect();
+        fold.merge(Rows::of(&entries));
+        done(at);
+    }
+    Ok(fold)
+}
+
+fn marked(header: &Header) -> i64 {
+    crate::event::PeerId::from_numbers(header.peer_kind, header.peer_id)
+        .map_or(0, crate::event::PeerId::marked)
+}
+
+/// All events of one message fall into one part. Events about a channel as a whole have message number 0, so they
+/// fall into one part too.
+fn part_of(header: &Header, parts: u64) -> u64 {
+    let mixed = (header.peer_id as u64)
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        .wrapping_add(u64::from(header.peer_kind))
+        ^ (header.message_id as u64).wrapping_mul(0xC2B2_AE3D_27D4_EB4F);
+    (mixed ^ (mixed >> 32)) % parts
+}

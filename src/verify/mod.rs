@@ -1,0 +1,318 @@
+//! Verify: the log record by record; a store row by row against the fold of the log.
+//!
+//! A store is compared as it was at one moment with the log up to that moment's checkpoint, so this works beside a
+//! running daemon. First digests per channel and day; only where they differ are rows fetched and shown. The fold is
+//! pure code of its own (`store::public`), not the store's SQL, so a mistake in the SQL shows too.
+
+mod cache;
+mod digest;
+mod fold;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::Value;
+
+pub use cache::cache;
+pub use digest::Bucket;
+
+use self::digest::Digests;
+use crate::event::Envelope;
+use crate::failure::{Class, Classify, Exit, chain};
+use crate::journal::{JournalError, JournalReader, LOG_DIR};
+use crate::projector::next_seq;
+use crate::store::contract::{Table, VERIFIED};
+use crate::store::public::PublicRow;
+use crate::store::{Filter, Inspect, ProjectionError, Snapshot};
+
+/// Differing rows that are shown; all are counted.
+const SHOWN_MAX: usize = 20;
+const READ_EVENTS: usize = 5_000;
+const READ_BYTES: usize = 16 * 1024 * 1024;
+
+/// Why a check could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The log could not be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The store could not be read.
+    #[error(transparent)]
+    Projection(#[from] ProjectionError),
+    /// The store was fed from another log.
+    #[error("the store was fed from log {found}, this is log {ours}")]
+    OtherLog {
+        /// The log in its checkpoint.
+        found: String,
+        /// This log.
+        ours: String,
+    },
+    /// The check's own thread failed.
+    #[error("the check was interrupted")]
+    Interrupted,
+}
+
+impl Classify for VerifyError {
+    fn class(&self) -> Class {
+        match self {
+            VerifyError::Journal(error) => error.class(),
+            VerifyError::Projection(error) => error.class(),
+            VerifyError::OtherLog { .. } => Class::Operator,
+            VerifyError::Interrupted => Class::Bug,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            VerifyError::Journal(error) => error.hint(),
+            VerifyError::Projection(error) => error.hint(),
+            VerifyError::OtherLog { .. } => {
+                Some("check data_dir and the store's url in the configuration".to_owned())
+            }
+            VerifyError::Interrupted => None,
+        }
+    }
+
+    /// `verify` promises 2 for every reason that kept it from running.
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+}
+
+/// What a check found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// `log` or the store's name.
+    pub target: &'static str,
+    /// Nothing was found.
+    pub clean: bool,
+    /// Records of the log that were read.
+    pub records: u64,
+    /// Rows (keys, for Redis) that were compared.
+    pub rows: u64,
+    /// Channel-days and tables that were compared.
+    pub buckets: usize,
+    /// The checkpoint up to which the store was compared; 0 for the log and for an empty store.
+    pub checkpoint: u64,
+    /// Events behind the tail of the log at that moment; not a difference.
+    pub behind: u64,
+    /// Differences in all.
+    pub differences: u64,
+    /// The first of them.
+    pub shown: Vec<Difference>,
+}
+
+/// One difference.
+#[derive(Debug, Clone, Serialize)]
+pub struct Difference {
+    /// Table or file.
+    pub place: String,
+    /// The row's key, or the record's number.
+    pub key: Vec<Value>,
+    /// `missing`, `surplus`, `differs`, or what is damaged.
+    pub what: String,
+    /// Columns that differ: name, in the log, in the store.
+    pub columns: Vec<(&'static str, Value, Value)>,
+}
+
+impl Report {
+    fn new(target: &'static str) -> Report {
+        Report {
+            target,
+            clean: true,
+            records: 0,
+            rows: 0,
+            buckets: 0,
+            checkpoint: 0,
+            behind: 0,
+            differences: 0,
+            shown: Vec::new(),
+        }
+    }
+
+    fn found(&mut self, difference: Difference) {
+        self.clean = false;
+        self.differences += 1;
+        if self.shown.len() < SHOWN_MAX {
+            self.shown.push(difference);
+        }
+    }
+}
+
+/// Checks every record of the log: files, chain and checksums, and that each payload is an event.
+pub async fn log(data_dir: &Path) -> Result<Report, VerifyError> {
+    let dir = data_dir.join(LOG_DIR);
+    let checked = tokio::task::spawn_blocking(move || wal::verify(&dir, &mut |_| {}));
+    let checked = checked.await.map_err(|_| VerifyError::Interrupted)?;
+    let checked = checked.map_err(JournalError::Open)?;
+    let mut report = Report::new("log");
+    report.records = checked.records;
+    report.buckets = checked.segments;
+    for finding in checked.findings {
+        report.found(Difference {
+            place: finding.segment,
+            key: finding.seq.map(|seq| seq.get().into()).into_iter().collect(),
+            what: finding.what,
+            columns: Vec::new(),
+        });
+    }
+    if report.clean {
+        payloads(data_dir, &mut report).await?;
+    }
+    Ok(report)
+}
+
+/// A record can be intact and still hold what this version cannot read.
+async fn payloads(data_dir: &Path, report: &mut Report) -> Result<(), VerifyError> {
+    let journal = JournalReader::open(data_dir)?;
+    let mut at = journal.first().await?.map_or(0, |first| first.get() - 1);
+    loop {
+        let records = journal.read(next_seq(at), READ_EVENTS, READ_BYTES).await?;
+        let Some(last) = records.last() else { return Ok(()) };
+        at = last.header().seq.get();
+        for error in records.iter().filter_map(|record| Envelope::from_record(record).err()) {
+            report.found(Difference {
+                place: LOG_DIR.to_owned(),
+                key: vec![error.seq.get().into()],
+                what: chain(&error),
+                columns: Vec::new(),
+            });
+        }
+    }
+}
+
+/// Compares a SQL store with the fold of the log up to the store's checkpoint.
+pub async fn store<P: Inspect>(
+    journal: &JournalReader,
+    projection: &mut P,
+    progress: &mut (dyn FnMut(u64, u64) + Send),
+) -> Result<Report, VerifyError> {
+    let mut snapshot = projection.snapshot().await?;
+    let mut report = Report::new(projection.name().as_str());
+    let (first, until) = range(journal, snapshot.checkpoint(), &mut report).await?;
+    let expected = fold::digests(journal, first, until, progress).await?;
+    let mut found = Digests::default();
+    for table in &VERIFIED {
+        let mut add = |row: PublicRow| {
+            found.add(table, &row);
+            ControlFlow::Continue(())
+        };
+        snapshot.scan(table, &Filter::default(), &mut add).await?;
+    }
+    (report.buckets, report.rows) = expected.size();
+    let differing = expected.differences(&found);
+    for table in &VERIFIED {
+        let buckets: BTreeSet<Bucket> =
+            differing.iter().filter(|bucket| bucket.table == table.name).cloned().collect();
+        if !buckets.is_empty() {
+            let expected = fold::rows(journal, (first, until), table, &buckets).await?;
+            let found = rows_of(&mut snapshot, table, &buckets).await?;
+            compare(table, expected, found, &mut report);
+        }
+    }
+    Ok(report)
+}
+
+/// The numbers to fold: from the oldest kept to the store's checkpoint.
+async fn range(
+    journal: &JournalReader,
+    checkpoint: Option<crate::store::Checkpoint>,
+    report: &mut Report,
+) -> Result<(u64, u64), VerifyError> {
+    if let Some(found) = checkpoint
+        && found.identity != journal.identity()
+    {
+        return Err(VerifyError::OtherLog {
+            found: found.identity.log_id.to_string(),
+            ours: journal.identity().log_id.to_string(),
+        });
+    }
+    let until = checkpoint.map_or(0, |checkpoint| checkpoint.seq.get());
+    let tail = journal.refresh().await?;
+    report.checkpoint = until;
+    report.records = until;
+    report.behind = tail.saturating_sub(until);
+    let first = journal.first().await?.map_or(1, wal::Seq::get);
+    Ok((first, until))
+}
+
+async fn rows_of<S: Snapshot>(
+    snapshot: &mut S,
+    table: &Table,
+    buckets: &BTreeSet<Bucket>,
+) -> Result<Vec<PublicRow>, VerifyError> {
+    let peers: BTreeSet<i64> = buckets.iter().map(|bucket| bucket.peer_id).collect();
+    let mut rows = Vec::new();
+    for peer in peers {
+        // Rows of no peer carry none to filter by.
+        let filter = Filter { peer_id: (peer != 0).then_some(peer), ..Filter::default() };
+        let mut keep = |row: PublicRow| {
+            if buckets.contains(&Bucket::of(table, &row)) {
+                rows.push(row);
+            }
+            ControlFlow::Continue(())
+        };
+        snapshot.scan(table, &filter, &mut keep).await?;
+    }
+    Ok(rows)
+}
+
+/// Compares rows by key. The same key twice counts as surplus: a store must not hold a row twice.
+fn compare(table: &Table, expected: Vec<PublicRow>, found: Vec<PublicRow>, report: &mut Report) {
+    let key_of = |row: &PublicRow| serde_json::to_string(&row[..table.key]).unwrap_or_default();
+    let mut expected: BTreeMap<String, PublicRow> =
+        expected.into_iter().map(|row| (key_of(&row), row)).collect();
+    let difference = |row: &PublicRow, what: &str, columns| Difference {
+        place: table.name.to_owned(),
+        key: row[..table.key].to_vec(),
+        what: what.to_owned(),
+        columns,
+    };
+    for row in found {
+        match expected.remove(&key_of(&row)) {
+            Some(right) if right == row => {}
+            Some(right) => {
+                let names = table.columns.iter().map(|(name, _)| *name);
+                let columns = names
+                    .zip(right.iter().zip(&row))
+                    .filter(|(_, (right, wrong))| right != wrong)
+                    .map(|(name, (right, wrong))| (name, right.clone(), wrong.clone()))
+                    .collect();
+                report.found(difference(&row, "differs", columns));
+            }
+            None => report.found(difference(&row, "surplus", Vec::new())),
+        }
+    }
+    for row in expected.into_values() {
+        report.found(difference(&row, "missing", Vec::new()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::contract::CHANNELS;
+    use serde_json::json;
+
+    fn row(peer: i64, title: &str) -> PublicRow {
+        vec![json!(peer), json!("channel"), json!(title), Value::Null, json!("a"), json!("b"), json!(1)]
+    }
+
+    #[test]
+    fn missing_surplus_and_differing_rows_are_told_apart() {
+        let mut report = Report::new("sqlite");
+        let expected = vec![row(1, "same"), row(2, "right"), row(3, "gone")];
+        let found = vec![row(1, "same"), row(2, "wrong"), row(4, "extra"), row(1, "same")];
+        compare(&CHANNELS, expected, found, &mut report);
+        let told: Vec<(i64, &str)> = report
+            .shown
+            .iter()
+            .map(|it| (it.key[0].as_i64().unwrap_or(0), it.what.as_str()))
+            .collect();
+        assert_eq!(told, [(2, "differs"), (4, "surplus"), (1, "surplus"), (3, "missing")]);
+        assert_eq!(report.shown[0].columns, [("title", json!("right"), json!("wrong"))]);
+        assert!(!report.clean && report.differences == 4);
+    }
+}

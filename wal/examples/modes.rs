@@ -1,0 +1,241 @@
+//! How fast the engine's commit modes and the log itself append, against the disk's own limit.
+//!
+//! `cargo run --release -p telegram-gateway-wal --example modes [directory]`
+//!
+//! Every engine gets the same records, in turns of half a second within one run; the figure is
+//! the median of the turns. "raw" overwrites blocks written before and syncs them: nothing that
+//! is durable can be faster.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a measurement that cannot go on has failed"
+)]
+
+use std::fs::{File, OpenOptions};
+use std::ops::Bound;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use redb::{Builder, ConcurrencyMode, Database, TableDefinition};
+use wal::{Batch, Log, NewRecord, Options};
+
+const RECORDS: TableDefinition<u64, &[u8]> = TableDefinition::new("records");
+const PAYLOAD: usize = 300;
+const TURNS: usize = 7;
+const TURN: Duration = Duration::from_millis(500);
+const RAW_BYTES: u64 = 64 << 20;
+
+trait Engine {
+    /// Appends `count` records durably.
+    fn append(&mut self, count: usize);
+}
+
+struct Raw {
+    file: File,
+    at: u64,
+    buffer: Vec<u8>,
+}
+
+impl Raw {
+    fn new(path: &Path) -> Raw {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .open(path)
+            .unwrap();
+        let block = vec![0x5a; 1 << 20];
+        for at in (0..RAW_BYTES).step_by(block.len()) {
+            file.write_all_at(&block, at).unwrap();
+        }
+        file.sync_all().unwrap();
+        Raw {
+            file,
+            at: 0,
+            buffer: Vec::new(),
+        }
+    }
+}
+
+impl Engine for Raw {
+    fn append(&mut self, count: usize) {
+        self.buffer.clear();
+        let payload = [7u8; PAYLOAD];
+        for _ in 0..count {
+            self.buffer.extend_from_slice(&[0; 56]);
+            self.buffer
+                .extend_from_slice(&crc32fast::hash(&payload).to_le_bytes());
+            self.buffer.extend_from_slice(&payload);
+        }
+        if self.at + self.buffer.len() as u64 > RAW_BYTES {
+            self.at = 0;
+        }
+        self.file.write_all_at(&self.buffer, self.at).unwrap();
+        self.file.sync_data().unwrap();
+        self.at += self.buffer.len() as u64;
+    }
+}
+
+/// The engine alone: one table, no keys, no checksum.
+struct Bare {
+    db: Database,
+    two_phase: bool,
+    next: u64,
+}
+
+impl Bare {
+    fn new(path: &Path, mode: ConcurrencyMode, two_phase: bool) -> Bare {
+        let mut builder = Builder::new();
+        let db = builder
+            .set_cache_size(64 << 20)
+            .set_concurrency_mode(mode)
+            .create(path)
+            .unwrap();
+        Bare {
+            db,
+            two_phase,
+            next: 1,
+        }
+    }
+}
+
+impl Engine for Bare {
+    fn append(&mut self, count: usize) {
+        let mut txn = self.db.begin_write().unwrap();
+        txn.set_two_phase_commit(self.two_phase);
+        {
+            let mut table = txn.open_table(RECORDS).unwrap();
+            let mut cursor = table.upper_bound_mut(Bound::<u64>::Unbounded).unwrap();
+            let record = [7u8; PAYLOAD + wal::HEADER_LEN];
+            for _ in 0..count {
+                cursor.insert_before(self.next, &record[..]).unwrap();
+                self.next += 1;
+            }
+            cursor.close().unwrap();
+        }
+        txn.commit().unwrap();
+    }
+}
+
+struct Whole {
+    log: Log,
+    keys: bool,
+    peers: u64,
+    next: u64,
+}
+
+impl Whole {
+    fn new(dir: &Path, two_phase: bool, keys: bool, peers: u64) -> Whole {
+        let options = Options {
+            two_phase,
+            ..Options::default()
+        };
+        let log = Log::open(dir, options).unwrap();
+        Whole {
+            log,
+            keys,
+            peers,
+            next: 1,
+        }
+    }
+}
+
+impl Engine for Whole {
+    fn append(&mut self, count: usize) {
+        let mut batch = Batch::default();
+        for _ in 0..count {
+            let n = self.next;
+            // Channels in turn, each with ascending message ids: what a busy account sees.
+            let (peer, message) = (n % self.peers, n / self.peers);
+            let key = [peer.to_be_bytes(), message.to_be_bytes()].concat();
+            batch.records.push(NewRecord {
+                codec: 1,
+                flags: 0,
+                kind: 1,
+                peer_kind: 1,
+                peer_id: peer as i64,
+                message_id: message as i64,
+                received_at: 0,
+                source_at: 0,
+                payload: vec![7; PAYLOAD],
+                key: self.keys.then_some(key),
+            });
+            self.next += 1;
+        }
+        batch
+            .bookmarks
+            .push(("source".into(), self.next.to_be_bytes().to_vec()));
+        self.log.append(&batch).unwrap();
+    }
+}
+
+fn turn(engine: &mut dyn Engine, count: usize) -> f64 {
+    let (start, mut done) = (Instant::now(), 0);
+    while start.elapsed() < TURN {
+        engine.append(count);
+        done += count;
+    }
+    done as f64 / start.elapsed().as_secs_f64()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn main() {
+    let parent = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "target".to_owned());
+    let dir = tempfile::tempdir_in(parent).unwrap();
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    println!("load {}; records/s, and of raw", load.trim());
+    for count in [1, 10, 100, 1000] {
+        let path = |name: &str| dir.path().join(format!("{name}-{count}"));
+        let exclusive = ConcurrencyMode::ExclusiveWriter;
+        let shared = ConcurrencyMode::SingleWriter;
+        let mut engines: Vec<(&str, Box<dyn Engine>)> = vec![
+            ("raw", Box::new(Raw::new(&path("raw")))),
+            (
+                "redb one-phase",
+                Box::new(Bare::new(&path("one"), exclusive, false)),
+            ),
+            (
+                "redb two-phase",
+                Box::new(Bare::new(&path("two"), exclusive, true)),
+            ),
+            (
+                "redb SingleWriter",
+                Box::new(Bare::new(&path("single"), shared, true)),
+            ),
+            (
+                "log one-phase, keys",
+                Box::new(Whole::new(&path("log1k"), false, true, 20)),
+            ),
+            (
+                "log, no keys",
+                Box::new(Whole::new(&path("log"), true, false, 20)),
+            ),
+            (
+                "log, keys, 20 peers",
+                Box::new(Whole::new(&path("logk"), true, true, 20)),
+            ),
+            (
+                "log, keys, 1000 peers",
+                Box::new(Whole::new(&path("logk1000"), true, true, 1000)),
+            ),
+        ];
+        let mut rates = vec![Vec::new(); engines.len()];
+        for _ in 0..TURNS {
+            for ((_, engine), rates) in engines.iter_mut().zip(&mut rates) {
+                rates.push(turn(engine.as_mut(), count));
+            }
+        }
+        let medians: Vec<f64> = rates.into_iter().map(median).collect();
+        println!("batches of {count}");
+        for ((name, _), rate) in engines.iter().zip(&medians) {
+            println!("  {name:<22} {rate:>10.0}  {:.3}", rate / medians[0]);
+        }
+    }
+}
