@@ -9,6 +9,8 @@
 
 pub mod ingest;
 pub mod journal;
+pub mod relay;
+pub mod broker;
 pub mod projector;
 pub mod source;
 pub mod store;
@@ -19,6 +21,7 @@ pub mod verify;
 pub mod cli;
 pub mod daemon;
 
+pub mod backoff;
 pub mod config;
 pub mod event;
 pub mod failure;

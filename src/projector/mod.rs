@@ -3,6 +3,8 @@
 //! Live, catch-up, replay and rebuild are all "some feed, the same `apply`": [`tail`] follows the log, [`queue`]
 //! takes frames from RabbitMQ and mends what the broker lost from the log.
 
+pub mod inbox;
+pub mod queue;
 pub mod tail;
 
 use std::future::Future;

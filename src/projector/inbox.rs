@@ -1,0 +1,258 @@
+//! What came from the queue, put in order. Pure: no clock, no connection.
+//!
+//! The inbox answers three questions of the feed that owns it:
+//!
+//! - what can be handed out: the numbers behind the last one handed out, without a hole ([`Inbox::take`]);
+//! - what has to be read from the log: a range that did not come although it must have ([`Inbox::need`]);
+//! - what can be acknowledged: everything whose records the projection has committed ([`Inbox::applied`]).
+//!
+//! A queue keeps order, so a hole means that the broker lost something: a frame that begins behind the next number,
+//! or a frame or marker that says the broker had confirmed more than came. A short grace is given all the same,
+//! because a relay that lost its connection publishes again what it had published before.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use wal::{Identity, Record};
+
+use crate::broker::frame::FrameHeader;
+
+/// A numbered thing of some size.
+pub trait Item {
+    /// Its number.
+    fn seq(&self) -> u64;
+    /// Bytes it holds in memory.
+    fn size(&self) -> usize;
+}
+
+impl Item for Record {
+    fn seq(&self) -> u64 {
+        self.header().seq.get()
+    }
+
+    fn size(&self) -> usize {
+        self.as_bytes().len()
+    }
+}
+
+/// Limits of an inbox.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of records that are kept while they wait for a hole in front of them; the rest is read from the log.
+    pub bytes_max: usize,
+    /// How long a hole may stay before it is read from the log.
+    pub grace: Duration,
+}
+
+/// What a delivery was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Ours; it will be acknowledged.
+    Accepted,
+    /// It was sent from another log, or from another epoch of this one: not ours to apply.
+    Foreign(Identity),
+}
+
+/// What the log has to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing.
+    Nothing,
+    /// Nothing before this moment.
+    Until(Instant),
+    /// This range, both ends included.
+    Read(u64, u64),
+}
+
+/// What the broker lost, as far as it is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Ranges that never came.
+    pub ranges: u64,
+    /// Events in them.
+    pub events: u64,
+}
+
+/// The inbox.
+#[derive(Debug)]
+pub struct Inbox<T> {
+    identity: Identity,
+    limits: Limits,
+    /// The last number handed out; the next one is waited for.
+    handed: u64,
+    /// Records behind `handed`, by number.
+    waiting: BTreeMap<u64, T>,
+    bytes: usize,
+    /// Unacknowledged deliveries in the order of their tags, each with the last number it carried.
+    deliveries: VecDeque<(u64, u64)>,
+    /// Everything up to here exists: it was delivered, or confirmed, or is in the log.
+    horizon: u64,
+    /// Up to here a hole is not the broker's fault, or was counted already.
+    excused: u64,
+    /// The number that is missing, and since when.
+    hole: Option<(u64, Instant)>,
+    losses: Losses,
+    lost_upto: u64,
+}
+
+impl<T: Item> Inbox<T> {
+    /// An inbox of a projection that has committed everything up to `after`.
+    pub fn new(identity: Identity, after: u64, limits: Limits) -> Inbox<T> {
+        Inbox {
+            identity,
+            limits,
+            handed: after,
+            waiting: BTreeMap::new(),
+            bytes: 0,
+            deliveries: VecDeque::new(),
+            horizon: after,
+            excused: after,
+            hole: None,
+            losses: Losses::default(),
+            lost_upto: 0,
+        }
+    }
+
+    /// The last number handed out.
+    pub fn handed(&self) -> u64 {
+        self.handed
+    }
+
+    /// What the broker lost so far.
+    pub fn losses(&self) -> Losses {
+        self.losses
+    }
+
+    /// The projection is at `after`: where it should be (nothing changes), or somewhere else after trouble.
+    pub fn seek(&mut self, after: u64) {
+        if after < self.handed {
+            // What was handed out and not applied is gone from here, not from the log.
+            self.excused = self.excused.max(self.handed);
+        }
+        if after != self.handed {
+            self.handed = after;
+            self.horizon = self.horizon.max(after);
+            self.drop_before();
+            self.hole = None;
+        }
+    }
+
+    /// A delivery came.
+    pub fn deliver(&mut self, tag: u64, header: &FrameHeader, records: Vec<T>) -> Verdict {
+        if header.identity != self.identity {
+            return Verdict::Foreign(header.identity);
+        }
+        let last = records.iter().map(Item::seq).max().unwrap_or(0);
+        self.deliveries.push_back((tag, last));
+        for record in records {
+            self.keep(record);
+        }
+        self.horizon = self.horizon.max(last).max(header.confirmed);
+        Verdict::Accepted
+    }
+
+    /// The log holds everything up to `tail`, and it is not certain that the queue does: the topology was missing,
+    /// or nothing has come for too long. `excused`: nobody may call it a loss.
+    pub fn suspect(&mut self, tail: u64, excused: bool) {
+        self.horizon = self.horizon.max(tail);
+        if excused {
+            self.excused = self.excused.max(tail);
+        }
+    }
+
+    /// The connection is gone: its tags are void, and what is unacknowledged will be delivered again.
+    pub fn disconnected(&mut self) {
+        self.deliveries.clear();
+    }
+
+    /// Hands out what is next, at most so many.
+    pub fn take(&mut self, events_max: usize) -> Vec<T> {
+        let mut out = Vec::new();
+        while out.len() < events_max
+            && let Some(record) = self.waiting.remove(&(self.handed + 1))
+        {
+            self.bytes -= record.size();
+            self.handed += 1;
+            out.push(record);
+        }
+        out
+    }
+
+    /// What has to be read from the log now.
+    pub fn need(&mut self, now: Instant) -> Need {
+        let next = self.handed + 1;
+        if next > self.horizon || self.waiting.contains_key(&next) {
+            self.hole = None;
+            return Need::Nothing;
+        }
+        let since = match self.hole {
+            Some((seq, since)) if seq == next => since,
+            _ => {
+                self.hole = Some((next, now));
+                now
+            }
+        };
+        // What was excused was never expected from the queue.
+        if next > self.excused && now < since + self.limits.grace {
+            return Need::Until(since + self.limits.grace);
+        }
+        let first = self.waiting.keys().next();
+        Need::Read(next, first.map_or(self.horizon, |first| first - 1))
+    }
+
+    /// Records read from the log, for a range that was needed. Counts what of it the broker lost, once.
+    pub fn filled(&mut self, records: Vec<T>) {
+        for record in records {
+            if record.seq() > self.excused {
+                // A long range is read in pieces; they touch.
+                self.losses.ranges += u64::from(record.seq() != self.lost_upto + 1);
+                self.losses.events += 1;
+                self.lost_upto = record.seq();
+                self.excused = record.seq();
+            }
+            if record.seq() > self.handed && !self.waiting.contains_key(&record.seq()) {
+                self.bytes += record.size();
+                self.waiting.insert(record.seq(), record);
+            }
+        }
+    }
+
+    /// The projection has committed everything up to here; returns the tag up to which all deliveries can be
+    /// acknowledged.
+    pub fn applied(&mut self, upto: u64) -> Option<u64> {
+        let mut tag = None;
+        while let Some((done, _)) = self.deliveries.pop_front_if(|(_, last)| *last <= upto) {
+            tag = Some(done);
+        }
+        tag
+    }
+
+    /// Deliveries that are not acknowledged.
+    pub fn unacknowledged(&self) -> usize {
+        self.deliveries.len()
+    }
+
+    fn keep(&mut self, record: T) {
+        let (seq, size) = (record.seq(), record.size());
+        if seq <= self.handed || self.waiting.contains_key(&seq) {
+            return;
+        }
+        // The next one is always kept, so a record larger than the limit cannot stop the feed.
+        if seq != self.handed + 1 && self.bytes + size > self.limits.bytes_max {
+            self.excused = self.excused.max(seq);
+            return;
+        }
+        self.bytes += size;
+        self.waiting.insert(seq, record);
+    }
+
+    fn drop_before(&mut self) {
+        let rest = self.waiting.split_off(&(self.handed + 1));
+        for gone in std::mem::replace(&mut self.waiting, rest).into_values() {
+            self.bytes -= gone.size();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
