@@ -7,6 +7,8 @@
 //! | `import` | reads export files: Telegram Desktop, Telethon |
 
 pub mod import;
+pub mod script;
+pub mod synthetic;
 
 use std::future::Future;
 
