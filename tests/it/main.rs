@@ -1,6 +1,7 @@
 //! One binary for all tests that look at the house from outside; modules are named by what they promise.
 
 mod cli;
+mod golden;
 mod import;
 mod shutdown;
 mod store_sql;
