@@ -9,6 +9,7 @@ use redb::ReadableDatabase;
 
 use crate::batch::{Appended, Batch};
 use crate::catalog::{Catalog, Floor};
+use crate::contain::contained;
 use crate::dedup::Index;
 use crate::error::{AppendError, AtFile, OpenError, ReadError};
 use crate::files::Files;
@@ -173,7 +174,8 @@ impl Log {
         if self.poisoned {
             return Err(AppendError::Poisoned);
         }
-        let result = work(self);
+        let file = segment_name(self.first);
+        let result = contained(&file, || work(self));
         if result.as_ref().is_err_and(AppendError::poisons) {
             self.poisoned = true;
         }

@@ -1,11 +1,11 @@
 //! Checking a log record by record, beside a running writer.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use redb::{ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable};
 
 use crate::catalog::{self, Contents};
+use crate::contain::contained;
 use crate::dedup;
 use crate::error::{AtFile, DiskError, OpenError};
 use crate::files::open_settled;
@@ -125,7 +125,7 @@ impl Check<'_> {
 
     fn catalog(&mut self) -> Option<Contents> {
         let storage = self.storage;
-        let read = contained(|| {
+        let read = contained::<_, OpenError>(CATALOG, || {
             let Some(db) = open_settled(storage, CATALOG)? else {
                 return Ok(None);
             };
@@ -143,6 +143,14 @@ impl Check<'_> {
         None
     }
 
+    /// The catalog as it is now: a running writer goes on while its log is checked.
+    fn catalog_now(&self) -> Option<Contents> {
+        let db = self.catalog_file.as_ref()?;
+        let read =
+            contained::<_, OpenError>(CATALOG, || catalog::read(&db.begin_read().at(CATALOG)?));
+        read.ok()
+    }
+
     /// Every segment the catalog knows has its file.
     fn presence(&mut self, firsts: &[u64], catalog: Option<&Contents>) {
         let newest = catalog.map_or(0, |contents| contents.newest);
@@ -150,8 +158,10 @@ impl Check<'_> {
             let what = format!("the file with records from {newest} is missing");
             self.find(&segment_name(newest), Some(newest), what);
         }
+        let floor = self.catalog_now().map_or(0, |now| now.floor.first);
         for manifest in catalog.iter().flat_map(|contents| &contents.manifests) {
-            if !firsts.contains(&manifest.first) {
+            // What a running writer has trimmed since the catalog was read is not missing.
+            if !firsts.contains(&manifest.first) && manifest.first >= floor {
                 let file = segment_name(manifest.first);
                 let what = format!(
                     "the file with records {} to {} is missing",
@@ -175,7 +185,7 @@ impl Check<'_> {
             digest: link.digest,
         };
         let mut after = None;
-        let outcome = contained(|| {
+        let outcome = contained::<_, OpenError>(&file, || {
             let Some(db) = open_settled(self.storage, &file)? else {
                 return Ok(());
             };
@@ -234,7 +244,12 @@ impl Check<'_> {
                 self.find(&file, None, "the catalog has another manifest");
             }
             (None, Some(_)) => self.find(&file, None, "the catalog says that it is sealed"),
-            (Some(_), None) if !newest => self.find(&file, None, "is not in the catalog"),
+            (Some(sealed), None) if !newest => {
+                let now = self.catalog_now();
+                if !now.is_some_and(|now| now.manifests.contains(sealed)) {
+                    self.find(&file, None, "is not in the catalog");
+                }
+            }
             _ => {}
         }
         Ok((next, sealed.map(|manifest| manifest.digest)))
@@ -367,12 +382,12 @@ impl Check<'_> {
             return;
         };
         let file = segment_name(first);
-        let Ok(Some(db)) = contained(|| open_settled(self.storage, &file)) else {
+        let Ok(Some(db)) = contained(&file, || open_settled(self.storage, &file)) else {
             return;
         };
         let mut lost: Option<(u64, u64)> = None;
         for seq in first..=last {
-            let readable = contained(|| {
+            let readable = contained::<_, OpenError>(&file, || {
                 let txn = db.begin_read().at(&file)?;
                 let rows = txn.open_table(tables::RECORDS).at(&file)?;
                 let row = rows.get(seq).at(&file)?;
@@ -409,19 +424,4 @@ fn wrong(bytes: &[u8], seq: u64, meta: &Meta, file: &str) -> Option<String> {
         )),
         Ok(_) => None,
     }
-}
-
-/// Runs `work`; a panic of the engine on a damaged page becomes an error.
-fn contained<T>(work: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let message = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_default();
-        Err(OpenError::Disk {
-            file: "a damaged file".to_owned(),
-            source: DiskError::Panicked { message },
-        })
-    })
 }
