@@ -8,10 +8,10 @@ use redb::{ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 
 use crate::contain::contained;
 use crate::error::{At, AtFile, OpenError, ReadError};
+use crate::info::SegmentInfo;
 use crate::live::Live;
 use crate::open::{REPAIR_POLL, REPAIR_WAIT};
 use crate::plan::{segment_name, segments_in};
-use crate::reader::SegmentInfo;
 use crate::segment;
 use crate::storage::{LockError, Role, Storage};
 

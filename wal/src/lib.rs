@@ -95,6 +95,7 @@ mod error;
 pub mod fault;
 mod files;
 mod frame;
+mod info;
 mod live;
 mod lock;
 mod log;
@@ -117,8 +118,9 @@ pub use batch::{
 };
 pub use error::{AppendError, DiskError, OpenError, ReadError};
 pub use frame::{FORMAT_VERSION, FrameError, HEADER_LEN, Header, MAGIC, PAYLOAD_BYTES_MAX, Record};
+pub use info::SegmentInfo;
 pub use log::Log;
 pub use options::{Options, Recovery};
-pub use reader::{Reader, SegmentInfo};
+pub use reader::Reader;
 pub use seq::{Identity, LogId, ParseLogIdError, Seq};
 pub use verify::{FINDINGS_MAX, Finding, VerifyReport, verify};
