@@ -15,6 +15,7 @@
 
 pub mod contract;
 pub mod public;
+pub mod redis;
 pub mod rows;
 mod sql;
 pub mod sqlite;
