@@ -61,7 +61,11 @@ fn raw(criterion: &mut Criterion, dir: &std::path::Path) {
 }
 
 fn log(criterion: &mut Criterion, dir: &std::path::Path, keyed: bool) {
-    let name = if keyed { "log append with dedup keys" } else { "log append" };
+    let name = if keyed {
+        "log append with dedup keys"
+    } else {
+        "log append"
+    };
     let mut group = criterion.benchmark_group(name);
     let mut log = Log::open(&dir.join(name), Options::default()).expect("a log");
     let mut next = 0;
@@ -70,9 +74,14 @@ fn log(criterion: &mut Criterion, dir: &std::path::Path, keyed: bool) {
         group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
             bencher.iter_batched(
                 || {
-                    let records = (next..next + size as u64).map(|n| record(n, keyed)).collect();
+                    let records = (next..next + size as u64)
+                        .map(|n| record(n, keyed))
+                        .collect();
                     next += size as u64;
-                    Batch { records, ..Batch::default() }
+                    Batch {
+                        records,
+                        ..Batch::default()
+                    }
                 },
                 |batch| log.append(&batch).expect("an append"),
                 criterion::BatchSize::PerIteration,
@@ -84,7 +93,8 @@ fn log(criterion: &mut Criterion, dir: &std::path::Path, keyed: bool) {
 
 fn append(criterion: &mut Criterion) {
     // Below the target folder: the disk of the checkout, not a tmpfs that syncs for free.
-    let root = std::env::var_os("CARGO_TARGET_TMPDIR").unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
+    let root = std::env::var_os("CARGO_TARGET_TMPDIR")
+        .unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
     let dir = tempfile::tempdir_in(root).expect("a folder");
     raw(criterion, dir.path());
     log(criterion, dir.path(), true);

@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use telegram_gateway::event::{Envelope, Event, Timestamp, decode, dedup_key, encode, CODEC_ID};
+use telegram_gateway::event::{CODEC_ID, Envelope, Event, Timestamp, decode, dedup_key, encode};
 use telegram_gateway::source::Source as _;
 use telegram_gateway::source::synthetic::{Options, Synthetic};
 use telegram_gateway::store::Entry;
@@ -20,9 +20,15 @@ fn events() -> Vec<Event> {
         rate: 0.0,
         ..Options::default()
     });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let mut events = Vec::new();
-    while let Some(batch) = runtime.block_on(source.next()).expect("the generator cannot fail") {
+    while let Some(batch) = runtime
+        .block_on(source.next())
+        .expect("the generator cannot fail")
+    {
         events.extend(batch.events);
     }
     events
@@ -30,7 +36,10 @@ fn events() -> Vec<Event> {
 
 fn codec(criterion: &mut Criterion) {
     let events = events();
-    let payloads: Vec<Vec<u8>> = events.iter().map(|event| encode(event).expect("small")).collect();
+    let payloads: Vec<Vec<u8>> = events
+        .iter()
+        .map(|event| encode(event).expect("small"))
+        .collect();
     let entries: Vec<Entry> = (1..)
         .zip(&events)
         .map(|(seq, event)| {
@@ -45,7 +54,12 @@ fn codec(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("synthetic events");
     group.throughput(Throughput::Elements(EVENTS));
     group.bench_function("encode", |bencher| {
-        bencher.iter(|| events.iter().map(|event| encode(event).expect("small").len()).sum::<usize>());
+        bencher.iter(|| {
+            events
+                .iter()
+                .map(|event| encode(event).expect("small").len())
+                .sum::<usize>()
+        });
     });
     group.bench_function("decode", |bencher| {
         bencher.iter(|| {
@@ -55,7 +69,13 @@ fn codec(criterion: &mut Criterion) {
         });
     });
     group.bench_function("dedup key", |bencher| {
-        bencher.iter(|| events.iter().filter_map(dedup_key).map(|key| key.len()).sum::<usize>());
+        bencher.iter(|| {
+            events
+                .iter()
+                .filter_map(dedup_key)
+                .map(|key| key.len())
+                .sum::<usize>()
+        });
     });
     group.bench_function("rows of a batch", |bencher| {
         bencher.iter(|| black_box(Rows::of(&entries)));

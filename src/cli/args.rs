@@ -53,8 +53,9 @@ Examples:
   telegram-gateway replay --to redis --peer -1001234567890 --since 2026-01-01T00:00:00Z --plan";
 
 const AFTER_REBUILD: &str = "\
-Builds a new generation beside the old one, compares, and switches; readers see one or the other.
-Exit codes: 0 switched, 1 the new one differs or it was refused, 65 damaged log, 69 server unreachable.
+Empties the projection and applies the whole log to it; readers see it incomplete until that is done.
+Interrupted, it is finished by the running daemon, or by the same command.
+Exit codes: 0 done, 1 refused or stopped, 65 damaged log, 69 server unreachable.
 
 Example:
   telegram-gateway rebuild timescale --yes";
@@ -66,7 +67,8 @@ Example:
   telegram-gateway verify all --json";
 
 const AFTER_BENCH: &str = "\
-Works in a temporary folder; neither the log nor a server of the configuration is touched.
+Uses a log of its own below the data folder and removes it. Servers of the configuration take part, and their stores
+must be empty: what was fed from another log is never touched.
 
 Examples:
   telegram-gateway bench --rate 50 --seconds 60
@@ -136,7 +138,7 @@ pub enum Command {
     Import(ImportArgs),
     /// Apply part of the log to a projection again
     Replay(ReplayArgs),
-    /// Build a projection anew from the whole log and switch to it
+    /// Empty a projection and make it again from the whole log
     Rebuild(RebuildArgs),
     /// Check the log record by record, or a projection against it
     Verify(VerifyArgs),
@@ -170,8 +172,8 @@ pub struct RunArgs {
     /// Where events come from: synthetic, or script:FILE (JSON lines) [default: none, sinks only]
     #[arg(long, value_name = "SOURCE", value_hint = ValueHint::Other)]
     pub source: Option<SourceSpec>,
-    /// Messages per second of the synthetic source [default: 50]
-    #[arg(long, value_name = "N", requires = "source", value_parser = rate())]
+    /// Messages per second of the synthetic source, 0: as fast as the log takes them [default: 50]
+    #[arg(long, value_name = "N", requires = "source", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub rate: Option<u32>,
     /// Seed of the synthetic source [default: 1]
     #[arg(long, value_name = "S", requires = "source")]
@@ -182,8 +184,8 @@ pub struct RunArgs {
     /// Append a line per acknowledged event to this file, fsynced, for crash tests
     #[arg(long, value_name = "FILE", requires = "source", value_hint = ValueHint::FilePath)]
     pub receipts: Option<PathBuf>,
-    /// Exit 0 once the source is exhausted and every sink has caught up
-    #[arg(long, requires = "source")]
+    /// Exit 0 once the source, if there is one, is exhausted and every sink has caught up
+    #[arg(long)]
     pub drain: bool,
 }
 
@@ -200,7 +202,7 @@ pub struct ImportArgs {
     /// Print the counts as JSON
     #[arg(long)]
     pub json: bool,
-    /// Refuse a file at the first message that cannot be read, instead of reporting it
+    /// Refuse files with the known mistakes of exporters, instead of mending and reporting them
     #[arg(long)]
     pub strict: bool,
     /// Take what a file cut off in the middle still holds
@@ -230,10 +232,11 @@ pub struct ReplayArgs {
     /// Only this chat, in marked form (channels -100...); may be repeated
     #[arg(long = "peer", value_name = "ID", allow_negative_numbers = true)]
     pub peers: Vec<PeerId>,
-    /// Only events received at or after this instant, as 2026-01-31T12:00:00Z (an offset is required)
+    /// Only events that happened (by Telegram's date; where it gives none, by receipt) at or after this instant,
+    /// as 2026-01-31T12:00:00Z (an offset is required)
     #[arg(long, value_name = "T")]
     pub since: Option<Timestamp>,
-    /// Only events received before this instant
+    /// Only events that happened before this instant
     #[arg(long, value_name = "T")]
     pub before: Option<Timestamp>,
     /// Say what would be applied, and stop
@@ -254,6 +257,9 @@ pub struct RebuildArgs {
     /// Do not ask; needed when stdin is no terminal
     #[arg(long)]
     pub yes: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `verify`.

@@ -10,13 +10,12 @@ use crate::config::Config;
 use crate::daemon::{Daemon, Options};
 use crate::event::Timestamp;
 use crate::failure::Exit;
-use crate::shutdown;
 use crate::source::synthetic::{self, Synthetic};
 use crate::status::Status;
 
 pub(super) async fn run(globals: &Globals, args: &DemoArgs) -> CommandResult {
     let config = globals.load_demo()?.config;
-    let stop = shutdown::on_signals();
+    let stop = super::stop_on_signals()?;
     let status = Status::new();
     let daemon = Daemon::open(config.clone(), status.clone())?;
     // Each demo goes on with the channels of the last one: its position is in the log.
@@ -35,10 +34,22 @@ pub(super) async fn run(globals: &Globals, args: &DemoArgs) -> CommandResult {
             stop.cancel();
         });
     }
-    let title = format!("demo: {} messages a second, seed {}; Ctrl-C ends it", args.rate, args.seed);
+    let title = format!(
+        "demo: {} messages a second, seed {}; Ctrl-C ends it",
+        args.rate, args.seed
+    );
     let view_stop = CancellationToken::new();
     let view = tokio::spawn(view::follow(title, status.clone(), view_stop.clone()));
-    let ran = daemon.run(Some(source), Options { receipts: None, drain: true }, stop).await;
+    let ran = daemon
+        .run(
+            Some(source),
+            Options {
+                receipts: None,
+                drain: true,
+            },
+            stop,
+        )
+        .await;
     view_stop.cancel();
     let _ = view.await;
     ran?;

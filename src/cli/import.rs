@@ -19,7 +19,6 @@ use crate::event::Timestamp;
 use crate::failure::Exit;
 use crate::ingest::{IngestError, Ingested, to_append};
 use crate::journal::{JournalError, socket::Remote};
-use crate::shutdown;
 use crate::source::import::{self, ImportSource, Report, Survey};
 use crate::source::{Source, SourceBatch, SourceError};
 use crate::status::Status;
@@ -29,7 +28,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(globals: &Globals, args: &ImportArgs) -> CommandResult {
     let config = globals.load()?.config;
-    let stop = shutdown::on_signals();
+    let stop = super::stop_on_signals()?;
     let options = import::Options {
         strict: args.strict,
         allow_truncated: args.allow_truncated,
@@ -72,12 +71,17 @@ async fn append(
     let data_dir = config.data_dir.clone();
     match Daemon::open(alone(config), Status::new()) {
         Ok(daemon) => {
-            let options = Options { receipts: None, drain: true };
+            let options = Options {
+                receipts: None,
+                drain: true,
+            };
             daemon.run(Some(files), options, stop).await
         }
         Err(DaemonError::Journal(locked @ JournalError::Open(wal::OpenError::Locked { .. }))) => {
             // Who holds the log without answering is not a daemon that can take events.
-            let Ok(mut remote) = Remote::connect(&data_dir).await else { return Err(locked.into()) };
+            let Ok(mut remote) = Remote::connect(&data_dir).await else {
+                return Err(locked.into());
+            };
             output::say("a daemon holds the log; it takes the events");
             Ok(hand_over(files, &mut remote, &stop).await?)
         }
@@ -105,7 +109,9 @@ async fn hand_over(
 ) -> Result<Ingested, IngestError> {
     let mut ingested = Ingested::default();
     while !stop.is_cancelled() {
-        let Some(batch) = files.next().await? else { break };
+        let Some(batch) = files.next().await? else {
+            break;
+        };
         let append = to_append(&batch, Timestamp::now()).map_err(IngestError::Event)?;
         for outcome in remote.append(&append).await? {
             match outcome {
@@ -132,7 +138,13 @@ impl Files {
         let total = sources.iter().map(|source| source.progress().1).sum();
         let mut waiting = sources.into_iter();
         let current = waiting.next();
-        Files { waiting, current, bar: Bar::new("appending", total), done: 0, events: 0 }
+        Files {
+            waiting,
+            current,
+            bar: Bar::new("appending", total),
+            done: 0,
+            events: 0,
+        }
     }
 }
 
@@ -148,7 +160,8 @@ impl Files {
             if let Some(batch) = source.next_batch()? {
                 self.events += batch.events.len() as u64;
                 let total = self.bar.total;
-                self.bar.at(self.done + source.progress().0, total, self.events);
+                self.bar
+                    .at(self.done + source.progress().0, total, self.events);
                 return Ok(Some(batch));
             }
             self.done += source.progress().1;
@@ -171,12 +184,25 @@ struct Bar {
 impl Bar {
     fn new(what: &str, total: u64) -> Bar {
         let terminal = std::io::stderr().is_terminal();
-        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target = if terminal {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         let bar = ProgressBar::with_draw_target(Some(total), target);
         let template = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} eta {eta}";
-        bar.set_style(ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar()));
+        bar.set_style(
+            ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar()),
+        );
         bar.set_message(what.to_owned());
-        Bar { what: what.to_owned(), bar, terminal, total, started: Instant::now(), said: Instant::now() }
+        Bar {
+            what: what.to_owned(),
+            bar,
+            terminal,
+            total,
+            started: Instant::now(),
+            said: Instant::now(),
+        }
     }
 
     fn at(&mut self, done: u64, total: u64, events: u64) {
@@ -223,7 +249,10 @@ fn text(report: &Report) -> String {
     }
     for (kind, repaired) in &report.repairs {
         let (count, offset) = (repaired.count, repaired.first_offset);
-        text.push_str(&format!("\nmended {count} x {}, first at byte {offset}", kind.as_str()));
+        text.push_str(&format!(
+            "\nmended {count} x {}, first at byte {offset}",
+            kind.as_str()
+        ));
     }
     for (what, count) in &report.unknown {
         text.push_str(&format!("\nunknown {count} x {what}"));
@@ -235,7 +264,9 @@ fn text(report: &Report) -> String {
         ));
     }
     if let Some(at) = report.truncated_at {
-        text.push_str(&format!("\nthe file is cut off at byte {at}; what was whole before it is in"));
+        text.push_str(&format!(
+            "\nthe file is cut off at byte {at}; what was whole before it is in"
+        ));
     }
     text
 }

@@ -3,17 +3,29 @@
 //! | file | what |
 //! |---|---|
 //! | `args` | every command with its arguments and help |
-//! | `config` | `config check`, `config show`, `config defaults` |
+//! | `demo` `run` `import` `replay` `verify` `status` `bench` `config` | one command each (`replay`: `rebuild` too) |
+//! | `stores` | the configured stores |
+//! | `view` | the live view |
 //! | `output` | data to stdout, words and errors to stderr |
 
 mod args;
+mod bench;
 mod config;
+mod demo;
+mod import;
 pub mod output;
+mod replay;
+mod run;
+mod status;
+mod stores;
+mod verify;
+mod view;
 
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
+use tokio_util::sync::CancellationToken;
 
 pub use args::{
     BenchArgs, BenchCommand, Cli, Command, ConfigArgs, ConfigCommand, DemoArgs, Globals,
@@ -24,7 +36,7 @@ pub use output::{CommandError, CommandResult};
 
 use crate::config::{ConfigError, Loaded, Sources, load};
 use crate::failure::{Class, Classify};
-use crate::telemetry;
+use crate::{shutdown, telemetry};
 
 impl Globals {
     /// The configuration that the flags, the environment and the file make together.
@@ -100,31 +112,29 @@ pub async fn run(cli: Cli) -> CommandResult {
     )?;
     match cli.command {
         Command::Config(args) => config::run(&globals, &args),
-        Command::Demo(_) => not_built("demo"),
-        Command::Run(_) => not_built("run"),
-        Command::Import(_) => not_built("import"),
-        Command::Replay(_) => not_built("replay"),
-        Command::Rebuild(_) => not_built("rebuild"),
-        Command::Verify(_) => not_built("verify"),
-        Command::Status(_) => not_built("status"),
-        Command::Bench(_) => not_built("bench"),
+        Command::Demo(args) => demo::run(&globals, &args).await,
+        Command::Run(args) => run::run(&globals, &args).await,
+        Command::Import(args) => import::run(&globals, &args).await,
+        Command::Replay(args) => replay::replay(&globals, &args).await,
+        Command::Rebuild(args) => replay::rebuild(&globals, &args).await,
+        Command::Verify(args) => verify::run(&globals, &args).await,
+        Command::Status(args) => status::run(&globals, &args).await,
+        Command::Bench(args) => bench::command(&globals, args).await,
     }
 }
 
-/// The one place where commands that are written elsewhere are missing: replace each call above.
-fn not_built(command: &'static str) -> CommandResult {
-    Err(NotBuilt { command }.into())
+/// Stops at the first SIGTERM or SIGINT, and ends the process at the second.
+fn stop_on_signals() -> Result<CancellationToken, SignalError> {
+    shutdown::listen().map_err(SignalError)
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("`{command}` is not built in this tree")]
-struct NotBuilt {
-    command: &'static str,
-}
+#[error("cannot listen for signals")]
+struct SignalError(#[source] std::io::Error);
 
-impl Classify for NotBuilt {
+impl Classify for SignalError {
     fn class(&self) -> Class {
-        Class::Bug
+        Class::Operator
     }
 }
 
@@ -167,6 +177,8 @@ mod tests {
                 None,
             ),
             ("t run --rate 5", Some(ErrorKind::MissingRequiredArgument)),
+            ("t run --drain", None),
+            ("t run --source synthetic --rate 0", None),
             ("t run --source ftp:x", Some(ErrorKind::ValueValidation)),
             (
                 "t run --source script:a --seed 2",

@@ -14,26 +14,38 @@ pub type CommandResult = Result<Exit, CommandError>;
 
 /// Any error that knows its class, hint and exit code; `?` makes one of it.
 #[derive(Debug)]
-pub struct CommandError(Box<dyn Classify + Send + Sync>);
+pub struct CommandError {
+    error: Box<dyn Classify + Send + Sync>,
+    exit: Exit,
+}
 
 impl<E: Classify + Send + Sync + 'static> From<E> for CommandError {
     fn from(error: E) -> CommandError {
-        CommandError(Box::new(error))
+        let exit = error.exit();
+        CommandError {
+            error: Box::new(error),
+            exit,
+        }
     }
 }
 
 impl CommandError {
     /// What the program exits with.
     pub fn exit(&self) -> Exit {
-        self.0.exit()
+        self.exit
+    }
+
+    /// The same error, for a command that promises another exit code for it.
+    pub fn with_exit(self, exit: Exit) -> CommandError {
+        CommandError { exit, ..self }
     }
 
     /// The error as it is shown: what, the causes, the hint; nothing in it can steer a terminal.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        push(&mut text, "error: ", &self.0.to_string());
-        let mut above = self.0.to_string();
-        let mut source = self.0.source();
+        push(&mut text, "error: ", &self.error.to_string());
+        let mut above = self.error.to_string();
+        let mut source = self.error.source();
         while let Some(cause) = source {
             let cause_text = cause.to_string();
             // Some libraries repeat their cause in their own text.
@@ -43,7 +55,7 @@ impl CommandError {
             above = cause_text;
             source = cause.source();
         }
-        if let Some(hint) = self.0.hint() {
+        if let Some(hint) = self.error.hint() {
             push(&mut text, "  hint: ", &hint);
         }
         text
@@ -126,6 +138,20 @@ pub fn print(text: &str) -> Result<(), OutputError> {
 /// Prints a value as one line of JSON.
 pub fn print_json(value: &impl Serialize) -> Result<(), OutputError> {
     let mut text = serde_json::to_string(value).map_err(OutputError::Json)?;
+    text.push('\n');
+    print(&text)
+}
+
+/// Prints a command's result: one line of JSON, or the text that `words` makes of it.
+pub fn result<T: Serialize>(
+    value: &T,
+    json: bool,
+    words: impl FnOnce(&T) -> String,
+) -> Result<(), OutputError> {
+    if json {
+        return print_json(value);
+    }
+    let mut text = words(value);
     text.push('\n');
     print(&text)
 }

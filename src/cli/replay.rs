@@ -11,7 +11,6 @@ use crate::config::Config;
 use crate::failure::{Class, Classify, Exit};
 use crate::journal::JournalReader;
 use crate::replay::{self, Progress, ReplayError, Selection};
-use crate::shutdown;
 use crate::store::{Projection, ProjectionName};
 
 /// A line of progress this often.
@@ -34,7 +33,7 @@ pub(super) async fn replay(globals: &Globals, args: &ReplayArgs) -> CommandResul
         return Ok(Exit::Ok);
     }
     let job = Job::Replay(selection);
-    let done = dispatch(&config, name, &journal, job, shutdown::on_signals()).await?;
+    let done = dispatch(&config, name, &journal, job, super::stop_on_signals()?).await?;
     output::result(&done, args.json, |done| told("applied", done))?;
     Ok(Exit::Ok)
 }
@@ -46,7 +45,14 @@ pub(super) async fn rebuild(globals: &Globals, args: &RebuildArgs) -> CommandRes
     if !args.yes {
         confirm(name, &stores::place(&config, name)?, journal.tail())?;
     }
-    let done = dispatch(&config, name, &journal, Job::Rebuild, shutdown::on_signals()).await?;
+    let done = dispatch(
+        &config,
+        name,
+        &journal,
+        Job::Rebuild,
+        super::stop_on_signals()?,
+    )
+    .await?;
     output::result(&done, args.json, |done| told("applied", done))?;
     Ok(Exit::Ok)
 }
@@ -71,9 +77,7 @@ async fn dispatch(
     stop: CancellationToken,
 ) -> Result<Progress, super::CommandError> {
     Ok(match name {
-        ProjectionName::Sqlite => {
-            work(config, journal, stores::sqlite(config)?, job, stop).await?
-        }
+        ProjectionName::Sqlite => work(config, journal, stores::sqlite(config)?, job, stop).await?,
         ProjectionName::Timescale => {
             work(config, journal, stores::timescale(config)?, job, stop).await?
         }
@@ -92,7 +96,15 @@ async fn work<P: Projection>(
     match job {
         Job::Replay(selection) => {
             let dir = &config.data_dir;
-            replay::replay(journal, &mut projection, &selection, dir, &mut report, &stop).await
+            replay::replay(
+                journal,
+                &mut projection,
+                &selection,
+                dir,
+                &mut report,
+                &stop,
+            )
+            .await
         }
         Job::Rebuild => replay::rebuild(journal, &mut projection, &mut report, &stop).await,
     }
@@ -154,7 +166,11 @@ fn confirm(name: ProjectionName, place: &str, events: u64) -> Result<(), Refused
     ));
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
-    if read.is_ok() && answer.trim() == name.as_str() { Ok(()) } else { Err(Refused::No(name)) }
+    if read.is_ok() && answer.trim() == name.as_str() {
+        Ok(())
+    } else {
+        Err(Refused::No(name))
+    }
 }
 
 impl From<super::args::Projection> for ProjectionName {

@@ -5,7 +5,6 @@ use super::{CommandResult, output};
 use crate::daemon::{Daemon, Options};
 use crate::event::Timestamp;
 use crate::failure::Exit;
-use crate::shutdown;
 use crate::source::script::Script;
 use crate::source::synthetic::{self, Synthetic};
 use crate::source::{Source, SourceBatch, SourceError};
@@ -16,7 +15,7 @@ const RATE: u32 = 50;
 
 pub(super) async fn run(globals: &Globals, args: &RunArgs) -> CommandResult {
     let config = globals.load()?.config;
-    let stop = shutdown::on_signals();
+    let stop = super::stop_on_signals()?;
     let status = Status::new();
     let daemon = Daemon::open(config, status.clone())?;
     let source = match &args.source {
@@ -28,7 +27,10 @@ pub(super) async fn run(globals: &Globals, args: &RunArgs) -> CommandResult {
                 events: args.events,
                 ..synthetic::Options::default()
             };
-            Some(AnySource::Synthetic(Box::new(Synthetic::resume(options, bookmark.as_deref()))))
+            Some(AnySource::Synthetic(Box::new(Synthetic::resume(
+                options,
+                bookmark.as_deref(),
+            ))))
         }
         Some(SourceSpec::Script(path)) => {
             let bookmark = daemon.bookmark(&Script::bookmark_name(path)).await?;
@@ -36,7 +38,10 @@ pub(super) async fn run(globals: &Globals, args: &RunArgs) -> CommandResult {
         }
         None => None,
     };
-    let options = Options { receipts: args.receipts.clone(), drain: args.drain };
+    let options = Options {
+        receipts: args.receipts.clone(),
+        drain: args.drain,
+    };
     let started = Timestamp::now();
     let ingested = daemon.run(source, options, stop).await?;
     let seconds = (Timestamp::now().micros() - started.micros()) as f64 / 1e6;

@@ -77,7 +77,10 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
             Ok(Some(it)) if it.identity == journal.identity() => {
                 report.position(name.to_string(), it.seq.get(), Some(it.updated_at))
             }
-            Ok(Some(it)) => report.unknown(name, format!("fed from another log, {}", it.identity.log_id)),
+            Ok(Some(it)) => report.unknown(
+                name,
+                format!("fed from another log, {}", it.identity.log_id),
+            ),
             Err(error) => report.unknown(name, error),
         };
         report.stores.push(position);
@@ -89,14 +92,25 @@ impl Report {
     fn position(&self, name: String, seq: u64, at: Option<Timestamp>) -> Position {
         let lag_events = self.tail.saturating_sub(seq);
         let lag_seconds = match (self.tail_received_at, at) {
-            (Some(tail), Some(at)) if lag_events > 0 => (tail.micros() - at.micros()).max(0) as f64 / 1e6,
+            (Some(tail), Some(at)) if lag_events > 0 => {
+                (tail.micros() - at.micros()).max(0) as f64 / 1e6
+            }
             _ => 0.0,
         };
-        Position { name, seq, lag_events, lag_seconds, error: None }
+        Position {
+            name,
+            seq,
+            lag_events,
+            lag_seconds,
+            error: None,
+        }
     }
 
     fn unknown(&self, name: ProjectionName, error: String) -> Position {
-        Position { error: Some(error), ..self.position(name.to_string(), 0, None) }
+        Position {
+            error: Some(error),
+            ..self.position(name.to_string(), 0, None)
+        }
     }
 }
 
@@ -105,7 +119,9 @@ async fn received_at(journal: &JournalReader, seq: u64) -> Result<Option<Timesta
         return Ok(None);
     }
     let records = journal.read(next_seq(seq - 1), 1, usize::MAX).await?;
-    Ok(records.first().map(|record| Timestamp::from_micros(record.header().received_at)))
+    Ok(records
+        .first()
+        .map(|record| Timestamp::from_micros(record.header().received_at)))
 }
 
 async fn checkpoint(config: &Config, name: ProjectionName) -> Result<Option<Checkpoint>, String> {
@@ -126,7 +142,11 @@ fn text(report: &Report) -> String {
         report.log_id,
         report.epoch,
         report.data_dir,
-        if report.running { "a daemon is running" } else { "no daemon is running" },
+        if report.running {
+            "a daemon is running"
+        } else {
+            "no daemon is running"
+        },
         report.first,
         report.tail,
         report.segments,

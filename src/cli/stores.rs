@@ -38,26 +38,38 @@ impl Classify for NotConfigured {
 
 /// The SQLite projection.
 pub(super) fn sqlite(config: &Config) -> Result<Sqlite, NotConfigured> {
-    let section = config.sqlite.clone().ok_or(NotConfigured(ProjectionName::Sqlite))?;
+    let section = config
+        .sqlite
+        .clone()
+        .ok_or(NotConfigured(ProjectionName::Sqlite))?;
     Ok(Sqlite::new(section))
 }
 
 /// The TimescaleDB projection.
 pub(super) fn timescale(config: &Config) -> Result<Timescale, NotConfigured> {
-    let section = config.timescale.clone().ok_or(NotConfigured(ProjectionName::Timescale))?;
+    let section = config
+        .timescale
+        .clone()
+        .ok_or(NotConfigured(ProjectionName::Timescale))?;
     Ok(Timescale::new(section))
 }
 
 /// The Redis projection.
 pub(super) fn redis(config: &Config) -> Result<Redis, NotConfigured> {
-    let section = config.redis.clone().ok_or(NotConfigured(ProjectionName::Redis))?;
+    let section = config
+        .redis
+        .clone()
+        .ok_or(NotConfigured(ProjectionName::Redis))?;
     Ok(Redis::new(section))
 }
 
 /// Where a store is, without its password.
 pub(super) fn place(config: &Config, name: ProjectionName) -> Result<String, CommandError> {
     let place = match name {
-        ProjectionName::Sqlite => config.sqlite.as_ref().map(|it| it.path.display().to_string()),
+        ProjectionName::Sqlite => config
+            .sqlite
+            .as_ref()
+            .map(|it| it.path.display().to_string()),
         ProjectionName::Timescale => config.timescale.as_ref().map(|it| it.url.to_string()),
         ProjectionName::Redis => config.redis.as_ref().map(|it| it.url.to_string()),
     };

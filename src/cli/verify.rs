@@ -46,7 +46,10 @@ async fn check(config: &Config, name: ProjectionName) -> Result<Report, CommandE
     let mut progress = move |at: u64, of: u64| {
         if terminal && said.elapsed().as_secs() >= 2 {
             said = std::time::Instant::now();
-            output::say(&format!("{name}: folding the log, {} %", at * 100 / of.max(1)));
+            output::say(&format!(
+                "{name}: folding the log, {} %",
+                at * 100 / of.max(1)
+            ));
         }
     };
     Ok(match name {
@@ -69,7 +72,10 @@ fn show(report: &Report, json: bool) -> Result<bool, CommandError> {
 
 fn text(report: &Report) -> String {
     let mut text = match report.target {
-        "log" => format!("log: {} records in {} segments", report.records, report.buckets),
+        "log" => format!(
+            "log: {} records in {} segments",
+            report.records, report.buckets
+        ),
         name => format!(
             "{name}: {} rows in {} channel-days against {} records, up to {}",
             report.rows, report.buckets, report.records, report.checkpoint
@@ -85,7 +91,12 @@ fn text(report: &Report) -> String {
     text.push_str(&format!(": {} differences", report.differences));
     for difference in &report.shown {
         let key: Vec<String> = difference.key.iter().map(ToString::to_string).collect();
-        let line = format!("  {} {}: {}", difference.place, key.join(" "), difference.what);
+        let line = format!(
+            "  {} {}: {}",
+            difference.place,
+            key.join(" "),
+            difference.what
+        );
         text.push('\n');
         text.push_str(&output::escape(&line));
         for (column, log, store) in &difference.columns {

@@ -14,13 +14,19 @@ const DRAW_EVERY: Duration = Duration::from_millis(500);
 const PRINT_EVERY: Duration = Duration::from_secs(5);
 
 /// Shows the board on stderr until stopped: drawn in place on a terminal, a plain line every five seconds elsewhere.
-pub(super) async fn follow(title: &str, status: Status, stop: CancellationToken) {
+pub(super) async fn follow(title: String, status: Status, stop: CancellationToken) {
     let terminal = std::io::stderr().is_terminal();
     let bar = ProgressBar::with_draw_target(
         None,
-        if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
+        if terminal {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        },
     );
-    bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or(ProgressStyle::default_spinner()));
+    bar.set_style(
+        ProgressStyle::with_template("{msg}").unwrap_or(ProgressStyle::default_spinner()),
+    );
     let every = if terminal { DRAW_EVERY } else { PRINT_EVERY };
     let started = Instant::now();
     let mut rate = Rate::default();
@@ -33,7 +39,7 @@ pub(super) async fn follow(title: &str, status: Status, stop: CancellationToken)
         let elapsed = started.elapsed();
         let per_second = rate.update(elapsed, board.received);
         if terminal {
-            bar.set_message(block(title, elapsed, per_second, &board));
+            bar.set_message(block(&title, elapsed, per_second, &board));
         } else {
             eprintln!("{}", line(elapsed, per_second, &board));
         }
@@ -54,7 +60,11 @@ struct Rate {
 impl Rate {
     fn update(&mut self, now: Duration, events: u64) -> f64 {
         let seconds = (now - self.at).as_secs_f64();
-        let per_second = if seconds > 0.0 { (events - self.events) as f64 / seconds } else { 0.0 };
+        let per_second = if seconds > 0.0 {
+            (events - self.events) as f64 / seconds
+        } else {
+            0.0
+        };
         *self = Rate { at: now, events };
         per_second
     }
@@ -131,9 +141,19 @@ mod tests {
         status.fault(Stage::Sqlite, Some("disk full".to_owned()));
         let mut rate = Rate::default();
         let per_second = rate.update(Duration::from_secs(2), 100);
-        let text = block("demo", Duration::from_secs(62), per_second, &status.snapshot());
+        let text = block(
+            "demo",
+            Duration::from_secs(62),
+            per_second,
+            &status.snapshot(),
+        );
         assert!(text.contains("01:02") && text.contains("50.0/s"), "{text}");
-        assert!(text.contains("lag     10") && text.contains("disk full"), "{text}");
-        assert!(line(Duration::from_secs(1), per_second, &status.snapshot()).contains("durable seq 90"));
+        assert!(
+            text.contains("lag     10") && text.contains("disk full"),
+            "{text}"
+        );
+        assert!(
+            line(Duration::from_secs(1), per_second, &status.snapshot()).contains("durable seq 90")
+        );
     }
 }

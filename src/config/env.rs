@@ -92,17 +92,6 @@ fn unknown(meant: Option<&str>) -> Wrong {
     Wrong::new("no key of the configuration has this name", remedy)
 }
 
-/// The names under which a variable of the house is known, for documents: variable of a key, and its secret forms.
-pub(super) fn secret_forms(key: &Key) -> Vec<String> {
-    if !matches!(key.kind, Kind::Url(_)) {
-        return Vec::new();
-    }
-    Place::NAMES
-        .iter()
-        .map(|place| format!("{}__{}", key.variable(), place.to_ascii_uppercase()))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,7 +101,11 @@ mod tests {
         for key in keys::KEYS {
             let found = target(&key.variable()).expect("known").expect("ours");
             assert_eq!(found.0.path(), key.path());
-            for form in secret_forms(key) {
+            for place in Place::NAMES {
+                if !matches!(key.kind, Kind::Url(_)) {
+                    continue;
+                }
+                let form = format!("{}__{}", key.variable(), place.to_ascii_uppercase());
                 let (found, place) = target(&form).expect("known").expect("ours");
                 assert_eq!(found.path(), key.path());
                 assert!(place.is_some());

@@ -53,7 +53,7 @@ pub(super) fn read(layers: &mut Layers, path: &Path, environment: Environment<'_
             }
             reading.broken_lines.push(line);
         }
-        let what = format!("not TOML: {}", error.message().escape_debug());
+        let what = format!("not TOML: {}", error.message());
         let remedy = "write NAME = VALUE lines under [SECTION] headers; text goes in double quotes";
         reading.layers.wrong(origin, Wrong::new(what, remedy));
     }

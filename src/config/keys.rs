@@ -333,7 +333,7 @@ pub(super) fn nearest<'a>(
     candidates
         .into_iter()
         .map(|candidate| (distance(written, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3)
+        .filter(|(distance, candidate)| *distance <= (candidate.len() + 1) / 3)
         .min()
         .map(|(_, candidate)| candidate)
 }

@@ -18,6 +18,7 @@ pub(super) enum Place {
 }
 
 impl Place {
+    #[cfg(test)]
     pub(super) const NAMES: [&'static str; 3] = ["file", "env", "credential"];
 
     pub(super) fn from_name(name: &str) -> Option<Place> {

@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use super::env;
 use super::keys::{self, Default, Key, Kind, SECTIONS};
 use super::layer::Setting;
 use super::load::Loaded;
@@ -191,23 +190,20 @@ pub fn reference_markdown() -> String {
 }
 
 fn section_markdown(text: &mut String, section: &str) {
-    text.push_str("\n| Key | Default | Limits | Meaning |\n|---|---|---|---|\n");
+    text.push_str("\n| Key | Default | Limits | Meaning | Variable |\n|---|---|---|---|---|\n");
     for key in keys::of(section) {
         let default = match key.default {
             Default::Text(default) => format!("`{default}`"),
             Default::Words(words) => words.to_owned(),
             Default::Needed => "needed".to_owned(),
         };
-        let mut variables = format!("`{}`", key.variable());
-        if !env::secret_forms(key).is_empty() {
-            variables.push_str(" (or with `__FILE`, `__ENV`, `__CREDENTIAL` added)");
-        }
         let _ = writeln!(
             text,
-            "| `{}` | {default} | {} | {} {variables} |",
+            "| `{}` | {default} | {} | {} | `{}` |",
             key.name,
             value::limits(key),
-            key.about
+            key.about,
+            key.variable()
         );
     }
 }

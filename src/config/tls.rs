@@ -66,11 +66,14 @@ fn secured(section: &str, url: &BackendUrl, off: bool) -> Result<Option<BackendU
         "amqps" => Ok(None),
         "rediss" if parts.fragment() != Some("insecure") => Ok(None),
         "postgres" | "postgresql" => postgres(section, url, &parts),
+        "rediss" => Err(Wrong::new(
+            "does not check the certificate of a host that is not loopback",
+            remedy(section, "remove #insecure"),
+        )),
         plain => Err(Wrong::new(
-            "would send its password in plaintext to a host that is not loopback",
+            "is plaintext to a host that is not loopback",
             match plain {
                 "amqp" => remedy(section, "write amqps:// (port 5671)"),
-                "rediss" => remedy(section, "remove #insecure"),
                 _ => remedy(section, "write rediss://"),
             },
         )),

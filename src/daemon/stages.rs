@@ -13,7 +13,7 @@ use crate::failure::chain;
 use crate::journal::Journal;
 use crate::projector::{self, Feed, stage, tail::Tail};
 use crate::status::{Stage, Status};
-use crate::store::sqlite::SqliteProjection;
+use crate::store::sqlite::Sqlite;
 use crate::store::{Projection, ProjectionError};
 
 /// Why stages have given up.
@@ -83,7 +83,7 @@ pub(super) fn start(config: &Config, journal: &Journal, status: &Status) -> Stag
         let sqlite = sqlite.clone();
         let tail = journal.reader.clone();
         stages.project(config, journal, status, move || {
-            (SqliteProjection::new(&sqlite), Tail::new(tail.clone()))
+            (Sqlite::new(sqlite.clone()), Tail::new(tail.clone()))
         });
     }
     stages

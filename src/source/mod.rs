@@ -8,6 +8,9 @@
 
 pub mod import;
 
+pub mod script;
+pub mod synthetic;
+
 use std::future::Future;
 
 use crate::event::{Event, Timestamp};

@@ -228,9 +228,7 @@ pub trait Inspect: Projection {
     /// Its snapshot.
     type Snapshot: Snapshot;
     /// Opens a snapshot on a connection of its own, so that `apply` goes on beside it.
-    fn snapshot(
-        &mut self,
-    ) -> impl Future<Output = Result<Self::Snapshot, ProjectionError>> + Send;
+    fn snapshot(&mut self) -> impl Future<Output = Result<Self::Snapshot, ProjectionError>> + Send;
 }
 
 /// The store at one moment: checkpoint and rows belong together, whatever is applied meanwhile. Dropping it ends it.

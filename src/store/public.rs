@@ -210,7 +210,8 @@ impl Fold {
     fn version_rows(&self) -> impl Iterator<Item = PublicRow> + '_ {
         let mut before = None;
         let mut number = 0;
-        let mut versions: Vec<(i64, i64, i64, &VersionRow)> = Vec::with_capacity(self.versions.len());
+        let mut versions: Vec<(i64, i64, i64, &VersionRow)> =
+            Vec::with_capacity(self.versions.len());
         for (&(peer, id, posted_at, _), row) in &self.versions {
             let of = Some((peer, id, posted_at));
             number = if of == before { number + 1 } else { 1 };
@@ -229,8 +230,14 @@ impl Fold {
         std::iter::from_fn(move || {
             let peer = next?;
             let after = peer.checked_add(1).map(|peer| (peer, i64::MIN));
-            next = after.and_then(|from| self.channel_names.range(from..).next()).map(|(&(peer, _), _)| peer);
-            channel(self.channel_names.range((peer, i64::MIN)..=(peer, i64::MAX)).map(|(_, row)| row))
+            next = after
+                .and_then(|from| self.channel_names.range(from..).next())
+                .map(|(&(peer, _), _)| peer);
+            channel(
+                self.channel_names
+                    .range((peer, i64::MIN)..=(peer, i64::MAX))
+                    .map(|(_, row)| row),
+            )
         })
     }
 }

@@ -456,6 +456,12 @@ fn tidy(value: &mut Value) {
         Value::Object(members) => {
             members.retain(|_, member| !matches!(member, Value::Null | Value::Bool(false)));
             members.values_mut().for_each(tidy);
+            if members.keys().any(|key| key.contains('\0')) {
+                *members = std::mem::take(members)
+                    .into_iter()
+                    .map(|(key, member)| (clean(&key), member))
+                    .collect();
+            }
         }
         Value::Array(items) => items.iter_mut().for_each(tidy),
         Value::String(text) if text.contains('\0') => *text = clean(text),

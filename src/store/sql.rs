@@ -6,7 +6,7 @@ use std::ops::Range;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
-use super::contract::{MESSAGES, MESSAGE_VERSIONS, Table};
+use super::contract::{MESSAGE_VERSIONS, MESSAGES, Table};
 use super::{Checkpoint, Entry, Poison, ProjectionError, ProjectionName, rows};
 use crate::event::Timestamp;
 use crate::failure::Class;
@@ -113,22 +113,35 @@ impl StoredCheckpoint {
     fn identity(&self) -> String {
         format!("{} epoch {}", self.log_id, self.epoch)
     }
+}
 
-    /// Whether a stored checkpoint that did not move refuses `ours`, or is just not behind it.
-    pub(super) fn refuses(
-        &self,
-        ours: &StoredCheckpoint,
-        projection: ProjectionName,
-    ) -> Result<(), ProjectionError> {
-        if self.log_id == ours.log_id && self.epoch <= ours.epoch {
-            return Ok(());
-        }
-        Err(ProjectionError::OtherLog {
+/// Whether the checkpoint of a batch moves the stored one. Refused: another log, an epoch that is over, and a batch that
+/// begins behind the stored checkpoint, so that rows in between would be missing. Epochs count before numbers, since a
+/// new epoch may begin below the end of the one before.
+pub(super) fn moves(
+    projection: ProjectionName,
+    stored: Option<&StoredCheckpoint>,
+    mine: &StoredCheckpoint,
+    after: u64,
+) -> Result<bool, ProjectionError> {
+    if let Some(stored) = stored
+        && (stored.log_id != mine.log_id || stored.epoch > mine.epoch)
+    {
+        return Err(ProjectionError::OtherLog {
             projection,
-            found: self.identity(),
-            ours: ours.identity(),
-        })
+            found: stored.identity(),
+            ours: mine.identity(),
+        });
     }
+    let found = stored.map_or(0, |stored| u64::try_from(stored.seq).unwrap_or(0));
+    if found < after {
+        return Err(ProjectionError::CheckpointMoved {
+            projection,
+            found,
+            after,
+        });
+    }
+    Ok(stored.is_none_or(|stored| (stored.epoch, stored.seq) < (mine.epoch, mine.seq)))
 }
 
 /// The parts of a batch that are still to be tried, when one of its events cannot be stored: halves of halves, in
@@ -207,7 +220,10 @@ pub(super) fn refusal(
 }
 
 /// The migrations of a store, from texts that are part of the program.
-pub(super) fn migrator(steps: &[(i64, &'static str, &'static str)], table: &'static str) -> Migrator {
+pub(super) fn migrator(
+    steps: &[(i64, &'static str, &'static str)],
+    table: &'static str,
+) -> Migrator {
     let mut migrator = Migrator::with_migrations(
         steps
             .iter()

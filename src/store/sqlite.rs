@@ -52,7 +52,10 @@ impl Sqlite {
     }
 
     /// The connection, taken out: whoever uses it puts it back when it is still good.
-    async fn connected(&mut self, doing: &'static str) -> Result<SqliteConnection, ProjectionError> {
+    async fn connected(
+        &mut self,
+        doing: &'static str,
+    ) -> Result<SqliteConnection, ProjectionError> {
         match self.connection.take() {
             Some(connection) => Ok(connection),
             None => setup::open(&self.config, doing).await,
@@ -112,9 +115,7 @@ impl Projection for Sqlite {
             }
             transaction.commit().await
         };
-        cleared
-            .await
-            .map_err(|error| backend(NAME, DOING, error))?;
+        cleared.await.map_err(|error| backend(NAME, DOING, error))?;
         self.connection = Some(connection);
         Ok(())
     }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
 
 use self::statements::Statements;
 use super::sql::{StoredCheckpoint, backend, ours, refusal};
@@ -93,7 +93,8 @@ impl Timescale {
     pub async fn show(&mut self, generation: i32) -> Result<(), ProjectionError> {
         self.prepared().await?;
         let sql = "select telegram.show_generation($1)";
-        self.administer(sql, generation, "showing a generation").await?;
+        self.administer(sql, generation, "showing a generation")
+            .await?;
         if self.wanted.is_none() {
             self.ready = None;
         }
@@ -104,7 +105,8 @@ impl Timescale {
     pub async fn drop_generation(&mut self, generation: i32) -> Result<(), ProjectionError> {
         self.prepared().await?;
         let sql = "select telegram.drop_generation($1)";
-        self.administer(sql, generation, "dropping a generation").await
+        self.administer(sql, generation, "dropping a generation")
+            .await
     }
 
     /// The statements of the generation, when schema and generation are known to be there.
@@ -134,18 +136,37 @@ impl Timescale {
     async fn read_checkpoint(
         statements: &Statements,
         connection: &mut PgConnection,
-    ) -> Result<Option<StoredCheckpoint>, sqlx::Error> {
-        let row: Option<(String, i64, i64, value::Time)> =
-            sqlx::query_as(ours(&statements.read_checkpoint))
-                .fetch_optional(connection)
-                .await?;
-        Ok(row.map(|(log_id, epoch, seq, updated_at)| StoredCheckpoint {
-            log_id,
-            epoch,
-            seq,
-            updated_at: updated_at.into(),
-        }))
+    ) -> Result<Stored, sqlx::Error> {
+        let row = sqlx::query(ours(&statements.read_checkpoint))
+            .fetch_optional(connection)
+            .await?;
+        let Some(row) = row else {
+            // The generation was dropped.
+            return Ok(Stored {
+                shown: false,
+                checkpoint: None,
+            });
+        };
+        let checkpoint = match row.try_get(1)? {
+            None => None,
+            Some(log_id) => Some(StoredCheckpoint {
+                log_id,
+                epoch: row.try_get(2)?,
+                seq: row.try_get(3)?,
+                updated_at: row.try_get::<value::Time, _>(4)?.into(),
+            }),
+        };
+        Ok(Stored {
+            shown: row.try_get(0)?,
+            checkpoint,
+        })
     }
+}
+
+/// What is stored beside the rows of a generation.
+struct Stored {
+    shown: bool,
+    checkpoint: Option<StoredCheckpoint>,
 }
 
 impl Projection for Timescale {
@@ -164,7 +185,10 @@ impl Projection for Timescale {
         let read = Self::read_checkpoint(&statements, &mut connection);
         let stored = limited(CONNECT_SECONDS, DOING, read).await?;
         self.connection = Some(connection);
-        stored.map(|stored| readable(&stored)).transpose()
+        stored
+            .checkpoint
+            .map(|stored| readable(&stored))
+            .transpose()
     }
 
     async fn apply(&mut self, batch: &Batch) -> Result<(), ProjectionError> {

@@ -22,30 +22,38 @@ impl Bucket {
     /// The bucket of a row.
     pub fn of(table: &Table, row: &[Value]) -> Bucket {
         let column = |name| table.columns.iter().position(|(column, _)| *column == name);
-        let peer_id =
-            column("peer_id").and_then(|at| row.get(at)).and_then(Value::as_i64).unwrap_or(0);
-        let posted = (table.name == MESSAGES.name).then(|| column("posted_at")).flatten();
+        let peer_id = column("peer_id")
+            .and_then(|at| row.get(at))
+            .and_then(Value::as_i64)
+            .unwrap_or(0);
+        let posted = (table.name == MESSAGES.name)
+            .then(|| column("posted_at"))
+            .flatten();
         let day = posted
             .and_then(|at| row.get(at))
             .and_then(Value::as_str)
             .and_then(|text| text.split('T').next())
             .unwrap_or("");
-        Bucket { table: table.name, peer_id, day: day.to_owned() }
+        Bucket {
+            table: table.name,
+            peer_id,
+            day: day.to_owned(),
+        }
     }
 }
 
 /// The digest of a set of rows: how many, and the sum of their hashes. A sum, not an exclusive or, so that a row that
 /// is there twice does not vanish.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RowsDigest {
+pub(super) struct RowsDigest {
     /// How many rows.
-    pub rows: u64,
+    pub(super) rows: u64,
     sum: u128,
 }
 
 impl RowsDigest {
     /// Takes in a row.
-    pub fn add(&mut self, row: &[Value]) {
+    pub(super) fn add(&mut self, row: &[Value]) {
         // Members of JSON objects are sorted by the library, so equal values have equal text.
         let text = serde_json::to_vec(row).unwrap_or_default();
         let hash = Sha256::digest(&text);
@@ -58,21 +66,24 @@ impl RowsDigest {
 
 /// Digests by bucket.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Digests(BTreeMap<Bucket, RowsDigest>);
+pub(super) struct Digests(BTreeMap<Bucket, RowsDigest>);
 
 impl Digests {
     /// Takes in a row of a table.
-    pub fn add(&mut self, table: &Table, row: &[Value]) {
+    pub(super) fn add(&mut self, table: &Table, row: &[Value]) {
         self.0.entry(Bucket::of(table, row)).or_default().add(row);
     }
 
     /// How many buckets and rows there are.
-    pub fn size(&self) -> (usize, u64) {
-        (self.0.len(), self.0.values().map(|digest| digest.rows).sum())
+    pub(super) fn size(&self) -> (usize, u64) {
+        (
+            self.0.len(),
+            self.0.values().map(|digest| digest.rows).sum(),
+        )
     }
 
     /// The buckets in which the two differ.
-    pub fn differences(&self, other: &Digests) -> Vec<Bucket> {
+    pub(super) fn differences(&self, other: &Digests) -> Vec<Bucket> {
         let mut buckets: Vec<Bucket> = self
             .0
             .keys()
@@ -93,7 +104,15 @@ mod tests {
     use serde_json::json;
 
     fn row(peer: i64, title: &str) -> Vec<Value> {
-        vec![json!(peer), json!("channel"), json!(title), Value::Null, json!("a"), json!("b"), json!(1)]
+        vec![
+            json!(peer),
+            json!("channel"),
+            json!(title),
+            Value::Null,
+            json!("a"),
+            json!("b"),
+            json!(1),
+        ]
     }
 
     #[test]
@@ -108,7 +127,11 @@ mod tests {
         assert_eq!(a.differences(&b), []);
         b.add(&CHANNELS, &row(1, "x"));
         b.add(&CHANNELS, &row(2, "y"));
-        let peers: Vec<i64> = a.differences(&b).iter().map(|bucket| bucket.peer_id).collect();
+        let peers: Vec<i64> = a
+            .differences(&b)
+            .iter()
+            .map(|bucket| bucket.peer_id)
+            .collect();
         assert_eq!(peers, [1, 2]);
         assert_eq!(a.size(), (2, 3));
     }

@@ -28,7 +28,10 @@ pub(super) async fn digests(
     until: u64,
     report: &mut (dyn FnMut(u64, u64) + Send),
 ) -> Result<Digests, VerifyError> {
-    let parts = (until + 1).saturating_sub(first).div_ceil(PART_EVENTS).max(1);
+    let parts = (until + 1)
+        .saturating_sub(first)
+        .div_ceil(PART_EVENTS)
+        .max(1);
     let mut digests = Digests::default();
     for part in 0..parts {
         let mut done = |at: u64| report(part * until + at, parts * until);
@@ -51,7 +54,10 @@ pub(super) async fn rows(
     let peers: BTreeSet<i64> = buckets.iter().map(|bucket| bucket.peer_id).collect();
     let mine = |header: &Header| peers.contains(&marked(header));
     let fold = pass(journal, first, until, &mine, &mut |_| {}).await?;
-    Ok(fold.rows(table).filter(|row| buckets.contains(&Bucket::of(table, row))).collect())
+    Ok(fold
+        .rows(table)
+        .filter(|row| buckets.contains(&Bucket::of(table, row)))
+        .collect())
 }
 
 async fn pass(
@@ -65,11 +71,16 @@ async fn pass(
     let mut at = first.saturating_sub(1);
     while at < until {
         let left = usize::try_from(until - at).unwrap_or(usize::MAX);
-        let records = journal.read(next_seq(at), left.min(READ_EVENTS), READ_BYTES).await?;
+        let records = journal
+            .read(next_seq(at), left.min(READ_EVENTS), READ_BYTES)
+            .await?;
         let Some(last) = records.last() else { break };
         at = last.header().seq.get();
-        let entries: Vec<_> =
-            records.iter().filter(|record: &&Record| mine(record.header())).map(entry).collect();
+        let entries: Vec<_> = records
+            .iter()
+            .filter(|record: &&Record| mine(record.header()))
+            .map(entry)
+            .collect();
         fold.merge(Rows::of(&entries));
         done(at);
     }

@@ -153,7 +153,11 @@ pub async fn log(data_dir: &Path) -> Result<Report, VerifyError> {
     for finding in checked.findings {
         report.found(Difference {
             place: finding.segment,
-            key: finding.seq.map(|seq| seq.get().into()).into_iter().collect(),
+            key: finding
+                .seq
+                .map(|seq| seq.get().into())
+                .into_iter()
+                .collect(),
             what: finding.what,
             columns: Vec::new(),
         });
@@ -170,9 +174,14 @@ async fn payloads(data_dir: &Path, report: &mut Report) -> Result<(), VerifyErro
     let mut at = journal.first().await?.map_or(0, |first| first.get() - 1);
     loop {
         let records = journal.read(next_seq(at), READ_EVENTS, READ_BYTES).await?;
-        let Some(last) = records.last() else { return Ok(()) };
+        let Some(last) = records.last() else {
+            return Ok(());
+        };
         at = last.header().seq.get();
-        for error in records.iter().filter_map(|record| Envelope::from_record(record).err()) {
+        for error in records
+            .iter()
+            .filter_map(|record| Envelope::from_record(record).err())
+        {
             report.found(Difference {
                 place: LOG_DIR.to_owned(),
                 key: vec![error.seq.get().into()],
@@ -204,8 +213,11 @@ pub async fn store<P: Inspect>(
     (report.buckets, report.rows) = expected.size();
     let differing = expected.differences(&found);
     for table in &VERIFIED {
-        let buckets: BTreeSet<Bucket> =
-            differing.iter().filter(|bucket| bucket.table == table.name).cloned().collect();
+        let buckets: BTreeSet<Bucket> = differing
+            .iter()
+            .filter(|bucket| bucket.table == table.name)
+            .cloned()
+            .collect();
         if !buckets.is_empty() {
             let expected = fold::rows(journal, (first, until), table, &buckets).await?;
             let found = rows_of(&mut snapshot, table, &buckets).await?;
@@ -247,7 +259,10 @@ async fn rows_of<S: Snapshot>(
     let mut rows = Vec::new();
     for peer in peers {
         // Rows of no peer carry none to filter by.
-        let filter = Filter { peer_id: (peer != 0).then_some(peer), ..Filter::default() };
+        let filter = Filter {
+            peer_id: (peer != 0).then_some(peer),
+            ..Filter::default()
+        };
         let mut keep = |row: PublicRow| {
             if buckets.contains(&Bucket::of(table, &row)) {
                 rows.push(row);
@@ -262,8 +277,10 @@ async fn rows_of<S: Snapshot>(
 /// Compares rows by key. The same key twice counts as surplus: a store must not hold a row twice.
 fn compare(table: &Table, expected: Vec<PublicRow>, found: Vec<PublicRow>, report: &mut Report) {
     let key_of = |row: &PublicRow| serde_json::to_string(&row[..table.key]).unwrap_or_default();
-    let mut expected: BTreeMap<String, PublicRow> =
-        expected.into_iter().map(|row| (key_of(&row), row)).collect();
+    let mut expected: BTreeMap<String, PublicRow> = expected
+        .into_iter()
+        .map(|row| (key_of(&row), row))
+        .collect();
     let difference = |row: &PublicRow, what: &str, columns| Difference {
         place: table.name.to_owned(),
         key: row[..table.key].to_vec(),
@@ -297,22 +314,46 @@ mod tests {
     use serde_json::json;
 
     fn row(peer: i64, title: &str) -> PublicRow {
-        vec![json!(peer), json!("channel"), json!(title), Value::Null, json!("a"), json!("b"), json!(1)]
+        vec![
+            json!(peer),
+            json!("channel"),
+            json!(title),
+            Value::Null,
+            json!("a"),
+            json!("b"),
+            json!(1),
+        ]
     }
 
     #[test]
     fn missing_surplus_and_differing_rows_are_told_apart() {
         let mut report = Report::new("sqlite");
         let expected = vec![row(1, "same"), row(2, "right"), row(3, "gone")];
-        let found = vec![row(1, "same"), row(2, "wrong"), row(4, "extra"), row(1, "same")];
+        let found = vec![
+            row(1, "same"),
+            row(2, "wrong"),
+            row(4, "extra"),
+            row(1, "same"),
+        ];
         compare(&CHANNELS, expected, found, &mut report);
         let told: Vec<(i64, &str)> = report
             .shown
             .iter()
             .map(|it| (it.key[0].as_i64().unwrap_or(0), it.what.as_str()))
             .collect();
-        assert_eq!(told, [(2, "differs"), (4, "surplus"), (1, "surplus"), (3, "missing")]);
-        assert_eq!(report.shown[0].columns, [("title", json!("right"), json!("wrong"))]);
+        assert_eq!(
+            told,
+            [
+                (2, "differs"),
+                (4, "surplus"),
+                (1, "surplus"),
+                (3, "missing")
+            ]
+        );
+        assert_eq!(
+            report.shown[0].columns,
+            [("title", json!("right"), json!("wrong"))]
+        );
         assert!(!report.clean && report.differences == 4);
     }
 }

@@ -1,1 +1,8 @@
-fn main() {}
+//! One binary for all tests that look at the house from outside; modules are named by what they promise.
+
+mod cli;
+mod import;
+mod shutdown;
+mod store_sql;
+mod support;
+mod tidy;

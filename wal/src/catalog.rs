@@ -33,9 +33,10 @@ impl Catalog {
         mode: Mode,
         log_id: LogId,
         floor: Floor,
+        newest: u64,
     ) -> Result<Catalog, At> {
         let temporary = format!("{CATALOG}{TEMPORARY}");
-        let db = write_new(storage, mode, log_id, floor, &temporary).at(&temporary)?;
+        let db = write_new(storage, mode, log_id, floor, newest, &temporary).at(&temporary)?;
         storage.rename(&temporary, CATALOG).at(&temporary)?;
         storage.sync_dir().at(CATALOG)?;
         Ok(Catalog { db })
@@ -64,6 +65,17 @@ impl Catalog {
             dedup::insert_sorted(&mut txn.open_table(tables::KEYS)?, &keys)?;
             let mut manifests = txn.open_table(tables::MANIFESTS)?;
             manifests.insert(manifest.first, manifest.encode().as_slice())?;
+        }
+        Ok(txn.commit()?)
+    }
+
+    /// Records that the segment starting at `first` was made.
+    pub(crate) fn note_newest(&self, first: u64) -> Result<(), DiskError> {
+        let mut txn = self.db.begin_write()?;
+        txn.set_quick_repair(true);
+        {
+            let mut rows = txn.open_table(tables::META)?;
+            rows.insert(tables::NEWEST, &first.to_le_bytes()[..])?;
         }
         Ok(txn.commit()?)
     }
@@ -98,6 +110,7 @@ fn write_new(
     mode: Mode,
     log_id: LogId,
     floor: Floor,
+    newest: u64,
     temporary: &str,
 ) -> Result<Database, DiskError> {
     let backend = storage.open(temporary, Access::Create)?;
@@ -108,6 +121,7 @@ fn write_new(
         let mut rows = txn.open_table(tables::META)?;
         rows.insert(tables::LAYOUT, &tables::LAYOUT_VERSION.to_le_bytes()[..])?;
         rows.insert(tables::LOG_ID, &log_id.0[..])?;
+        rows.insert(tables::NEWEST, &newest.to_le_bytes()[..])?;
         write_floor(&mut rows, floor)?;
         txn.open_table(tables::KEYS)?;
         txn.open_table(tables::MANIFESTS)?;
@@ -121,6 +135,8 @@ fn write_new(
 pub(crate) struct Contents {
     pub(crate) log_id: LogId,
     pub(crate) floor: Floor,
+    /// First number of the newest segment known to have been made.
+    pub(crate) newest: u64,
     /// In order of their first numbers.
     pub(crate) manifests: Vec<Manifest>,
 }
@@ -166,6 +182,7 @@ pub(crate) fn read(txn: &ReadTransaction) -> Result<Contents, OpenError> {
             first: u64::from_le_bytes(array(&need(tables::FIRST, 8)?, 0)),
             previous: row(tables::PREVIOUS)?.map(|digest| array(&digest, 0)),
         },
+        newest: u64::from_le_bytes(array(&need(tables::NEWEST, 8)?, 0)),
         manifests,
     })
 }

@@ -54,6 +54,7 @@ struct State {
     name_changes: Vec<NameChange>,
     syncs: u64,
     cut_at: Option<u64>,
+    capacity: Option<u64>,
     off: bool,
     locked: bool,
 }
@@ -91,6 +92,22 @@ impl Machine {
     /// Syncs so far, of files and of the directory.
     pub fn syncs(&self) -> u64 {
         self.state().syncs
+    }
+
+    /// Limits the disk to so many bytes in all files together; `None` lifts the limit. Growing
+    /// past it fails as on a full disk.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.state().capacity = bytes;
+    }
+
+    /// Bytes in all files that have a name.
+    pub fn used(&self) -> u64 {
+        let state = self.state();
+        state
+            .names
+            .values()
+            .map(|file| state.files[*file].current.len() as u64)
+            .sum()
     }
 
     /// Whether the power was cut.
@@ -325,6 +342,17 @@ impl StorageBackend for OpenFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
+        let growth = len.saturating_sub(StorageBackend::len(self)?);
+        let full = self.machine.used() + growth;
+        if growth > 0
+            && self
+                .machine
+                .powered()?
+                .capacity
+                .is_some_and(|most| full > most)
+        {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         self.change(Change::Length(index(len)?))
     }
 

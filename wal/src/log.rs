@@ -301,6 +301,7 @@ pub(crate) fn start_next(
         recovered: false,
     };
     let db = segment::create(storage, mode, &meta, &carried)?;
+    catalog.note_newest(meta.first).at(CATALOG)?;
     Ok(Next {
         active: Active {
             first: meta.first,

@@ -44,6 +44,9 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Log, O
     let newest = complete(&*storage, &catalog, &files, &mut recovery)?;
     let (active, meta) = open_newest(&*storage, &catalog, &options, newest, &mut recovery)?;
     check_chain(&catalog, &meta)?;
+    if catalog.contents()?.newest < meta.first {
+        catalog.note_newest(meta.first).at(CATALOG)?;
+    }
     let (tail, bytes, keys) = measure(&active, &meta)?;
     let live = Arc::new(Live::default());
     live.set_bytes(bytes);
@@ -141,7 +144,7 @@ fn open_catalog(
             Err(e) => return Err(e.into()),
         }
     }
-    let Some(first) = files.first() else {
+    let (Some(first), Some(newest)) = (files.first(), files.last()) else {
         return Err(OpenError::SegmentMissing { first: Seq::FIRST });
     };
     recovery.catalog_rebuilt = !recovery.created;
@@ -150,7 +153,8 @@ fn open_catalog(
         first: meta.first,
         previous: meta.previous,
     };
-    Ok(Catalog::create(storage, mode, meta.identity.log_id, floor)?)
+    let log_id = meta.identity.log_id;
+    Ok(Catalog::create(storage, mode, log_id, floor, *newest)?)
 }
 
 /// Carries out interrupted trims and seals of all segments but the newest, which is returned.
@@ -162,7 +166,7 @@ fn complete(
 ) -> Result<u64, OpenError> {
     let contents = catalog.contents()?;
     let known: Vec<u64> = contents.manifests.iter().map(|m| m.first).collect();
-    let plan = plan(files, &known, Some(contents.floor.first))
+    let plan = plan(files, &known, contents.floor.first, contents.newest)
         .map_err(|missing| OpenError::SegmentMissing { first: missing.0 })?;
     for first in &plan.remove {
         remove(storage, &segment_name(*first))?;

@@ -46,10 +46,14 @@ pub(crate) struct Plan {
 pub(crate) struct Missing(pub(crate) Seq);
 
 /// `files` are the first numbers of the segment files, ascending; `known` those of the manifests
-/// in the catalog; `floor` is the first number kept according to the catalog, `None` when the
-/// catalog is being rebuilt and the files are all there is to go by.
-pub(crate) fn plan(files: &[u64], known: &[u64], floor: Option<u64>) -> Result<Plan, Missing> {
-    let floor = floor.or(files.first().copied()).unwrap_or(1);
+/// in the catalog; `floor` is the first number kept and `newest_made` the newest segment made,
+/// both according to the catalog.
+pub(crate) fn plan(
+    files: &[u64],
+    known: &[u64],
+    floor: u64,
+    newest_made: u64,
+) -> Result<Plan, Missing> {
     let (remove, kept): (Vec<u64>, Vec<u64>) = files.iter().partition(|first| **first < floor);
     let missing = |first| Missing(Seq::at_least_first(first));
     if kept.first() != Some(&floor) {
@@ -62,6 +66,9 @@ pub(crate) fn plan(files: &[u64], known: &[u64], floor: Option<u64>) -> Result<P
         return Err(missing(*gone));
     }
     let newest = kept.last().copied().unwrap_or(floor);
+    if newest < newest_made {
+        return Err(missing(newest_made));
+    }
     let absorb = kept
         .iter()
         .copied()
@@ -89,25 +96,20 @@ mod tests {
     #[test]
     fn the_plan_completes_what_was_interrupted_and_reports_what_is_lost() {
         // An ordinary open, and one after a crash between sealing and the catalog's commit.
-        assert_eq!(plan(&[1, 5, 9], &[1, 5], Some(1)), ok(&[], &[], 9));
-        assert_eq!(plan(&[1, 5, 9], &[1], Some(1)), ok(&[], &[5], 9));
-        assert_eq!(plan(&[1, 5], &[1, 5], Some(1)), ok(&[], &[], 5));
+        assert_eq!(plan(&[1, 5, 9], &[1, 5], 1, 9), ok(&[], &[], 9));
+        assert_eq!(plan(&[1, 5, 9], &[1], 1, 5), ok(&[], &[5], 9));
+        assert_eq!(plan(&[1, 5], &[1, 5], 1, 5), ok(&[], &[], 5));
         // A trim that was decided but not carried out, or only partly.
-        assert_eq!(plan(&[1, 5, 9], &[9], Some(9)), ok(&[1, 5], &[], 9));
-        assert_eq!(plan(&[5, 9], &[], Some(9)), ok(&[5], &[], 9));
-        // No catalog.
-        assert_eq!(plan(&[5, 9, 20], &[], None), ok(&[], &[5, 9], 20));
-        // Lost files.
-        assert_eq!(plan(&[5, 9], &[1, 5], Some(1)), Err(Missing(Seq::FIRST)));
-        assert_eq!(
-            plan(&[1, 9], &[1, 5], Some(1)),
-            Err(Missing(Seq::new(5).unwrap()))
-        );
-        assert_eq!(plan(&[], &[1], Some(1)), Err(Missing(Seq::FIRST)));
-        assert_eq!(
-            plan(&[1], &[1, 5], Some(1)),
-            Err(Missing(Seq::new(5).unwrap()))
-        );
+        assert_eq!(plan(&[1, 5, 9], &[], 9, 9), ok(&[1, 5], &[], 9));
+        assert_eq!(plan(&[5, 9], &[], 9, 9), ok(&[5], &[], 9));
+        // A new catalog.
+        assert_eq!(plan(&[5, 9, 20], &[], 5, 20), ok(&[], &[5, 9], 20));
+        // Lost files: the first, one in between, the active one, all.
+        let lost = |first| Err(Missing(Seq::new(first).unwrap()));
+        assert_eq!(plan(&[5, 9], &[1, 5], 1, 9), lost(1));
+        assert_eq!(plan(&[1, 9], &[1, 5], 1, 9), lost(5));
+        assert_eq!(plan(&[1, 5], &[1, 5], 1, 9), lost(9));
+        assert_eq!(plan(&[], &[1], 1, 5), lost(1));
     }
 
     #[test]

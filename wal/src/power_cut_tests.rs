@@ -192,3 +192,31 @@ fn nothing_acknowledged_is_lost_by_a_second_power_cut_during_recovery() {
     }
     assert!(cuts > syncs, "recovery syncs too: {cuts}");
 }
+
+#[test]
+fn a_full_disk_poisons_the_handle_and_loses_nothing() {
+    let machine = Machine::new();
+    let mut log = Log::open_on(&machine, options()).unwrap();
+    log.append(&batch(1)).unwrap();
+    machine.set_capacity(Some(machine.used()));
+    let mut acknowledged = 1;
+    let refused = loop {
+        match log.append(&batch(acknowledged + 1)) {
+            Ok(_) => acknowledged += 1,
+            Err(e) => break e,
+        }
+        assert!(acknowledged < 10_000, "the disk never fills");
+    };
+    assert!(refused.is_disk_full(), "{refused:?}");
+    let again = log.append(&batch(acknowledged + 1)).unwrap_err();
+    assert!(matches!(again, AppendError::Poisoned), "{again}");
+    assert!(matches!(log.seal(), Err(AppendError::Poisoned)));
+    let tail = log.reader().tail().unwrap().unwrap().get();
+    assert_eq!(tail, acknowledged * PER_BATCH, "reading goes on");
+    drop(log);
+    machine.set_capacity(None);
+    let mut log = Log::open_on(&machine, options()).unwrap();
+    let tail = log.recovery().tail.unwrap().get();
+    assert_eq!(tail, acknowledged * PER_BATCH);
+    log.append(&batch(acknowledged + 1)).unwrap();
+}

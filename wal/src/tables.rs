@@ -36,6 +36,9 @@ pub(crate) const FIRST: &str = "first";
 /// META, segment: digest of the segment before, 32 bytes, absent in the first. Catalog: the same
 /// for the first segment kept.
 pub(crate) const PREVIOUS: &str = "previous";
+/// META, catalog: first number of the newest segment ever made, u64. Without it the loss of the
+/// active segment would look like a crash before it was made.
+pub(crate) const NEWEST: &str = "newest";
 /// META, segment: creation, i64 microseconds since the Unix epoch.
 pub(crate) const CREATED_AT: &str = "created_at";
 /// META, segment: present once the file had to be repaired after an unclean stop.

@@ -143,8 +143,13 @@ impl Check<'_> {
         None
     }
 
-    /// Every manifest of the catalog has its file.
+    /// Every segment the catalog knows has its file.
     fn presence(&mut self, firsts: &[u64], catalog: Option<&Contents>) {
+        let newest = catalog.map_or(0, |contents| contents.newest);
+        if firsts.last().is_none_or(|last| *last < newest) {
+            let what = format!("the file with records from {newest} is missing");
+            self.find(&segment_name(newest), Some(newest), what);
+        }
         for manifest in catalog.iter().flat_map(|contents| &contents.manifests) {
             if !firsts.contains(&manifest.first) {
                 let file = segment_name(manifest.first);

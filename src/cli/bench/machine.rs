@@ -31,8 +31,15 @@ impl Machine {
         Machine {
             cpu,
             cores: std::thread::available_parallelism().map_or(1, usize::from),
-            kernel: fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
-            load_1m: load.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0.0),
+            kernel: fs::read_to_string("/proc/sys/kernel/osrelease")
+                .unwrap_or_default()
+                .trim()
+                .to_owned(),
+            load_1m: load
+                .split(' ')
+                .next()
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(0.0),
             fsync: "every commit, two-phase",
         }
     }
@@ -42,9 +49,15 @@ impl Machine {
 pub(super) fn cpu_seconds() -> f64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // The name in parentheses may hold spaces; fields are counted behind it: utime is 14, stime 15.
-    let fields: Vec<&str> =
-        stat.rsplit_once(')').map_or(Vec::new(), |(_, rest)| rest.split_whitespace().collect());
-    let ticks = |index: usize| fields.get(index).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
+    let fields: Vec<&str> = stat
+        .rsplit_once(')')
+        .map_or(Vec::new(), |(_, rest)| rest.split_whitespace().collect());
+    let ticks = |index: usize| {
+        fields
+            .get(index)
+            .and_then(|text| text.parse::<f64>().ok())
+            .unwrap_or(0.0)
+    };
     // Linux reports these in USER_HZ, which is 100 on every architecture it runs on.
     (ticks(11) + ticks(12)) / 100.0
 }
@@ -55,7 +68,13 @@ pub(super) fn rss_bytes() -> u64 {
     status
         .lines()
         .find_map(|line| line.strip_prefix("VmRSS:"))
-        .and_then(|text| text.trim().trim_end_matches(" kB").trim().parse::<u64>().ok())
+        .and_then(|text| {
+            text.trim()
+                .trim_end_matches(" kB")
+                .trim()
+                .parse::<u64>()
+                .ok()
+        })
         .map_or(0, |kib| kib * 1024)
 }
 

@@ -15,19 +15,48 @@ use tokio_util::sync::CancellationToken;
 
 use self::machine::Machine;
 use self::report::{Memory, Report};
+use super::args::{BenchArgs, BenchCommand, Globals};
+use super::{CommandError, CommandResult};
 use crate::config::Config;
 use crate::daemon::{Daemon, DaemonError, Options};
 use crate::event::Timestamp;
+use crate::failure::Exit;
 use crate::journal::JournalReader;
 use crate::source::synthetic::{self, Synthetic};
 use crate::status::Status;
 
-pub(super) use self::rebuild::rebuild;
-pub(super) use self::recovery::recovery;
+/// Runs the measurement that was asked for.
+pub(super) async fn command(globals: &Globals, args: BenchArgs) -> CommandResult {
+    let config = globals.load()?.config;
+    let stop = super::stop_on_signals()?;
+    match args.command {
+        Some(BenchCommand::Rebuild { name, events, json }) => {
+            rebuild::rebuild(&config, name.into(), events, json, stop).await?;
+        }
+        Some(BenchCommand::Recovery { json }) => recovery::recovery(&config, json).await?,
+        None => {
+            let load = match args.events {
+                Some(events) if args.flat_out => Load::FlatOut { events },
+                _ => Load::Paced {
+                    rate: f64::from(args.rate.unwrap_or(RATE)),
+                    seconds: args.seconds.unwrap_or(SECONDS),
+                },
+            };
+            if !run(&config, load, args.seed, args.json, stop).await? {
+                return Ok(Exit::Failure);
+            }
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+/// What a paced run asks for unless told otherwise.
+const RATE: u32 = 50;
+const SECONDS: u64 = 60;
 
 /// How the load comes.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Load {
+enum Load {
     /// On a schedule.
     Paced {
         /// Events a second.
@@ -92,13 +121,13 @@ pub(super) fn in_scratch(config: &Config, scratch: &Scratch) -> Config {
 }
 
 /// Runs the load through the whole house and prints the figures; true if the target was met.
-pub(super) async fn run(
+async fn run(
     config: &Config,
     load: Load,
     seed: u64,
     json: bool,
     stop: CancellationToken,
-) -> Result<bool, DaemonError> {
+) -> Result<bool, CommandError> {
     let scratch = Scratch::new(&config.data_dir).map_err(|source| DaemonError::File {
         path: config.data_dir.display().to_string(),
         source,
@@ -118,11 +147,26 @@ pub(super) async fn run(
     let started_us = Timestamp::now().micros();
     let started = Instant::now();
     let sampling = CancellationToken::new();
-    let sampler = tokio::spawn(sample_memory(status.clone(), load.events(), sampling.clone()));
+    let sampler = tokio::spawn(sample_memory(
+        status.clone(),
+        load.events(),
+        sampling.clone(),
+    ));
     let view_stop = CancellationToken::new();
-    let view = tokio::spawn(super::view::follow("bench", status.clone(), view_stop.clone()));
+    let view = tokio::spawn(super::view::follow(
+        "bench".to_owned(),
+        status.clone(),
+        view_stop.clone(),
+    ));
     let ran = daemon
-        .run(Some(source), Options { receipts: None, drain: true }, stop)
+        .run(
+            Some(source),
+            Options {
+                receipts: None,
+                drain: true,
+            },
+            stop,
+        )
         .await;
     view_stop.cancel();
     sampling.cancel();
@@ -132,7 +176,11 @@ pub(super) async fn run(
     let board = status.snapshot();
     let stages = report::stages(&board, started_us);
     let report = Report {
-        mode: if load.rate() > 0.0 { "paced" } else { "flat_out" },
+        mode: if load.rate() > 0.0 {
+            "paced"
+        } else {
+            "flat_out"
+        },
         rate: load.rate(),
         seed,
         events: board.received,
@@ -145,7 +193,7 @@ pub(super) async fn run(
         broker_lost: board.broker_lost,
         machine,
     };
-    super::output::result(&report, json, Report::text);
+    super::output::result(&report, json, Report::text)?;
     Ok(report.pass)
 }
 

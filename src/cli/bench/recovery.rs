@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::machine::Machine;
 use super::{Scratch, in_scratch};
+use crate::cli::{CommandError, output};
 use crate::config::Config;
 use crate::daemon::{Daemon, DaemonError};
 use crate::journal::JournalReader;
@@ -31,7 +32,7 @@ struct Report {
 }
 
 /// Fills a log with a child process, kills it in the middle of its commits, and opens the log.
-pub(in crate::cli) async fn recovery(config: &Config, json: bool) -> Result<(), DaemonError> {
+pub(in crate::cli) async fn recovery(config: &Config, json: bool) -> Result<(), CommandError> {
     let scratch = Scratch::new(&config.data_dir).map_err(|source| DaemonError::File {
         path: config.data_dir.display().to_string(),
         source,
@@ -56,8 +57,11 @@ pub(in crate::cli) async fn recovery(config: &Config, json: bool) -> Result<(), 
             unclean,
         });
     }
-    let report = Report { kills, machine: Machine::now() };
-    crate::cli::output::result(&report, json, text);
+    let report = Report {
+        kills,
+        machine: Machine::now(),
+    };
+    output::result(&report, json, text)?;
     Ok(())
 }
 
@@ -72,14 +76,21 @@ fn text(report: &Report) -> String {
             kill.events,
             kill.log_bytes as f64 / f64::from(1 << 20),
             kill.open_ms,
-            if kill.unclean { "" } else { "   (was closed cleanly)" },
+            if kill.unclean {
+                ""
+            } else {
+                "   (was closed cleanly)"
+            },
         ));
     }
     text
 }
 
 async fn fill_and_kill(scratch: &Scratch, events: u64) -> Result<(), DaemonError> {
-    let failed = |source| DaemonError::File { path: "the bench's own child process".to_owned(), source };
+    let failed = |source| DaemonError::File {
+        path: "the bench's own child process".to_owned(),
+        source,
+    };
     let program = std::env::current_exe().map_err(failed)?;
     // The child must use no server and no file but the scratch log.
     let mut child = Command::new(program)
@@ -99,12 +110,17 @@ async fn fill_and_kill(scratch: &Scratch, events: u64) -> Result<(), DaemonError
             // The child has not made the log yet.
             Err(_) => 0,
         };
-        if tail >= events || Instant::now() > deadline || child.try_wait().ok().flatten().is_some() {
+        if tail >= events || Instant::now() > deadline || child.try_wait().ok().flatten().is_some()
+        {
             break tail >= events;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
     let _ = child.kill();
     let _ = child.wait();
-    if reached { Ok(()) } else { Err(failed(std::io::ErrorKind::TimedOut.into())) }
+    if reached {
+        Ok(())
+    } else {
+        Err(failed(std::io::ErrorKind::TimedOut.into()))
+    }
 }

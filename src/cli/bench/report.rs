@@ -73,7 +73,11 @@ pub(super) struct Report {
 
 /// The figures of every stage on the board of a run that started at this time.
 pub(super) fn stages(board: &Snapshot, started_us: i64) -> BTreeMap<&'static str, StageFigures> {
-    board.stages.iter().map(|(stage, it)| (stage.as_str(), figures(it, started_us))).collect()
+    board
+        .stages
+        .iter()
+        .map(|(stage, it)| (stage.as_str(), figures(it, started_us)))
+        .collect()
 }
 
 fn figures(progress: &Progress, started_us: i64) -> StageFigures {
@@ -95,11 +99,17 @@ pub(super) fn passes(
     events: u64,
     rate: f64,
 ) -> bool {
-    let target = if rate > 0.0 { rate.min(TARGET_PER_SECOND) } else { TARGET_PER_SECOND };
+    let target = if rate > 0.0 {
+        rate.min(TARGET_PER_SECOND)
+    } else {
+        TARGET_PER_SECOND
+    };
     // A paced run ends when its last event has passed, a little behind its schedule.
     events > 0
         && !stages.is_empty()
-        && stages.values().all(|stage| stage.events >= events && stage.per_second >= target * 0.98)
+        && stages
+            .values()
+            .all(|stage| stage.events >= events && stage.per_second >= target * 0.98)
 }
 
 impl Report {
@@ -111,7 +121,11 @@ impl Report {
             text,
             "{} events, {}, seed {}, {:.1} s; {}, {} cores, Linux {}, load {:.2}; fsync: {}",
             self.events,
-            if self.rate > 0.0 { format!("{} a second", self.rate) } else { "flat out".to_owned() },
+            if self.rate > 0.0 {
+                format!("{} a second", self.rate)
+            } else {
+                "flat out".to_owned()
+            },
             self.seed,
             self.seconds,
             machine.cpu,
@@ -152,7 +166,11 @@ impl Report {
             self.log_bytes_per_event,
             self.broker_lost,
         );
-        let slowest = self.stages.values().map(|it| it.per_second).fold(f64::INFINITY, f64::min);
+        let slowest = self
+            .stages
+            .values()
+            .map(|it| it.per_second)
+            .fold(f64::INFINITY, f64::min);
         let _ = write!(
             text,
             "{}: slowest stage {:.1} events/s, target {} ({:.0}x)",

@@ -24,8 +24,13 @@ fn treatment(key: &str) -> Treatment {
         }
         "recent" | "recent_voters" | "recent_reactions" | "recent_reactors" | "recent_repliers"
         | "top_reactors" => Treatment::Drop,
-        "contact_vcard" | "contact_vcard_file_size" | "vcard" | "phone" | "phone_number"
-        | "first_name" | "last_name" => Treatment::Drop,
+        "contact_vcard"
+        | "contact_vcard_file_size"
+        | "vcard"
+        | "phone"
+        | "phone_number"
+        | "first_name"
+        | "last_name" => Treatment::Drop,
         "inviter" | "inviter_id" | "peers" | "values" => Treatment::Drop,
         "members" | "users" | "winners" | "contact_information" => Treatment::Count,
         _ => Treatment::Keep,

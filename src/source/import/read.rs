@@ -21,9 +21,9 @@ const BATCH_BYTES: u64 = 4 * 1024 * 1024;
 
 /// The events of an export file. Reading blocks; the caller owns the task it runs in.
 pub struct ImportSource {
+    /// Peers not yet introduced by an event are still in its `peers`.
     survey: Survey,
     order: Order,
-    /// Peers not yet introduced by a [`Body::Channel`] event are still in `survey.peers`.
     done: u64,
     total: u64,
     ended: bool,
@@ -73,7 +73,12 @@ impl ImportSource {
 
     /// Bytes done and in all.
     pub fn progress(&self) -> (u64, u64) {
-        (self.done.min(self.total), self.total)
+        let done = if self.ended {
+            self.total
+        } else {
+            self.done.min(self.total)
+        };
+        (done, self.total)
     }
 
     /// The next batch; the same as [`Source::next`] without the wait.

@@ -177,7 +177,10 @@ mod tests {
                 "{\"document_id\":\"a\\\\b.tgs\", \"b\":1}",
             ),
         ] {
-            assert_eq!(mended(broken), (whole.to_owned(), vec![Repair::UnquotedPath]));
+            assert_eq!(
+                mended(broken),
+                (whole.to_owned(), vec![Repair::UnquotedPath])
+            );
         }
         for fine in ["{\"document_id\": null}", "{\"document_id\": 12, \"x\": y}"] {
             assert_eq!(mended(fine), (fine.to_owned(), vec![]));

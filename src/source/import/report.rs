@@ -54,6 +54,51 @@ pub struct Report {
     pub truncated_at: Option<u64>,
 }
 
+impl Report {
+    /// Adds the report of another file. A peer that is in both counts twice.
+    pub fn merge(&mut self, other: &Report) {
+        let add = |mine: &mut BTreeMap<String, u64>, others: &BTreeMap<String, u64>| {
+            for (name, count) in others {
+                *mine.entry(name.clone()).or_default() += count;
+            }
+        };
+        for (mine, other) in [
+            (&mut self.read, other.read),
+            (&mut self.appended, other.appended),
+            (&mut self.duplicates, other.duplicates),
+            (&mut self.messages, other.messages),
+            (&mut self.edited, other.edited),
+            (&mut self.edited_hidden, other.edited_hidden),
+            (&mut self.replies, other.replies),
+            (&mut self.forwards, other.forwards),
+            (&mut self.albums, other.albums),
+            (&mut self.album_members, other.album_members),
+            (&mut self.service, other.service),
+            (&mut self.polls, other.polls),
+            (&mut self.peers, other.peers),
+        ] {
+            *mine += other;
+        }
+        self.first_date = [self.first_date, other.first_date].into_iter().flatten().min();
+        self.last_date = self.last_date.max(other.last_date);
+        add(&mut self.media, &other.media);
+        add(&mut self.actions, &other.actions);
+        add(&mut self.unknown, &other.unknown);
+        for (kind, repaired) in &other.repairs {
+            self.repairs
+                .entry(*kind)
+                .and_modify(|mine| mine.count += repaired.count)
+                .or_insert(*repaired);
+        }
+        for (kind, skipped) in &other.skipped {
+            let mine = self.skipped.entry(kind.clone()).or_default();
+            mine.chats += skipped.chats;
+            mine.messages += skipped.messages;
+        }
+        self.truncated_at = self.truncated_at.or(other.truncated_at);
+    }
+}
+
 /// Repairs of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Repaired {
@@ -99,7 +144,11 @@ fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
     if let Some(count) = counts.get_mut(name) {
         *count += 1;
     } else {
-        let name = if counts.len() < NAMES_MAX { name } else { "other" };
+        let name = if counts.len() < NAMES_MAX {
+            name
+        } else {
+            "other"
+        };
         *counts.entry(name.to_owned()).or_default() += 1;
     }
 }

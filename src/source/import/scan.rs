@@ -344,10 +344,7 @@ mod tests {
     fn a_value_larger_than_the_cap_is_refused_at_its_start() {
         let long = format!("  {{\"a\":\"{}\"}}", "x".repeat(CHUNK * 3));
         let mut scanner = Scanner::new(Cursor::new(long.into_bytes()));
-        assert!(matches!(
-            scanner.capture(CHUNK),
-            Err(ScanError::Bad(2, _))
-        ));
+        assert!(matches!(scanner.capture(CHUNK), Err(ScanError::Bad(2, _))));
     }
 
     proptest! {

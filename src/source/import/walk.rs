@@ -82,14 +82,28 @@ struct Header {
 #[derive(Debug)]
 enum Frame {
     Lines,
-    Array { first: bool },
+    Array {
+        first: bool,
+    },
     /// In the root of an account export.
-    Account { first: bool },
+    Account {
+        first: bool,
+    },
     /// In `chats` or `left_chats`.
-    Dialogs { first: bool },
-    List { first: bool },
-    Chat { first: bool, header: Header },
-    Messages { first: bool, section: u32 },
+    Dialogs {
+        first: bool,
+    },
+    List {
+        first: bool,
+    },
+    Chat {
+        first: bool,
+        header: Header,
+    },
+    Messages {
+        first: bool,
+        section: u32,
+    },
 }
 
 /// See the module.
@@ -166,9 +180,7 @@ impl<R: Read + Seek> Walker<R> {
                         header: Header::default(),
                     },
                 ),
-                "chats" | "left_chats" => {
-                    (Layout::DesktopAccount, Frame::Account { first: true })
-                }
+                "chats" | "left_chats" => (Layout::DesktopAccount, Frame::Account { first: true }),
                 _ => {
                     self.scanner.skip()?;
                     continue;
@@ -200,9 +212,7 @@ impl<R: Read + Seek> Walker<R> {
         while let Some(frame) = self.frames.pop() {
             let piece = match frame {
                 Frame::Lines => self.lines()?,
-                Frame::Array { first } => {
-                    self.message(first, 0, |first| Frame::Array { first })?
-                }
+                Frame::Array { first } => self.message(first, 0, |first| Frame::Array { first })?,
                 Frame::Messages { first, section } => {
                     self.message(first, section, |first| Frame::Messages { first, section })?
                 }

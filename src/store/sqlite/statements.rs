@@ -70,8 +70,7 @@ const KEY: &str = "peer_id = ?1 and message_id = ?2 and posted_at = ?3";
 pub(super) const READ_CHECKPOINT: &str = "select log_id, epoch, seq, updated_at from checkpoints \
      where projection = 'sqlite' and generation = 1";
 
-pub(super) const MOVE_CHECKPOINT: &str =
-    "insert into checkpoints (projection, generation, log_id, epoch, seq, updated_at) \
+pub(super) const MOVE_CHECKPOINT: &str = "insert into checkpoints (projection, generation, log_id, epoch, seq, updated_at) \
      values ('sqlite', 1, ?, ?, ?, ?) on conflict (projection, generation) do update \
      set epoch = excluded.epoch, seq = excluded.seq, updated_at = excluded.updated_at \
      where log_id = excluded.log_id and (epoch, seq) < (excluded.epoch, excluded.seq)";

@@ -121,17 +121,15 @@ pub(super) fn public(
                     row.try_get_unchecked::<Option<String>, _>(at)?.into()
                 }
                 contract::Type::Bool => row.try_get_unchecked::<Option<bool>, _>(at)?.into(),
-                contract::Type::Json => {
-                    match row.try_get_unchecked::<Option<&str>, _>(at)? {
-                        None => Value::Null,
-                        Some(text) => {
-                            serde_json::from_str(text).map_err(|error| sqlx::Error::ColumnDecode {
-                                index: (*name).to_owned(),
-                                source: Box::new(error),
-                            })?
-                        }
+                contract::Type::Json => match row.try_get_unchecked::<Option<&str>, _>(at)? {
+                    None => Value::Null,
+                    Some(text) => {
+                        serde_json::from_str(text).map_err(|error| sqlx::Error::ColumnDecode {
+                            index: (*name).to_owned(),
+                            source: Box::new(error),
+                        })?
                     }
-                }
+                },
             })
         })
         .collect()

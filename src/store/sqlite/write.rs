@@ -9,7 +9,7 @@ use super::statements::{self, LENGTHS, Statements};
 use super::{NAME, Sqlite, value};
 use crate::failure::Class;
 use crate::store::rows::{MessageRow, Rows, StateRow};
-use crate::store::sql::{Bisect, StoredCheckpoint, backend, cause, ours, poison};
+use crate::store::sql::{Bisect, StoredCheckpoint, backend, cause, moves, ours, poison};
 use crate::store::{Batch, Checkpoint, Entry, Poison, ProjectionError};
 
 const DOING: &str = "applying a batch";
@@ -46,30 +46,28 @@ async fn begin<'c>(
         .await
         .map_err(fail)?;
     if let Some(checkpoint) = &batch.checkpoint {
-        move_checkpoint(&mut transaction, checkpoint).await?;
+        move_checkpoint(&mut transaction, checkpoint, batch.after).await?;
     }
     Ok(transaction)
 }
 
-/// Forward only; refused for another log or a lower epoch. First, so that a refusal costs nothing.
+/// First of all, so that a refusal costs nothing. The write lock is held, so what is read is what is there.
 async fn move_checkpoint(
     connection: &mut SqliteConnection,
     checkpoint: &Checkpoint,
+    after: u64,
 ) -> Result<(), ProjectionError> {
     let mine = StoredCheckpoint::of(checkpoint);
-    let moved = sqlx::query(statements::MOVE_CHECKPOINT)
-        .bind(mine.log_id.clone())
-        .bind(mine.epoch)
-        .bind(mine.seq)
-        .bind(value::time(mine.updated_at))
-        .execute(&mut *connection)
-        .await
-        .map_err(fail)?;
-    if moved.rows_affected() == 0 {
-        let stored = Sqlite::read_checkpoint(connection).await.map_err(fail)?;
-        if let Some(stored) = stored {
-            stored.refuses(&mine, NAME)?;
-        }
+    let stored = Sqlite::read_checkpoint(connection).await.map_err(fail)?;
+    if moves(NAME, stored.as_ref(), &mine, after)? {
+        sqlx::query(statements::MOVE_CHECKPOINT)
+            .bind(mine.log_id.clone())
+            .bind(mine.epoch)
+            .bind(mine.seq)
+            .bind(value::time(mine.updated_at))
+            .execute(connection)
+            .await
+            .map_err(fail)?;
     }
     Ok(())
 }

@@ -45,10 +45,8 @@ pub(super) async fn prepare(
 ) -> Result<i32, ProjectionError> {
     let url = config.direct_url.as_ref().unwrap_or(&config.url);
     let mut connection = connect(url, DOING).await?;
-    let migrated = tokio::time::timeout(
-        Duration::from_secs(APPLY_SECONDS),
-        migrate(&mut connection),
-    );
+    let migrated =
+        tokio::time::timeout(Duration::from_secs(APPLY_SECONDS), migrate(&mut connection));
     migrated.await.map_err(|_| too_slow(DOING))??;
     let settled = settle(config, wanted, &mut connection);
     let generation = limited(APPLY_SECONDS, DOING, settled).await?;

@@ -43,7 +43,10 @@ impl TimescaleSnapshot {
         };
         let stored = limited(CONNECT_SECONDS, DOING, begun).await?;
         Ok(TimescaleSnapshot {
-            checkpoint: stored.map(|stored| readable(&stored)).transpose()?,
+            checkpoint: stored
+                .checkpoint
+                .map(|stored| readable(&stored))
+                .transpose()?,
             schema: statements.schema.clone(),
             connection,
         })

@@ -130,9 +130,10 @@ pub(super) struct Statements {
     pub insert_gaps: String,
     pub insert_quarantine: String,
     pub move_checkpoint: String,
+    /// Whether this generation is shown, and its checkpoint.
     pub read_checkpoint: String,
-    /// Whether this generation is still the one to feed.
-    pub still_live: Option<String>,
+    /// It may be written only while it is shown.
+    pub live: bool,
     pub truncate: String,
     pub forget: [String; 2],
 }
@@ -172,11 +173,11 @@ impl Statements {
                  where c.log_id = excluded.log_id and (c.epoch, c.seq) < (excluded.epoch, excluded.seq)"
             ),
             read_checkpoint: format!(
-                "select log_id, epoch, seq, updated_at from telegram.checkpoints where {here}"
+                "select g.shown, c.log_id, c.epoch, c.seq, c.updated_at from telegram.generations g \
+                 left join telegram.checkpoints c on c.generation = g.generation and c.projection = 'timescale' \
+                 where g.generation = {generation}"
             ),
-            still_live: live.then(|| {
-                format!("select shown from telegram.generations where generation = {generation}")
-            }),
+            live,
             truncate: format!(
                 "truncate {schema}message_content, {schema}message_state, {schema}message_version, \
                  {schema}channel_name, {schema}gap"
@@ -225,12 +226,28 @@ fn merge_content(schema: &str) -> String {
         .iter()
         .map(|(name, _)| format!("case when x.rank < b.rank then x.{name} else b.{name} end"))
         .collect();
-    let of_version: Vec<String> = VERSION.iter().map(|(name, _)| format!("c.{name}")).collect();
+    let of_version: Vec<String> = VERSION
+        .iter()
+        .map(|(name, _)| format!("c.{name}"))
+        .collect();
     let set: Vec<String> = CONTENT
         .iter()
         .map(|(name, _)| *name)
-        .filter(|name| !["peer_id", "message_id", "posted_at", "first_seq", "received_at"].contains(name))
-        .map(|name| format!("{name} = case when excluded.rank > c.rank then excluded.{name} else c.{name} end"))
+        .filter(|name| {
+            ![
+                "peer_id",
+                "message_id",
+                "posted_at",
+                "first_seq",
+                "received_at",
+            ]
+            .contains(name)
+        })
+        .map(|name| {
+            format!(
+                "{name} = case when excluded.rank > c.rank then excluded.{name} else c.{name} end"
+            )
+        })
         .collect();
     format!(
         "with b as materialized ({unnest}), lost as (\

@@ -66,10 +66,7 @@ impl Decode<'_, Postgres> for Time {
 }
 
 /// The public row of a row that has the contract's columns.
-pub(super) fn public(
-    row: &PgRow,
-    columns: &[contract::Column],
-) -> Result<Vec<Value>, sqlx::Error> {
+pub(super) fn public(row: &PgRow, columns: &[contract::Column]) -> Result<Vec<Value>, sqlx::Error> {
     columns
         .iter()
         .enumerate()

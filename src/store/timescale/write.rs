@@ -13,9 +13,9 @@ use super::value::Time;
 use super::{NAME, Timescale};
 use crate::event::Timestamp;
 use crate::failure::Class;
-use crate::store::rows::{MessageRow, Rows, StateRow, Stamped, VersionRow};
-use crate::store::sql::{Bisect, StoredCheckpoint, backend, cause, ours, poison, refusal};
-use crate::store::{Batch, Checkpoint, Entry, Poison, ProjectionError};
+use crate::store::rows::{MessageRow, Rows, Stamped, StateRow, VersionRow};
+use crate::store::sql::{Bisect, StoredCheckpoint, backend, cause, moves, ours, poison, refusal};
+use crate::store::{Batch, Entry, Poison, ProjectionError};
 
 const DOING: &str = "applying a batch";
 
@@ -51,51 +51,33 @@ async fn begin<'c>(
         .begin_with(ours(&statements.begin))
         .await
         .map_err(fail)?;
-    if let Some(sql) = &statements.still_live {
-        let shown: Option<bool> = sqlx::query_scalar(ours(sql))
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(fail)?;
-        if shown != Some(true) {
-            return Err(refusal(
-                NAME,
-                DOING,
-                Class::Transient,
-                None,
-                "another generation is shown now; its checkpoint is to be read first",
-            ));
-        }
-    }
-    if let Some(checkpoint) = &batch.checkpoint {
-        move_checkpoint(statements, &mut transaction, checkpoint).await?;
-    }
-    Ok(transaction)
-}
-
-/// Forward only; refused for another log or a lower epoch. First, so that a refusal costs nothing.
-async fn move_checkpoint(
-    statements: &Statements,
-    connection: &mut PgConnection,
-    checkpoint: &Checkpoint,
-) -> Result<(), ProjectionError> {
-    let mine = StoredCheckpoint::of(checkpoint);
-    let moved = sqlx::query(ours(&statements.move_checkpoint))
-        .bind(&mine.log_id)
-        .bind(mine.epoch)
-        .bind(mine.seq)
-        .bind(Time::from(mine.updated_at))
-        .execute(&mut *connection)
+    // The lock is held by now, so this is what the last writer left.
+    let there = Timescale::read_checkpoint(statements, &mut transaction)
         .await
         .map_err(fail)?;
-    if moved.rows_affected() == 0 {
-        let stored = Timescale::read_checkpoint(statements, connection)
-            .await
-            .map_err(fail)?;
-        if let Some(stored) = stored {
-            stored.refuses(&mine, NAME)?;
+    if statements.live && !there.shown {
+        return Err(refusal(
+            NAME,
+            DOING,
+            Class::Transient,
+            None,
+            "another generation is shown now; its checkpoint is to be read first",
+        ));
+    }
+    if let Some(checkpoint) = &batch.checkpoint {
+        let mine = StoredCheckpoint::of(checkpoint);
+        if moves(NAME, there.checkpoint.as_ref(), &mine, batch.after)? {
+            sqlx::query(ours(&statements.move_checkpoint))
+                .bind(&mine.log_id)
+                .bind(mine.epoch)
+                .bind(mine.seq)
+                .bind(Time::from(mine.updated_at))
+                .execute(&mut *transaction)
+                .await
+                .map_err(fail)?;
         }
     }
-    Ok(())
+    Ok(transaction)
 }
 
 /// Writes all entries but those that the store refuses, which go to the quarantine.
@@ -177,7 +159,11 @@ async fn write(
             .bind(list.iter().map(|row| row.until_pts).bind_iter())
             .bind(list.iter().map(|row| row.after_message_id).bind_iter())
             .bind(list.iter().map(|row| row.until_message_id).bind_iter())
-            .bind(list.iter().map(|row| Time::from(row.noticed_at)).bind_iter())
+            .bind(
+                list.iter()
+                    .map(|row| Time::from(row.noticed_at))
+                    .bind_iter(),
+            )
             .execute(&mut *connection)
             .await?;
     }
@@ -210,7 +196,9 @@ async fn write_contents(
         .filter(|row| !added.contains(&row.seq))
         .collect();
     let query = sqlx::query(ours(&statements.merge_content));
-    bind_contents(query, &rest).execute(&mut *connection).await?;
+    bind_contents(query, &rest)
+        .execute(&mut *connection)
+        .await?;
     Ok(())
 }
 
@@ -226,7 +214,11 @@ async fn write_quarantine(
     sqlx::query(ours(&statements.insert_quarantine))
         .bind(list.iter().map(seq).bind_iter())
         .bind(list.iter().map(|row| i16::from(row.kind)).bind_iter())
-        .bind(list.iter().map(|row| Time::from(row.received_at)).bind_iter())
+        .bind(
+            list.iter()
+                .map(|row| Time::from(row.received_at))
+                .bind_iter(),
+        )
         .bind(list.iter().map(|row| row.reason.as_str()).bind_iter())
         .bind(list.iter().map(|row| row.raw.as_slice()).bind_iter())
         .execute(connection)
@@ -253,7 +245,11 @@ fn bind_contents<'q>(query: Statement<'q>, rows: &[&MessageRow]) -> Statement<'q
         .bind(rows.iter().map(|row| row.rank).bind_iter())
         .bind(rows.iter().map(|row| row.seq).bind_iter())
         .bind(rows.iter().map(|row| row.first_seq).bind_iter())
-        .bind(rows.iter().map(|row| Time::from(row.received_at)).bind_iter())
+        .bind(
+            rows.iter()
+                .map(|row| Time::from(row.received_at))
+                .bind_iter(),
+        )
         .bind(rows.iter().map(|row| time(row.edited_at)).bind_iter())
         .bind(rows.iter().map(|row| row.sender_id).bind_iter())
         .bind(rows.iter().map(|row| row.reply_to_message_id).bind_iter())
@@ -268,8 +264,16 @@ fn bind_contents<'q>(query: Statement<'q>, rows: &[&MessageRow]) -> Statement<'q
         .bind(rows.iter().map(|row| row.origin).bind_iter())
         .bind(rows.iter().map(|row| row.media_kind).bind_iter())
         .bind(rows.iter().map(|row| row.text.as_str()).bind_iter())
-        .bind(rows.iter().map(|row| row.sender_name.as_deref()).bind_iter())
-        .bind(rows.iter().map(|row| row.post_author.as_deref()).bind_iter())
+        .bind(
+            rows.iter()
+                .map(|row| row.sender_name.as_deref())
+                .bind_iter(),
+        )
+        .bind(
+            rows.iter()
+                .map(|row| row.post_author.as_deref())
+                .bind_iter(),
+        )
         .bind(rows.iter().map(|row| row.via_bot.as_deref()).bind_iter())
         .bind(rows.iter().map(|row| json(&row.entities)).bind_iter())
         .bind(rows.iter().map(|row| json(&row.forward)).bind_iter())
@@ -312,7 +316,11 @@ fn bind_states<'q>(query: Statement<'q>, rows: &[StateRow]) -> Statement<'q> {
     query
         .bind(rows.iter().map(|row| row.peer_id).bind_iter())
         .bind(rows.iter().map(|row| row.message_id).bind_iter())
-        .bind(rows.iter().map(|row| time(value(&row.deleted_at))).bind_iter())
+        .bind(
+            rows.iter()
+                .map(|row| time(value(&row.deleted_at)))
+                .bind_iter(),
+        )
         .bind(rows.iter().map(|row| stamp(&row.deleted_at)).bind_iter())
         .bind(rows.iter().map(|row| value(&row.pinned)).bind_iter())
         .bind(rows.iter().map(|row| stamp(&row.pinned)).bind_iter())
@@ -320,7 +328,11 @@ fn bind_states<'q>(query: Statement<'q>, rows: &[StateRow]) -> Statement<'q> {
         .bind(rows.iter().map(|row| stamp(&row.views)).bind_iter())
         .bind(rows.iter().map(|row| value(&row.forwards)).bind_iter())
         .bind(rows.iter().map(|row| stamp(&row.forwards)).bind_iter())
-        .bind(rows.iter().map(|row| json_value(&row.reactions)).bind_iter())
+        .bind(
+            rows.iter()
+                .map(|row| json_value(&row.reactions))
+                .bind_iter(),
+        )
         .bind(rows.iter().map(|row| stamp(&row.reactions)).bind_iter())
         .bind(rows.iter().map(|row| json_value(&row.poll)).bind_iter())
         .bind(rows.iter().map(|row| stamp(&row.poll)).bind_iter())

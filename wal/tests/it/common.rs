@@ -49,3 +49,13 @@ pub(crate) fn tail_of(log: &mut Log, record: NewRecord) -> u64 {
         .unwrap()
         .get()
 }
+
+/// A directory in memory where there is one: a test of many small commits then waits for no disk.
+pub(crate) fn fast_dir() -> tempfile::TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory).unwrap()
+    } else {
+        tempfile::tempdir().unwrap()
+    }
+}

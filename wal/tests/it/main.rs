@@ -3,4 +3,7 @@
 
 mod basic;
 mod common;
+mod damage;
 mod follow;
+mod format;
+mod model;

@@ -83,7 +83,9 @@ fn other(value: &Value) -> Option<Media> {
     }
     if let Some(invoice) = get(value, "invoice_information") {
         // The exporter writes this object inside of a string.
-        let parsed = invoice.as_str().and_then(|text| serde_json::from_str(text).ok());
+        let parsed = invoice
+            .as_str()
+            .and_then(|text| serde_json::from_str(text).ok());
         let invoice = parsed.unwrap_or_else(|| invoice.clone());
         return Some(Media {
             title: text(&invoice, "title"),

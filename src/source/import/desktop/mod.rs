@@ -40,11 +40,19 @@ const NOT_ARGUMENTS: &[&str] = &[
     "inline_bot_buttons",
 ];
 
-pub(super) fn map(chat: &Chat, value: &Value, context: &mut Context<'_>) -> Result<Mapped, Problem> {
+pub(super) fn map(
+    chat: &Chat,
+    value: &Value,
+    context: &mut Context<'_>,
+) -> Result<Mapped, Problem> {
     let id = int(value, "id");
     let kind = str_at(value, "type").unwrap_or_default();
     let known = matches!(kind, "message" | "service");
-    let posted_at = if known { date(value, "date", context)? } else { None };
+    let posted_at = if known {
+        date(value, "date", context)?
+    } else {
+        None
+    };
     let event = match (known, id, posted_at) {
         (true, Some(id), Some(posted_at)) => Event {
             peer: Some(chat.peer),
@@ -219,4 +227,3 @@ fn service(value: &Value, context: &mut Context<'_>) -> Option<Service> {
         details: (!arguments.is_empty()).then(|| JsonText::of(&Value::Object(arguments))),
     })
 }
-

@@ -16,7 +16,9 @@ pub(super) fn read(media: Option<&Value>, notes: &mut Notes) -> (Option<Media>, 
     let found = match name.strip_prefix("MessageMedia").unwrap_or(name) {
         "Empty" => return (None, None),
         "Photo" => {
-            let mut found = media.get("photo").map_or(Media::of(MediaKind::Photo), photo);
+            let mut found = media
+                .get("photo")
+                .map_or(Media::of(MediaKind::Photo), photo);
             found.spoiler = flag(media, "spoiler");
             found
         }
@@ -45,7 +47,10 @@ pub(super) fn read(media: Option<&Value>, notes: &mut Notes) -> (Option<Media>, 
             ..Media::of(MediaKind::Invoice)
         },
         "Giveaway" | "GiveawayResults" => Media {
-            details: keep(media, &["quantity", "months", "stars", "until_date", "winners_count"]),
+            details: keep(
+                media,
+                &["quantity", "months", "stars", "until_date", "winners_count"],
+            ),
             ..Media::of(MediaKind::Giveaway)
         },
         "ToDo" => Media {
@@ -75,7 +80,11 @@ pub(super) fn read(media: Option<&Value>, notes: &mut Notes) -> (Option<Media>, 
 
 /// A photo, with the measures of its largest size.
 pub(super) fn photo(photo: &Value) -> Media {
-    let area = |size: &&Value| int(size, "w").unwrap_or(0).saturating_mul(int(size, "h").unwrap_or(0));
+    let area = |size: &&Value| {
+        int(size, "w")
+            .unwrap_or(0)
+            .saturating_mul(int(size, "h").unwrap_or(0))
+    };
     let largest = list(photo, "sizes").iter().max_by_key(area);
     let bytes = largest.and_then(|size| {
         // Progressive sizes list the length of each of their steps; the last is the whole.
@@ -176,7 +185,9 @@ fn poll(media: &Value) -> Poll {
     let result_of = |answer: &Value| {
         let option = answer.get("option")?;
         let results = list(results, "results").iter();
-        results.into_iter().find(|r| r.get("option") == Some(option))
+        results
+            .into_iter()
+            .find(|r| r.get("option") == Some(option))
     };
     let is_quiz = flag(poll, "quiz");
     let answers = list(poll, "answers").iter().map(|answer| {

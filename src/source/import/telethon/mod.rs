@@ -8,9 +8,7 @@ use serde_json::Value;
 
 use super::value::{Context, Problem, constructor, flag, get, int, str_at, text, utf16_len};
 use super::{Item, Mapped, unknown};
-use crate::event::{
-    Body, Event, Forward, Message, Origin, PeerId, PeerKind, ReplyTo, Timestamp,
-};
+use crate::event::{Body, Event, Forward, Message, Origin, PeerId, PeerKind, ReplyTo, Timestamp};
 
 pub(super) fn map(
     value: &Value,

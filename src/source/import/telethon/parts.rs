@@ -32,7 +32,10 @@ pub(super) fn entities(message: &Value, end: i64, notes: &mut Notes) -> Vec<Enti
 }
 
 fn entity_kind(name: &str, notes: &mut Notes) -> EntityKind {
-    match name.trim_start_matches("Input").strip_prefix("MessageEntity") {
+    match name
+        .trim_start_matches("Input")
+        .strip_prefix("MessageEntity")
+    {
         Some("Unknown") => EntityKind::Unknown,
         Some("Mention") => EntityKind::Mention,
         Some("Hashtag") => EntityKind::Hashtag,
@@ -106,7 +109,10 @@ pub(super) fn buttons(message: &Value, notes: &mut Notes) -> Vec<Vec<Button>> {
 
 fn read_button(button: &Value, notes: &mut Notes) -> Button {
     let name = constructor(button);
-    let kind = match name.trim_start_matches("Input").strip_prefix("KeyboardButton") {
+    let kind = match name
+        .trim_start_matches("Input")
+        .strip_prefix("KeyboardButton")
+    {
         Some("") => "default",
         Some("Url") => "url",
         Some("Callback") if flag(button, "requires_password") => "callback_with_password",
@@ -148,9 +154,7 @@ fn bytes(value: &Value) -> Option<String> {
             let bytes = numbers.iter().map(|n| u8::try_from(n.as_u64()?).ok());
             String::from_utf8(bytes.collect::<Option<Vec<_>>>()?).ok()
         }
-        Value::String(text) => {
-            String::from_utf8(base64(text)?).ok()
-        }
+        Value::String(text) => String::from_utf8(base64(text)?).ok(),
         _ => None,
     }
 }
@@ -195,14 +199,21 @@ mod tests {
         assert_eq!(bytes(&json!([118, 111, 116, 101])).as_deref(), Some("vote"));
         assert_eq!(bytes(&json!("dm90ZQ==")).as_deref(), Some("vote"));
         assert_eq!(bytes(&json!("dm90ZTE=")).as_deref(), Some("vote1"));
-        for nothing in [json!("b'vote'"), json!([300]), json!([255]), json!(1), json!("A")] {
+        for nothing in [
+            json!("b'vote'"),
+            json!([300]),
+            json!([255]),
+            json!(1),
+            json!("A"),
+        ] {
             assert_eq!(bytes(&nothing), None, "{nothing}");
         }
     }
 
     #[test]
     fn both_shapes_of_reactions_are_one() {
-        let old = json!({"reactions": {"results": [{"reaction": "+", "count": 2, "chosen": false}]}});
+        let old =
+            json!({"reactions": {"results": [{"reaction": "+", "count": 2, "chosen": false}]}});
         let new = json!({"reactions": {"results": [
             {"reaction": {"_": "ReactionEmoji", "emoticon": "+"}, "count": 2, "chosen_order": null}]}});
         let mut notes = Notes::default();

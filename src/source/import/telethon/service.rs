@@ -148,7 +148,10 @@ mod tests {
                 peer: None,
             };
             let service = read(&message, Some(&reply), &mut notes).expect("service");
-            (service.action, service.details.map(|details| details.value()))
+            (
+                service.action,
+                service.details.map(|details| details.value()),
+            )
         };
         assert_eq!(
             action(json!({"_": "MessageActionPinMessage"})),

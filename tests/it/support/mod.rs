@@ -1,0 +1,5 @@
+//! What tests share.
+#![allow(dead_code)] // each module uses its part
+
+pub(crate) mod events;
+pub(crate) mod services;

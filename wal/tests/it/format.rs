@@ -1,0 +1,186 @@
+//! Files of every format ever written are read for ever.
+//!
+//! The files under `fixtures/wal/` never change. When a layout or record version changes, add a
+//! directory for it: run
+//! `WAL_FIXTURE_DIR=fixtures/wal/v2 cargo test -p telegram-gateway-wal make_fixture -- --ignored`
+//! from the workspace root, add its files with their SHA-256 to `GOLDEN`, and its name to
+//! `VERSIONS`. The older directories stay, and the tests below stay true of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use wal::{Batch, Log, NewRecord, Options, Outcome, Reader, Record, Seq, verify};
+
+const VERSIONS: [&str; 1] = ["v1"];
+
+/// File and SHA-256 of everything under `fixtures/wal/`.
+const GOLDEN: &[(&str, &str)] = &[
+    (
+        "v1/catalog.redb",
+        "37ac8086fe0bfec1d5fedb2f5f01436de62b296c91fe3da4758250d1234f597f",
+    ),
+    (
+        "v1/record.bin",
+        "fbd89637e0366dd6c2bdde8866932c29509310b9a1a699829b69a8fe7fdb2a2c",
+    ),
+    (
+        "v1/segment-00000000000000000001.redb",
+        "60d59967c4e5419f3887541414cdc69877018a0fd44edab2688649d5eef08490",
+    ),
+    (
+        "v1/segment-00000000000000000003.redb",
+        "016e17e5bc57b58ea85b0b888e10ed7d022cadb6946be191abf3640274a1b8dd",
+    ),
+];
+
+const RECORD: &str = "record.bin";
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/wal")
+}
+
+fn sample(n: u64) -> NewRecord {
+    NewRecord {
+        codec: 2 + n as u8,
+        flags: 0x0102,
+        kind: 3,
+        peer_kind: 4,
+        peer_id: -1_001_234_567_890,
+        message_id: 1000 + n as i64,
+        received_at: 1_795_435_943_000_001,
+        source_at: 1_795_435_942_000_000,
+        payload: format!("golden payload {n}").into_bytes(),
+        key: Some(format!("key {n}").into_bytes()),
+    }
+}
+
+fn sample_batch(range: std::ops::RangeInclusive<u64>) -> Batch {
+    Batch {
+        bookmarks: vec![("box".into(), vec![1, 2, 3])],
+        cursors: vec![("relay".into(), Seq::FIRST)],
+        records: range.map(sample).collect(),
+    }
+}
+
+/// Two sealed records, one in the active segment.
+fn make(dir: &Path) {
+    let mut log = Log::open(dir, Options::default()).unwrap();
+    log.append(&sample_batch(1..=2)).unwrap();
+    log.seal().unwrap();
+    log.append(&sample_batch(3..=3)).unwrap();
+    let first = log.reader().read(Seq::FIRST, 1, usize::MAX).unwrap();
+    log.close().unwrap();
+    fs::write(dir.join(RECORD), first[0].as_bytes()).unwrap();
+    fs::remove_file(dir.join("lock")).unwrap();
+}
+
+#[test]
+#[ignore = "makes the fixture of a new format version"]
+fn make_fixture() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let dir = root.join(std::env::var("WAL_FIXTURE_DIR").unwrap());
+    assert!(
+        !dir.exists(),
+        "{} is there and never changes",
+        dir.display()
+    );
+    make(&dir);
+}
+
+/// Path below `fixtures/wal/` and digest of every file there, sorted.
+fn found() -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    for version in fs::read_dir(fixtures()).unwrap() {
+        let version = version.unwrap();
+        for file in fs::read_dir(version.path()).unwrap() {
+            let file = file.unwrap();
+            let name = Path::new(&version.file_name()).join(file.file_name());
+            let digest = Sha256::digest(fs::read(file.path()).unwrap());
+            let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            files.push((name.to_str().unwrap().to_owned(), hex));
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn golden_files_never_change() {
+    let expected: Vec<(String, String)> = GOLDEN
+        .iter()
+        .map(|(name, hex)| ((*name).to_owned(), (*hex).to_owned()))
+        .collect();
+    assert_eq!(
+        found(),
+        expected,
+        "files under fixtures/wal changed. They stand for logs in the field: undo the change, \
+         and for a new format add a directory as the head of this file says"
+    );
+}
+
+fn copy_of(version: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for file in fs::read_dir(fixtures().join(version)).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), dir.path().join(file.file_name())).unwrap();
+    }
+    dir
+}
+
+#[test]
+fn golden_logs_are_read_verified_and_continued() {
+    for version in VERSIONS {
+        let dir = copy_of(version);
+        let reader = Reader::open(dir.path()).unwrap();
+        let records = reader.read(Seq::FIRST, 10, usize::MAX).unwrap();
+        assert_eq!(records.len(), 3, "{version}");
+        for (n, record) in (1..).zip(&records) {
+            let (header, wanted) = (record.header(), sample(n));
+            assert_eq!(record.payload(), wanted.payload);
+            assert_eq!((header.seq.get(), header.epoch), (n, 1));
+            assert_eq!((header.codec, header.flags), (wanted.codec, wanted.flags));
+            assert_eq!(
+                (header.kind, header.peer_kind),
+                (wanted.kind, wanted.peer_kind)
+            );
+            assert_eq!(header.peer_id, wanted.peer_id);
+            assert_eq!(header.message_id, wanted.message_id);
+            assert_eq!(header.received_at, wanted.received_at);
+            assert_eq!(header.source_at, wanted.source_at);
+        }
+        assert_eq!(reader.bookmarks().unwrap(), sample_batch(1..=1).bookmarks);
+        assert_eq!(reader.cursors().unwrap(), sample_batch(1..=1).cursors);
+        assert!(verify(dir.path(), &mut |_| {}).unwrap().findings.is_empty());
+        let mut log = Log::open(dir.path(), Options::default()).unwrap();
+        assert!(!log.recovery().created && !log.recovery().catalog_rebuilt);
+        let again = log.append(&sample_batch(1..=4)).unwrap();
+        let seq = |n| Seq::new(n).unwrap();
+        assert_eq!(
+            again.outcomes[..3],
+            [1, 2, 3].map(|n| Outcome::Duplicate(seq(n)))
+        );
+        assert_eq!(again.outcomes[3], Outcome::Appended(seq(4)));
+        log.seal().unwrap();
+        log.close().unwrap();
+        assert!(verify(dir.path(), &mut |_| {}).unwrap().findings.is_empty());
+    }
+}
+
+#[test]
+fn golden_records_decode_and_new_ones_are_written_the_same() {
+    for version in VERSIONS {
+        let bytes = fs::read(fixtures().join(version).join(RECORD)).unwrap();
+        let record = Record::decode(bytes).unwrap();
+        assert_eq!(record.payload(), sample(1).payload);
+    }
+    // The newest version is what is written now, to the byte.
+    let dir = tempfile::tempdir().unwrap();
+    make(dir.path());
+    let newest = fixtures().join(VERSIONS[VERSIONS.len() - 1]);
+    assert_eq!(
+        fs::read(dir.path().join(RECORD)).unwrap(),
+        fs::read(newest.join(RECORD)).unwrap(),
+        "the bytes of a record changed: that is a new format version"
+    );
+}
