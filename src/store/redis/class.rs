@@ -7,8 +7,10 @@ use crate::failure::Class;
 use crate::store::ProjectionError;
 
 const ADDRESS: &str = "redis.url: redis://user:password@host:6379/0";
-const ACCESS: &str = "redis.url: user and password, and the user's rights: ~<prefix>:* +@read +@write +@scripting";
-const MEMORY: &str = "Redis is full: raise maxmemory, set maxmemory-policy volatile-ttl, or lower redis.window";
+const ACCESS: &str =
+    "redis.url: user and password, and the user's rights: ~<prefix>:* +@read +@write +@scripting";
+const MEMORY: &str =
+    "Redis is full: raise maxmemory, set maxmemory-policy volatile-ttl, or lower redis.window";
 
 /// An error of the library.
 pub(super) fn backend(doing: &'static str, error: RedisError) -> ProjectionError {

@@ -147,8 +147,18 @@ fn sections(entries: &[Entry]) -> Args {
     args
 }
 
-fn peer_section(args: &mut Args, peer_id: i64, peer: &Peer<'_>, seen: Option<&BTreeSet<(i64, i64)>>) {
-    let ids: BTreeSet<i64> = peer.contents.keys().chain(peer.states.keys()).copied().collect();
+fn peer_section(
+    args: &mut Args,
+    peer_id: i64,
+    peer: &Peer<'_>,
+    seen: Option<&BTreeSet<(i64, i64)>>,
+) {
+    let ids: BTreeSet<i64> = peer
+        .contents
+        .keys()
+        .chain(peer.states.keys())
+        .copied()
+        .collect();
     let seen = seen.into_iter().flatten();
     args.text("p");
     args.number(peer_id);
@@ -173,7 +183,10 @@ fn peer_section(args: &mut Args, peer_id: i64, peer: &Peer<'_>, seen: Option<&BT
             }
             None => (0..4).for_each(|_| args.text("")),
         }
-        let groups = peer.states.get(id).map_or_else(Vec::new, |row| state_groups(row));
+        let groups = peer
+            .states
+            .get(id)
+            .map_or_else(Vec::new, |row| state_groups(row));
         args.number(groups.len());
         groups.iter().for_each(|group| args.group(group));
     }
@@ -210,15 +223,50 @@ pub(super) fn state_groups(row: &StateRow) -> Vec<Group> {
         text: impl FnOnce(&T) -> String,
     ) {
         if let Some((seq, value)) = value {
-            groups.push(Group { field, seq_field, seq: *seq, value: text(value) });
+            groups.push(Group {
+                field,
+                seq_field,
+                seq: *seq,
+                value: text(value),
+            });
         }
     }
     let mut groups = Vec::new();
-    group(&mut groups, "deleted_at", "deleted_seq", &row.deleted_at, Timestamp::to_string);
-    group(&mut groups, "pinned", "pinned_seq", &row.pinned, bool::to_string);
-    group(&mut groups, "views", "views_seq", &row.views, i64::to_string);
-    group(&mut groups, "forwards", "forwards_seq", &row.forwards, i64::to_string);
-    group(&mut groups, "reactions", "reactions_seq", &row.reactions, Value::to_string);
+    group(
+        &mut groups,
+        "deleted_at",
+        "deleted_seq",
+        &row.deleted_at,
+        Timestamp::to_string,
+    );
+    group(
+        &mut groups,
+        "pinned",
+        "pinned_seq",
+        &row.pinned,
+        bool::to_string,
+    );
+    group(
+        &mut groups,
+        "views",
+        "views_seq",
+        &row.views,
+        i64::to_string,
+    );
+    group(
+        &mut groups,
+        "forwards",
+        "forwards_seq",
+        &row.forwards,
+        i64::to_string,
+    );
+    group(
+        &mut groups,
+        "reactions",
+        "reactions_seq",
+        &row.reactions,
+        Value::to_string,
+    );
     group(&mut groups, "poll", "poll_seq", &row.poll, Value::to_string);
     groups
 }
@@ -232,7 +280,12 @@ pub(super) fn channel_groups(row: &ChannelNameRow) -> Vec<Group> {
         ("username", "username_seq", row.username.clone()),
     ];
     let told = fields.into_iter().filter_map(|(field, seq_field, value)| {
-        Some(Group { field, seq_field, seq: row.seq, value: value? })
+        Some(Group {
+            field,
+            seq_field,
+            seq: row.seq,
+            value: value?,
+        })
     });
     told.collect()
 }

@@ -70,7 +70,9 @@ impl Model {
         }
         for (peer, members) in seen(entries) {
             let kept = self.cache.peers.entry(peer).or_default();
-            let members = members.into_iter().map(|(id, stamp)| seen_member(id, stamp));
+            let members = members
+                .into_iter()
+                .map(|(id, stamp)| seen_member(id, stamp));
             kept.seen.extend(members);
         }
         for row in &rows.channel_names {

@@ -8,9 +8,7 @@ use std::collections::BTreeMap;
 
 use ::redis::{FromRedisValue, Pipeline};
 
-use super::{
-    CHECKPOINT_FIELDS, Cache, Fields, KEYS_PER_COMMAND, NAME, Peer, RedisProjection, checkpoint,
-};
+use super::{CHECKPOINT_FIELDS, Cache, Fields, KEYS_PER_COMMAND, NAME, Peer, Redis, checkpoint};
 use crate::failure::Class;
 use crate::store::{Checkpoint, Projection, ProjectionError};
 
@@ -40,13 +38,22 @@ impl Cache {
                 let at = format!("message {peer}/{id}");
                 result.fields(at, fields, found.messages.get(id), "content");
             }
-            result.surplus(&expected.messages, &found.messages, |id| format!("message {peer}/{id}"));
+            result.surplus(&expected.messages, &found.messages, |id| {
+                format!("message {peer}/{id}")
+            });
         }
         for (peer, fields) in &self.channels {
-            result.fields(format!("channel {peer}"), fields, found.channels.get(peer), "kind");
+            result.fields(
+                format!("channel {peer}"),
+                fields,
+                found.channels.get(peer),
+                "kind",
+            );
         }
         result.surplus(&self.peers, &found.peers, |peer| format!("peer {peer}"));
-        result.surplus(&self.channels, &found.channels, |peer| format!("channel {peer}"));
+        result.surplus(&self.channels, &found.channels, |peer| {
+            format!("channel {peer}")
+        });
         result
     }
 }
@@ -74,7 +81,7 @@ impl Comparison {
     }
 }
 
-impl RedisProjection {
+impl Redis {
     /// All of the cache, and the checkpoint it belongs to.
     pub async fn read(&mut self) -> Result<(Option<Checkpoint>, Cache), ProjectionError> {
         for _ in 0..TRIES {
@@ -114,7 +121,11 @@ impl RedisProjection {
             cache.channels.insert(peer, fields);
         }
         let mut command = ::redis::cmd("ZRANGE");
-        command.arg(self.keys.quarantine()).arg(0).arg(-1).arg("WITHSCORES");
+        command
+            .arg(self.keys.quarantine())
+            .arg(0)
+            .arg(-1)
+            .arg("WITHSCORES");
         let poison = command.query_async(&mut connection).await;
         let poison: Vec<(String, u64)> = self.done("reading the quarantine", poison)?;
         cache.quarantine = poison.into_iter().map(|(text, seq)| (seq, text)).collect();
@@ -128,7 +139,10 @@ impl RedisProjection {
         let mut cursor = 0;
         loop {
             let (next, keys) = self.scan(cursor, "recent:").await?;
-            peers.extend(keys.iter().filter_map(|key| key.get(prefix..)?.parse::<i64>().ok()));
+            peers.extend(
+                keys.iter()
+                    .filter_map(|key| key.get(prefix..)?.parse::<i64>().ok()),
+            );
             if next == 0 {
                 // SCAN may give a key more than once.
                 peers.sort_unstable();
@@ -148,7 +162,11 @@ impl RedisProjection {
         let mut connection = self.connection().await?;
         let mut found = Peer::default();
         let mut block = self.block();
-        block.cmd("ZRANGE").arg(self.keys.recent(peer)).arg(0).arg(-1);
+        block
+            .cmd("ZRANGE")
+            .arg(self.keys.recent(peer))
+            .arg(0)
+            .arg(-1);
         block.cmd("ZRANGE").arg(self.keys.seen(peer)).arg(0).arg(-1);
         let answer = block.query_async(&mut connection).await;
         let (fields, ids, seen): (Vec<Option<String>>, Vec<i64>, Vec<String>) =
@@ -172,7 +190,9 @@ impl RedisProjection {
             }
             for (id, fields) in ids.iter().zip(answer) {
                 let fields = Fields::from_redis_value(fields).map_err(Into::into);
-                found.messages.insert(*id, self.done("reading messages", fields)?);
+                found
+                    .messages
+                    .insert(*id, self.done("reading messages", fields)?);
             }
         }
         Ok(Some(found))
@@ -182,7 +202,10 @@ impl RedisProjection {
     fn block(&self) -> Pipeline {
         let mut block = ::redis::pipe();
         block.atomic();
-        block.cmd("HMGET").arg(self.keys.checkpoint()).arg(CHECKPOINT_FIELDS);
+        block
+            .cmd("HMGET")
+            .arg(self.keys.checkpoint())
+            .arg(CHECKPOINT_FIELDS);
         block
     }
 
@@ -194,7 +217,10 @@ impl RedisProjection {
     ) -> Result<(u64, Vec<String>), ProjectionError> {
         let mut connection = self.connection().await?;
         let mut command = ::redis::cmd("SCAN");
-        command.arg(cursor).arg("MATCH").arg(self.keys.pattern(what));
+        command
+            .arg(cursor)
+            .arg("MATCH")
+            .arg(self.keys.pattern(what));
         command.arg("COUNT").arg(KEYS_PER_COMMAND);
         let answer = command.query_async(&mut connection).await;
         let (next, mut keys): (u64, Vec<String>) = self.done("looking for keys", answer)?;
