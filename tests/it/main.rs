@@ -3,6 +3,7 @@
 mod cli;
 mod import;
 mod shutdown;
+mod store_redis;
 mod store_sql;
 mod support;
 mod tidy;
