@@ -7,11 +7,11 @@
 //!                      \--------------------------^
 //! ```
 
+pub mod broker;
 pub mod ingest;
 pub mod journal;
-pub mod relay;
-pub mod broker;
 pub mod projector;
+pub mod relay;
 pub mod source;
 pub mod store;
 

@@ -4,6 +4,7 @@ mod cli;
 mod golden;
 mod import;
 mod shutdown;
+mod store_redis;
 mod store_sql;
 mod support;
 mod tidy;

@@ -79,7 +79,10 @@ impl Report {
         ] {
             *mine += other;
         }
-        self.first_date = [self.first_date, other.first_date].into_iter().flatten().min();
+        self.first_date = [self.first_date, other.first_date]
+            .into_iter()
+            .flatten()
+            .min();
         self.last_date = self.last_date.max(other.last_date);
         add(&mut self.media, &other.media);
         add(&mut self.actions, &other.actions);

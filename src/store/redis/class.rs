@@ -1,0 +1,91 @@
+//! Every error of the library, classed in one place.
+
+use ::redis::{ErrorKind, RedisError, ServerErrorKind};
+
+use super::NAME;
+use crate::failure::Class;
+use crate::store::ProjectionError;
+
+const ADDRESS: &str = "redis.url: redis://user:password@host:6379/0";
+const ACCESS: &str =
+    "redis.url: user and password, and the user's rights: ~<prefix>:* +@read +@write +@scripting";
+const MEMORY: &str =
+    "Redis is full: raise maxmemory, set maxmemory-policy volatile-ttl, or lower redis.window";
+
+/// An error of the library.
+pub(super) fn backend(doing: &'static str, error: RedisError) -> ProjectionError {
+    let (class, hint) = cause(&error);
+    ProjectionError::Backend {
+        projection: NAME,
+        doing,
+        class,
+        hint: hint.map(str::to_owned),
+        source: Box::new(error),
+    }
+}
+
+/// The address cannot be used. What the library says of it may repeat the password.
+pub(super) fn address() -> ProjectionError {
+    ProjectionError::Backend {
+        projection: NAME,
+        doing: "connecting",
+        class: Class::Operator,
+        hint: Some(ADDRESS.to_owned()),
+        source: "the address cannot be used".into(),
+    }
+}
+
+fn cause(error: &RedisError) -> (Class, Option<&'static str>) {
+    match error.kind() {
+        // A server or a resolver that is away may come back, whatever the system calls it.
+        ErrorKind::Io => (Class::Transient, None),
+        ErrorKind::AuthenticationFailed => (Class::Operator, Some(ACCESS)),
+        ErrorKind::InvalidClientConfig => (Class::Operator, Some(ADDRESS)),
+        ErrorKind::Server(kind) => server(kind, error.code()),
+        ErrorKind::Extension => extension(error.code()),
+        ErrorKind::ClusterConnectionNotFound
+        | ErrorKind::MasterNameNotFoundBySentinel
+        | ErrorKind::NoValidReplicasFoundBySentinel => (Class::Transient, None),
+        _ => (Class::Bug, None),
+    }
+}
+
+fn server(kind: ServerErrorKind, code: Option<&str>) -> (Class, Option<&'static str>) {
+    use ServerErrorKind as K;
+    match kind {
+        K::NoPerm => (Class::Operator, Some(ACCESS)),
+        // The name behind the address points to a replica, for as long as a failover lasts or for ever.
+        K::ReadOnly => (
+            Class::Transient,
+            Some("the server at redis.url is a replica; writes need the master"),
+        ),
+        K::BusyLoading
+        | K::TryAgain
+        | K::ClusterDown
+        | K::MasterDown
+        | K::Moved
+        | K::Ask
+        | K::NoScript
+        | K::ExecAbort => (Class::Transient, None),
+        K::ResponseError => extension(code),
+        _ => (Class::Bug, None),
+    }
+}
+
+/// Codes that the library has no name for.
+fn extension(code: Option<&str>) -> (Class, Option<&'static str>) {
+    match code {
+        Some("OOM") => (Class::Operator, Some(MEMORY)),
+        Some("NOAUTH" | "WRONGPASS") => (Class::Operator, Some(ACCESS)),
+        Some("MISCONF") => (
+            Class::Operator,
+            Some("Redis cannot save to its disk and refuses writes: see its log"),
+        ),
+        Some("WRONGTYPE") => (
+            Class::Operator,
+            Some("somebody else writes under redis.prefix: choose another one"),
+        ),
+        Some("BUSY" | "UNKILLABLE" | "NOREPLICAS") => (Class::Transient, None),
+        _ => (Class::Bug, None),
+    }
+}

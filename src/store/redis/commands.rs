@@ -1,0 +1,382 @@
+//! Batches to script arguments: pure. The order of the arguments is described in `apply.lua`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::event::{Body, Timestamp};
+use crate::store::rows::{ChannelNameRow, MessageRow, Rows, Stamped, StateRow};
+use crate::store::{Batch, Checkpoint, Entry, Poison};
+
+/// Most entries in one run of the script: nothing else is served meanwhile.
+pub(super) const PART_ENTRIES_MAX: usize = 500;
+/// Rough most bytes of text in one run.
+const PART_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// One run of the script.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Part {
+    /// The number before the first one it covers.
+    pub(super) after: u64,
+    /// Where it moves the checkpoint, unless it is part of a partial replay.
+    pub(super) checkpoint: Option<Checkpoint>,
+    /// Its sections.
+    pub(super) args: Args,
+}
+
+/// Arguments, one after another.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Args(pub(super) Vec<Vec<u8>>);
+
+impl Args {
+    fn text(&mut self, text: impl Into<Vec<u8>>) {
+        self.0.push(text.into());
+    }
+
+    fn number(&mut self, number: impl ToString) {
+        self.0.push(number.to_string().into_bytes());
+    }
+
+    /// A group of fields: name, name of its seq, seq, value.
+    fn group(&mut self, group: &Group) {
+        self.text(group.field);
+        self.text(group.seq_field);
+        self.number(group.seq);
+        self.text(group.value.as_str());
+    }
+}
+
+/// A field that the highest seq wins.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Group {
+    pub(super) field: &'static str,
+    pub(super) seq_field: &'static str,
+    pub(super) seq: i64,
+    pub(super) value: String,
+}
+
+/// The parts of a batch. Each moves the checkpoint to its own last entry, so that a long batch that is interrupted
+/// goes on where it was; the last one moves it to where the batch says.
+pub(super) fn parts(batch: &Batch) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut after = batch.after;
+    let mut rest = &batch.entries[..];
+    loop {
+        let (now, later) = rest.split_at(part_length(rest));
+        let checkpoint = batch.checkpoint.map(|end| match now.last() {
+            Some(last) if !later.is_empty() => Checkpoint {
+                identity: end.identity,
+                seq: last.seq(),
+                updated_at: last.received_at(),
+            },
+            _ => end,
+        });
+        parts.push(Part {
+            after,
+            checkpoint,
+            args: sections(now),
+        });
+        if later.is_empty() {
+            return parts;
+        }
+        after = checkpoint.map_or(after, |it| it.seq.get());
+        rest = later;
+    }
+}
+
+fn part_length(entries: &[Entry]) -> usize {
+    let mut bytes = 0;
+    let fits = entries.iter().take(PART_ENTRIES_MAX).take_while(|entry| {
+        let first = bytes == 0;
+        bytes += weight(entry);
+        first || bytes <= PART_BYTES_MAX
+    });
+    fits.count()
+}
+
+/// Roughly the bytes that an entry becomes.
+fn weight(entry: &Entry) -> usize {
+    match entry {
+        Entry::Event(envelope) => match &envelope.event.body {
+            Body::Posted(message) | Body::Edited { message, .. } => {
+                let buttons = message.buttons.iter().map(Vec::len).sum::<usize>();
+                512 + message.text.len() + 100 * (message.entities.len() + buttons)
+            }
+            _ => 256,
+        },
+        Entry::Poison(poison) => 256 + poison.reason.len(),
+    }
+}
+
+/// What one peer gets.
+#[derive(Default)]
+struct Peer<'a> {
+    contents: BTreeMap<i64, Vec<&'a MessageRow>>,
+    states: BTreeMap<i64, &'a StateRow>,
+}
+
+fn sections(entries: &[Entry]) -> Args {
+    let rows = Rows::of(entries);
+    let seen = seen(entries);
+    let mut peers = BTreeMap::<i64, Peer<'_>>::new();
+    for row in &rows.messages {
+        let peer = peers.entry(row.peer_id).or_default();
+        peer.contents.entry(row.message_id).or_default().push(row);
+    }
+    for row in &rows.states {
+        let peer = peers.entry(row.peer_id).or_default();
+        peer.states.insert(row.message_id, row);
+    }
+    let mut args = Args::default();
+    for (peer_id, peer) in &peers {
+        peer_section(&mut args, *peer_id, peer, seen.get(peer_id));
+    }
+    for row in &rows.channel_names {
+        args.text("c");
+        args.number(row.peer_id);
+        let groups = channel_groups(row);
+        args.number(groups.len());
+        groups.iter().for_each(|group| args.group(group));
+    }
+    for poison in &rows.quarantine {
+        args.text("q");
+        args.number(poison.seq);
+        args.text(quarantine_text(poison));
+    }
+    args
+}
+
+fn peer_section(
+    args: &mut Args,
+    peer_id: i64,
+    peer: &Peer<'_>,
+    seen: Option<&BTreeSet<(i64, i64)>>,
+) {
+    let ids: BTreeSet<i64> = peer
+        .contents
+        .keys()
+        .chain(peer.states.keys())
+        .copied()
+        .collect();
+    let seen = seen.into_iter().flatten();
+    args.text("p");
+    args.number(peer_id);
+    args.number(ids.len());
+    args.number(seen.clone().count());
+    ids.iter().for_each(|id| args.number(id));
+    for (id, stamp) in seen {
+        args.number(id);
+        args.text(seen_member(*id, *stamp));
+    }
+    for id in &ids {
+        // Two contents of one number have two dates, which only an input that lies can bring; the higher rank wins.
+        let contents = peer.contents.get(id).map_or(&[][..], |rows| &rows[..]);
+        let best = contents.iter().max_by_key(|row| row.rank);
+        let first = contents.iter().min_by_key(|row| row.first_seq);
+        match best.zip(first) {
+            Some((best, first)) => {
+                args.number(best.rank);
+                args.text(content_text(best));
+                args.number(first.first_seq);
+                args.text(first.received_at.to_string());
+            }
+            None => (0..4).for_each(|_| args.text("")),
+        }
+        let groups = peer
+            .states
+            .get(id)
+            .map_or_else(Vec::new, |row| state_groups(row));
+        args.number(groups.len());
+        groups.iter().for_each(|group| args.group(group));
+    }
+}
+
+/// The contents of each peer, known by message and edit stamp.
+pub(super) fn seen(entries: &[Entry]) -> BTreeMap<i64, BTreeSet<(i64, i64)>> {
+    let mut seen = BTreeMap::<i64, BTreeSet<(i64, i64)>>::new();
+    for entry in entries {
+        if let Entry::Event(envelope) = entry
+            && let Some(peer) = envelope.event.peer
+            && let Body::Posted(message) | Body::Edited { message, .. } = &envelope.event.body
+        {
+            seen.entry(peer.marked())
+                .or_default()
+                .insert((message.id, message.edit_stamp()));
+        }
+    }
+    seen
+}
+
+/// A member of the set of contents seen.
+pub(super) fn seen_member(id: i64, stamp: i64) -> String {
+    format!("{id}:{stamp}")
+}
+
+/// The state fields of a message.
+pub(super) fn state_groups(row: &StateRow) -> Vec<Group> {
+    fn group<T>(
+        groups: &mut Vec<Group>,
+        field: &'static str,
+        seq_field: &'static str,
+        value: &Stamped<T>,
+        text: impl FnOnce(&T) -> String,
+    ) {
+        if let Some((seq, value)) = value {
+            groups.push(Group {
+                field,
+                seq_field,
+                seq: *seq,
+                value: text(value),
+            });
+        }
+    }
+    let mut groups = Vec::new();
+    group(
+        &mut groups,
+        "deleted_at",
+        "deleted_seq",
+        &row.deleted_at,
+        Timestamp::to_string,
+    );
+    group(
+        &mut groups,
+        "pinned",
+        "pinned_seq",
+        &row.pinned,
+        bool::to_string,
+    );
+    group(
+        &mut groups,
+        "views",
+        "views_seq",
+        &row.views,
+        i64::to_string,
+    );
+    group(
+        &mut groups,
+        "forwards",
+        "forwards_seq",
+        &row.forwards,
+        i64::to_string,
+    );
+    group(
+        &mut groups,
+        "reactions",
+        "reactions_seq",
+        &row.reactions,
+        Value::to_string,
+    );
+    group(&mut groups, "poll", "poll_seq", &row.poll, Value::to_string);
+    groups
+}
+
+/// The fields of a channel. What an event does not tell stays as it was.
+pub(super) fn channel_groups(row: &ChannelNameRow) -> Vec<Group> {
+    let fields = [
+        ("kind", "kind_seq", Some(row.kind.clone())),
+        ("updated_at", "updated_seq", Some(row.seen_at.to_string())),
+        ("title", "title_seq", row.title.clone()),
+        ("username", "username_seq", row.username.clone()),
+    ];
+    let told = fields.into_iter().filter_map(|(field, seq_field, value)| {
+        Some(Group {
+            field,
+            seq_field,
+            seq: row.seq,
+            value: value?,
+        })
+    });
+    told.collect()
+}
+
+/// What the quarantine says of a record; the record itself is in the log.
+pub(super) fn quarantine_text(poison: &Poison) -> String {
+    let received_at = poison.received_at.to_string();
+    serde_json::json!({
+        "seq": poison.seq.get(), "kind": poison.kind, "received_at": received_at, "reason": poison.reason,
+    })
+    .to_string()
+}
+
+/// The content columns, by their names in SQL.
+#[derive(Serialize)]
+struct Columns<'a> {
+    kind: &'a str,
+    posted_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edited_at: Option<Timestamp>,
+    origin: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sender_id: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sender_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    post_author: Option<&'a str>,
+    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entities: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply_to_message_id: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply_to_peer_id: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic_id: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grouped_id: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forward: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    via_bot: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    media_kind: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    media: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    views: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forwards: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reactions: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    poll: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    buttons: Option<&'a Value>,
+    pinned: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<&'a Value>,
+    seq: i64,
+}
+
+/// The JSON of the content columns.
+pub(super) fn content_text(row: &MessageRow) -> String {
+    let columns = Columns {
+        kind: row.kind,
+        posted_at: row.posted_at,
+        edited_at: row.edited_at,
+        origin: row.origin,
+        sender_id: row.sender_id,
+        sender_name: row.sender_name.as_deref(),
+        post_author: row.post_author.as_deref(),
+        text: &row.text,
+        entities: row.entities.as_ref(),
+        reply_to_message_id: row.reply_to_message_id,
+        reply_to_peer_id: row.reply_to_peer_id,
+        topic_id: row.topic_id,
+        grouped_id: row.grouped_id,
+        forward: row.forward.as_ref(),
+        via_bot: row.via_bot.as_deref(),
+        media_kind: row.media_kind,
+        media: row.media.as_ref(),
+        views: row.views,
+        forwards: row.forwards,
+        reactions: row.reactions.as_ref(),
+        poll: row.poll.as_ref(),
+        buttons: row.buttons.as_ref(),
+        pinned: row.pinned,
+        service: row.service.as_ref(),
+        seq: row.seq,
+    };
+    // Writing to memory does not fail, and every key is a string.
+    serde_json::to_string(&columns).unwrap_or_default()
+}

@@ -1,0 +1,230 @@
+//! Reading the cache back, for `verify`.
+//!
+//! The cache is written while it is read. One command block reads some messages and the checkpoint together; a
+//! reading counts only if the checkpoint was the same in all of its blocks. What expires meanwhile is missing, not
+//! wrong.
+
+use std::collections::BTreeMap;
+
+use ::redis::{FromRedisValue, Pipeline};
+
+use super::{CHECKPOINT_FIELDS, Cache, Fields, KEYS_PER_COMMAND, NAME, Peer, Redis, checkpoint};
+use crate::failure::Class;
+use crate::store::{Checkpoint, Projection, ProjectionError};
+
+/// How often a reading is begun again because events were applied meanwhile.
+const TRIES: usize = 5;
+
+/// The difference of two caches.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// Keys that were compared.
+    pub compared: u64,
+    /// Messages and channels that are not in the cache, or without their content: expired or evicted, which a reader
+    /// takes as a miss.
+    pub absent: u64,
+    /// Keys that say something else than they must.
+    pub different: Vec<String>,
+}
+
+impl Cache {
+    /// Compares what must be there with what is.
+    pub fn compare(&self, found: &Cache) -> Comparison {
+        let mut result = Comparison::default();
+        let none = Peer::default();
+        for (peer, expected) in &self.peers {
+            let found = found.peers.get(peer).unwrap_or(&none);
+            for (id, fields) in &expected.messages {
+                let at = format!("message {peer}/{id}");
+                result.fields(at, fields, found.messages.get(id), "content");
+            }
+            result.surplus(&expected.messages, &found.messages, |id| {
+                format!("message {peer}/{id}")
+            });
+        }
+        for (peer, fields) in &self.channels {
+            result.fields(
+                format!("channel {peer}"),
+                fields,
+                found.channels.get(peer),
+                "kind",
+            );
+        }
+        result.surplus(&self.peers, &found.peers, |peer| format!("peer {peer}"));
+        result.surplus(&self.channels, &found.channels, |peer| {
+            format!("channel {peer}")
+        });
+        result
+    }
+}
+
+impl Comparison {
+    fn fields(&mut self, at: String, expected: &Fields, found: Option<&Fields>, main: &str) {
+        self.compared += 1;
+        let empty = Fields::new();
+        let found = found.unwrap_or(&empty);
+        if found.is_empty() || (expected.contains_key(main) && !found.contains_key(main)) {
+            self.absent += 1;
+        } else if expected != found {
+            self.different.push(at);
+        }
+    }
+
+    fn surplus<K: Ord, V, W>(
+        &mut self,
+        expected: &BTreeMap<K, V>,
+        found: &BTreeMap<K, W>,
+        name: impl Fn(&K) -> String,
+    ) {
+        let surplus = found.keys().filter(|key| !expected.contains_key(key));
+        self.different.extend(surplus.map(name));
+    }
+}
+
+impl Redis {
+    /// All of the cache, and the checkpoint it belongs to.
+    pub async fn read(&mut self) -> Result<(Option<Checkpoint>, Cache), ProjectionError> {
+        for _ in 0..TRIES {
+            let before = self.checkpoint().await?;
+            if let Some(cache) = self.read_at(before).await? {
+                return Ok((before, cache));
+            }
+        }
+        Err(ProjectionError::Backend {
+            projection: NAME,
+            doing: "reading the cache back",
+            class: Class::Transient,
+            hint: Some("stop the daemon, or try again when less is going on".to_owned()),
+            source: "events were applied all the while".into(),
+        })
+    }
+
+    /// All of the cache as it was at this checkpoint; none when it moved meanwhile.
+    async fn read_at(&mut self, at: Option<Checkpoint>) -> Result<Option<Cache>, ProjectionError> {
+        let mut cache = Cache::default();
+        for peer in self.peers().await? {
+            match self.read_peer(peer, at).await? {
+                Some(found) => cache.peers.insert(peer, found),
+                None => return Ok(None),
+            };
+        }
+        let mut connection = self.connection().await?;
+        let mut command = ::redis::cmd("SMEMBERS");
+        command.arg(self.keys.channels());
+        let channels = command.query_async(&mut connection).await;
+        let channels: Vec<i64> = self.done("reading channels", channels)?;
+        for peer in channels {
+            let mut command = ::redis::cmd("HGETALL");
+            command.arg(self.keys.channel(peer));
+            let fields = command.query_async(&mut connection).await;
+            let fields: Fields = self.done("reading channels", fields)?;
+            cache.channels.insert(peer, fields);
+        }
+        let mut command = ::redis::cmd("ZRANGE");
+        command
+            .arg(self.keys.quarantine())
+            .arg(0)
+            .arg(-1)
+            .arg("WITHSCORES");
+        let poison = command.query_async(&mut connection).await;
+        let poison: Vec<(String, u64)> = self.done("reading the quarantine", poison)?;
+        cache.quarantine = poison.into_iter().map(|(text, seq)| (seq, text)).collect();
+        Ok((self.checkpoint().await? == at).then_some(cache))
+    }
+
+    /// The peers that have messages in the cache, in order.
+    pub async fn peers(&mut self) -> Result<Vec<i64>, ProjectionError> {
+        let prefix = self.keys.base().len() + "recent:".len();
+        let mut peers = Vec::new();
+        let mut cursor = 0;
+        loop {
+            let (next, keys) = self.scan(cursor, "recent:").await?;
+            peers.extend(
+                keys.iter()
+                    .filter_map(|key| key.get(prefix..)?.parse::<i64>().ok()),
+            );
+            if next == 0 {
+                // SCAN may give a key more than once.
+                peers.sort_unstable();
+                peers.dedup();
+                return Ok(peers);
+            }
+            cursor = next;
+        }
+    }
+
+    /// What is kept of a peer, as it was at this checkpoint; none when the checkpoint is another one by now.
+    pub async fn read_peer(
+        &mut self,
+        peer: i64,
+        at: Option<Checkpoint>,
+    ) -> Result<Option<Peer>, ProjectionError> {
+        let mut connection = self.connection().await?;
+        let mut found = Peer::default();
+        let mut block = self.block();
+        block
+            .cmd("ZRANGE")
+            .arg(self.keys.recent(peer))
+            .arg(0)
+            .arg(-1);
+        block.cmd("ZRANGE").arg(self.keys.seen(peer)).arg(0).arg(-1);
+        let answer = block.query_async(&mut connection).await;
+        let (fields, ids, seen): (Vec<Option<String>>, Vec<i64>, Vec<String>) =
+            self.done("reading a window", answer)?;
+        if checkpoint(&fields)? != at {
+            return Ok(None);
+        }
+        found.seen.extend(seen);
+        for ids in ids.chunks(KEYS_PER_COMMAND) {
+            let mut block = self.block();
+            for id in ids {
+                block.cmd("HGETALL").arg(self.keys.message(peer, *id));
+            }
+            let answer = block.query_async(&mut connection).await;
+            let answer: Vec<::redis::Value> = self.done("reading messages", answer)?;
+            let mut answer = answer.into_iter();
+            let fields = answer.next().unwrap_or(::redis::Value::Nil);
+            let fields = Vec::from_redis_value(fields).map_err(Into::into);
+            if checkpoint(&self.done("reading messages", fields)?)? != at {
+                return Ok(None);
+            }
+            for (id, fields) in ids.iter().zip(answer) {
+                let fields = Fields::from_redis_value(fields).map_err(Into::into);
+                found
+                    .messages
+                    .insert(*id, self.done("reading messages", fields)?);
+            }
+        }
+        Ok(Some(found))
+    }
+
+    /// A command block that begins by reading the checkpoint.
+    fn block(&self) -> Pipeline {
+        let mut block = ::redis::pipe();
+        block.atomic();
+        block
+            .cmd("HMGET")
+            .arg(self.keys.checkpoint())
+            .arg(CHECKPOINT_FIELDS);
+        block
+    }
+
+    /// Some of our keys, and the cursor for the next ones (0 at the end).
+    pub(super) async fn scan(
+        &mut self,
+        cursor: u64,
+        what: &str,
+    ) -> Result<(u64, Vec<String>), ProjectionError> {
+        let mut connection = self.connection().await?;
+        let mut command = ::redis::cmd("SCAN");
+        command
+            .arg(cursor)
+            .arg("MATCH")
+            .arg(self.keys.pattern(what));
+        command.arg("COUNT").arg(KEYS_PER_COMMAND);
+        let answer = command.query_async(&mut connection).await;
+        let (next, mut keys): (u64, Vec<String>) = self.done("looking for keys", answer)?;
+        keys.retain(|key| key.starts_with(self.keys.base()));
+        Ok((next, keys))
+    }
+}

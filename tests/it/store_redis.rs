@@ -1,0 +1,421 @@
+//! The cache projection: any order, repetition and split of a log gives what the model says (I6), keys are bounded and
+//! expire, and the checkpoint belongs to the data beside it (I5).
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use telegram_gateway::config::{self, BackendUrl};
+use telegram_gateway::event::{Body, Origin, Timestamp};
+use telegram_gateway::failure::{Class, Classify as _};
+use telegram_gateway::store::redis::{Cache, Model, Redis};
+use telegram_gateway::store::{Batch, Checkpoint, Entry, Poison, Projection, ProjectionError};
+use wal::{Identity, LogId, Seq};
+
+use crate::support::events::{deliveries, entries, event, log, message, peer};
+use crate::support::services::redis_url;
+
+static NEXT: AtomicU32 = AtomicU32::new(1);
+
+/// A projection under a prefix of its own, with characters that a pattern must not take as its own.
+fn fresh(url: &str, window: usize) -> (Redis, config::Redis) {
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let config = config::Redis {
+        url: BackendUrl::parse(url).expect("an address"),
+        prefix: format!("tgw-test[{}]{number}*", std::process::id()),
+        window,
+        ttl: Duration::from_secs(300),
+    };
+    (Redis::new(config.clone()), config)
+}
+
+/// A plain connection, for looking behind the back of the code under test.
+async fn raw(url: &str) -> redis::aio::MultiplexedConnection {
+    let client = redis::Client::open(url).expect("an address");
+    client
+        .get_multiplexed_async_connection()
+        .await
+        .expect("connect")
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(future)
+}
+
+fn checkpoint(epoch: u32, seq: u64) -> Checkpoint {
+    Checkpoint {
+        identity: Identity {
+            log_id: LogId([7; 16]),
+            epoch,
+        },
+        seq: Seq::new(seq).expect("not zero"),
+        updated_at: Timestamp::from_seconds(1_900_000_000 + seq as i64),
+    }
+}
+
+fn batch(after: u64, entries: &[Entry], checkpoint: Option<Checkpoint>) -> Batch {
+    Batch {
+        after,
+        entries: entries.to_vec(),
+        checkpoint,
+    }
+}
+
+fn post(n: i64, id: i64, text: &str) -> telegram_gateway::event::Event {
+    event(
+        peer(n),
+        Origin::Live,
+        Body::Posted(Box::new(message(id, text))),
+    )
+}
+
+fn delete(n: i64, id: i64) -> telegram_gateway::event::Event {
+    event(peer(n), Origin::Live, Body::Deleted { message_id: id })
+}
+
+async fn cache(store: &mut Redis) -> Cache {
+    store.read().await.expect("read").1
+}
+
+fn modelled(window: usize, entries: &[Entry]) -> Cache {
+    let mut model = Model::new(window);
+    model.merge(entries);
+    model.cache().clone()
+}
+
+#[test]
+fn any_order_repetition_and_split_gives_what_the_model_says() {
+    let Some(url) = redis_url() else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let strategy = (log(), deliveries(), 1_usize..6);
+    let mut runner = TestRunner::new(Config::with_cases(60));
+    let result = runner.run(&strategy, |(log, deliveries, window)| {
+        let (mut store, _) = fresh(&url, window);
+        let found = runtime.block_on(async {
+            for delivery in deliveries {
+                let part: Vec<Entry> = delivery.iter().map(|at| at.get(&log).clone()).collect();
+                store.apply(&batch(0, &part, None)).await.expect("apply");
+            }
+            store.apply(&batch(0, &log, None)).await.expect("apply");
+            let found = cache(&mut store).await;
+            store.clear().await.expect("clear");
+            found
+        });
+        prop_assert_eq!(found, modelled(window, &log));
+        Ok(())
+    });
+    result.expect("the cache is the model's");
+}
+
+#[test]
+fn the_model_itself_does_not_depend_on_the_order() {
+    let strategy = (log(), deliveries(), 1_usize..6);
+    TestRunner::new(Config::with_cases(200))
+        .run(&strategy, |(log, deliveries, window)| {
+            let mut model = Model::new(window);
+            for delivery in deliveries {
+                let part: Vec<Entry> = delivery.iter().map(|at| at.get(&log).clone()).collect();
+                model.merge(&part);
+            }
+            for entry in log.iter().rev() {
+                model.merge(std::slice::from_ref(entry));
+            }
+            prop_assert_eq!(model.cache(), &modelled(window, &log));
+            Ok(())
+        })
+        .expect("order does not matter");
+}
+
+#[test]
+fn only_the_newest_messages_stay_and_a_deletion_before_its_post_is_a_tombstone() {
+    let Some(url) = redis_url() else { return };
+    wait(async {
+        let (mut store, _) = fresh(&url, 3);
+        let log = entries(vec![
+            delete(1, 4),
+            post(1, 1, "one"),
+            post(1, 2, "two"),
+            post(1, 3, "three"),
+            post(1, 4, "four"),
+            post(1, 5, "five"),
+            delete(1, 1),
+        ]);
+        for entry in &log {
+            let one = batch(0, std::slice::from_ref(entry), None);
+            store.apply(&one).await.expect("apply");
+        }
+        let found = cache(&mut store).await;
+        let kept = &found.peers[&peer(1).marked()];
+        assert_eq!(kept.messages.keys().copied().collect::<Vec<_>>(), [3, 4, 5]);
+        assert!(kept.messages[&4].contains_key("deleted_at"));
+        assert!(kept.messages[&4].contains_key("content"));
+        assert_eq!(kept.seen.len(), 3);
+        store.clear().await.expect("clear");
+    });
+}
+
+#[test]
+fn the_checkpoint_moves_forward_only_and_belongs_to_one_log() {
+    let Some(url) = redis_url() else { return };
+    wait(async {
+        let (mut store, _) = fresh(&url, 10);
+        let log = entries(vec![post(1, 1, "a"), post(1, 2, "b"), post(1, 3, "c")]);
+        assert_eq!(store.checkpoint().await.expect("read"), None);
+        let whole = batch(0, &log, Some(checkpoint(1, 3)));
+        store.apply(&whole).await.expect("apply");
+        let earlier = batch(0, &log[..1], Some(checkpoint(1, 1)));
+        store.apply(&earlier).await.expect("apply again");
+        assert_eq!(
+            store.checkpoint().await.expect("read"),
+            Some(checkpoint(1, 3))
+        );
+        for epoch in [0, 2] {
+            let other = batch(3, &log, Some(checkpoint(epoch, 9)));
+            let error = store.apply(&other).await.expect_err("another epoch");
+            assert!(
+                matches!(error, ProjectionError::OtherLog { .. }),
+                "{error:?}"
+            );
+            assert_eq!(error.class(), Class::Operator);
+        }
+        let mut foreign = checkpoint(1, 9);
+        foreign.identity.log_id = LogId([8; 16]);
+        let error = store.apply(&batch(3, &log, Some(foreign))).await;
+        assert!(matches!(error, Err(ProjectionError::OtherLog { .. })));
+        let ahead = batch(7, &log, Some(checkpoint(1, 9)));
+        let error = store.apply(&ahead).await.expect_err("a hole");
+        assert!(matches!(
+            error,
+            ProjectionError::CheckpointMoved {
+                found: 3,
+                after: 7,
+                ..
+            }
+        ));
+        assert_eq!(
+            store.checkpoint().await.expect("read"),
+            Some(checkpoint(1, 3))
+        );
+        store.clear().await.expect("clear");
+        let error = store.apply(&batch(3, &log, Some(checkpoint(1, 6)))).await;
+        assert!(matches!(
+            error,
+            Err(ProjectionError::CheckpointMoved { found: 0, .. })
+        ));
+        store.clear().await.expect("clear");
+    });
+}
+
+#[test]
+fn every_key_but_the_checkpoint_expires_and_clear_removes_its_own_only() {
+    let Some(url) = redis_url() else { return };
+    wait(async {
+        let (mut store, config) = fresh(&url, 10);
+        let (mut other, _) = fresh(&url, 10);
+        let mut log = entries(vec![
+            post(1, 1, "a"),
+            delete(2, 7),
+            event(
+                peer(3),
+                Origin::Live,
+                Body::Channel(telegram_gateway::event::ChannelInfo {
+                    kind: "channel".to_owned(),
+                    title: Some("News".to_owned()),
+                    username: None,
+                    migrated_from: None,
+                    at: None,
+                }),
+            ),
+        ]);
+        log.push(Entry::Poison(Poison {
+            seq: Seq::new(4).expect("not zero"),
+            kind: 99,
+            received_at: Timestamp::from_seconds(1_900_000_000),
+            reason: "it is of no kind".to_owned(),
+            raw: vec![],
+        }));
+        let whole = batch(0, &log, Some(checkpoint(1, 4)));
+        store.apply(&whole).await.expect("apply");
+        other.apply(&whole).await.expect("apply");
+
+        let mut connection = raw(&url).await;
+        let (mut seen, mut cursor) = (0, 0_u64);
+        loop {
+            let (next, keys): (u64, Vec<String>) = redis::cmd("SCAN")
+                .arg(cursor)
+                .arg("COUNT")
+                .arg(1000)
+                .query_async(&mut connection)
+                .await
+                .expect("scan");
+            for key in keys.iter().filter(|key| key.starts_with(&config.prefix)) {
+                seen += 1;
+                let ttl: i64 = redis::cmd("TTL")
+                    .arg(key)
+                    .query_async(&mut connection)
+                    .await
+                    .expect("ttl");
+                if key.ends_with(":checkpoint") {
+                    assert_eq!(ttl, -1, "{key}");
+                } else {
+                    assert!((1..=300).contains(&ttl), "{key}: {ttl}");
+                }
+            }
+            if next == 0 {
+                break;
+            }
+            cursor = next;
+        }
+        assert!(seen >= 8, "only {seen} keys");
+        assert_eq!(cache(&mut store).await, modelled(10, &log));
+
+        store.clear().await.expect("clear");
+        assert_eq!(store.checkpoint().await.expect("read"), None);
+        assert_eq!(cache(&mut store).await, Cache::default());
+        assert_eq!(cache(&mut other).await, modelled(10, &log));
+        other.clear().await.expect("clear");
+    });
+}
+
+#[test]
+fn long_batches_go_in_parts_and_a_server_that_forgot_the_script_is_told_again() {
+    let Some(url) = redis_url() else { return };
+    wait(async {
+        let (mut store, _) = fresh(&url, 100_000);
+        let posts = (1..=1234).map(|id| post(id % 3, id, "text")).collect();
+        let log = entries(posts);
+        let () = redis::cmd("SCRIPT")
+            .arg("FLUSH")
+            .query_async(&mut raw(&url).await)
+            .await
+            .expect("flush scripts");
+        let whole = batch(0, &log, Some(checkpoint(1, 1234)));
+        store.apply(&whole).await.expect("apply");
+        assert_eq!(
+            store.checkpoint().await.expect("read"),
+            Some(checkpoint(1, 1234))
+        );
+        let (at, found) = store.read().await.expect("read");
+        assert_eq!(at, Some(checkpoint(1, 1234)));
+        let expected = modelled(100_000, &log);
+        assert_eq!(found, expected);
+        let comparison = expected.compare(&found);
+        assert_eq!((comparison.compared, comparison.absent), (1234, 0));
+        assert!(comparison.different.is_empty());
+
+        let mut drifted = found.clone();
+        let messages = &mut drifted
+            .peers
+            .get_mut(&peer(1).marked())
+            .expect("there")
+            .messages;
+        messages
+            .get_mut(&1)
+            .expect("there")
+            .insert("views".to_owned(), "9".to_owned());
+        messages.remove(&4);
+        let comparison = expected.compare(&drifted);
+        assert_eq!(comparison.absent, 1);
+        assert_eq!(
+            comparison.different,
+            [format!("message {}/1", peer(1).marked())]
+        );
+        store.clear().await.expect("clear");
+    });
+}
+
+#[test]
+fn a_server_that_is_away_is_waited_for_and_no_password_is_shown() {
+    wait(async {
+        let (mut store, _) = fresh("redis://user:geheim@127.0.0.1:1/0", 10);
+        let error = store.checkpoint().await.expect_err("nobody is there");
+        assert_eq!(error.class(), Class::Transient);
+        let text = format!("{error:?} {}", telegram_gateway::failure::chain(&error));
+        assert!(!text.contains("geheim"), "{text}");
+    });
+}
+
+/// Not a test: prints what the projection costs. `cargo test --release --test it -- --ignored --nocapture redis_load`
+#[test]
+#[ignore = "a measurement"]
+fn redis_load() {
+    let Some(url) = redis_url() else { return };
+    wait(async {
+        let text = "A message of a usual length, about three hundred bytes of it. ".repeat(5);
+        for (window, peers) in [(1000, 20), (1_000_000, 20)] {
+            let (mut store, _) = fresh(&url, window);
+            let mut connection = raw(&url).await;
+            let total = 60_000_u64;
+            let cpu = server_cpu(&mut connection).await;
+            let (began, own) = (Instant::now(), own_cpu());
+            let (mut slowest, mut after) = (Duration::ZERO, 0);
+            while after < total {
+                let log: Vec<Entry> = (after + 1..=after + 2000)
+                    .map(|seq| {
+                        let (n, id) = ((seq % peers) as i64, (seq / peers) as i64 + 1);
+                        Entry::Event(crate::support::events::envelope(seq, post(n, id, &text)))
+                    })
+                    .collect();
+                let one = Instant::now();
+                let end = checkpoint(1, after + 2000);
+                store
+                    .apply(&batch(after, &log, Some(end)))
+                    .await
+                    .expect("apply");
+                slowest = slowest.max(one.elapsed());
+                after += 2000;
+            }
+            let took = began.elapsed();
+            let cpu = server_cpu(&mut connection).await - cpu;
+            println!(
+                "window {window}: {:.0} ev/s, server {:.1} us/ev, this side {:.1} us/ev, slowest 2000 in {slowest:?}",
+                total as f64 / took.as_secs_f64(),
+                cpu * 1e6 / total as f64,
+                (own_cpu() - own) * 1e6 / total as f64,
+            );
+            store.clear().await.expect("clear");
+        }
+    });
+}
+
+async fn server_cpu(connection: &mut redis::aio::MultiplexedConnection) -> f64 {
+    let text: String = redis::cmd("INFO")
+        .arg("cpu")
+        .query_async(connection)
+        .await
+        .expect("info");
+    let used = text.lines().filter_map(|line| {
+        let value = line.strip_prefix("used_cpu_user:");
+        value
+            .or_else(|| line.strip_prefix("used_cpu_sys:"))?
+            .trim()
+            .parse::<f64>()
+            .ok()
+    });
+    used.sum()
+}
+
+fn own_cpu() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or("")
+        .split_whitespace()
+        .collect();
+    let ticks = |at: usize| -> f64 {
+        fields
+            .get(at)
+            .and_then(|field| field.parse().ok())
+            .unwrap_or(0.0)
+    };
+    (ticks(11) + ticks(12)) / 100.0
+}
