@@ -82,10 +82,13 @@ fn dedup_keys_of_version_1_are_made_for_ever() {
     );
 }
 
+/// Name, words, and an event with one of them.
+type List = (&'static str, &'static str, fn(&str) -> Value);
+
 /// Every word of every list whose order is frozen, in that order.
 #[test]
 fn words_keep_their_numbers() {
-    let lists: [(&str, &str, fn(&str) -> Value); 5] = [
+    let lists: [List; 5] = [
         (
             "media",
             "photo document video video_message audio voice_message animation sticker web_page poll location venue \

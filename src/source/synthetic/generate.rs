@@ -8,12 +8,11 @@ use std::collections::VecDeque;
 
 use fastrand::Rng;
 
-use super::message::{Album, Recent, channel_of, media, poll, reactions};
+use super::message::{Album, Recent, button, channel_of, media, pick, poll, reactions, vote};
 use super::text::Vocabulary;
 use super::words::SCRIPTS;
 use crate::event::{
-    Body, Button, Changed, ChannelInfo, Event, Forward, Message, Origin, PeerId, Poll, ReplyTo,
-    Timestamp,
+    Body, Changed, ChannelInfo, Event, Forward, Message, Origin, PeerId, ReplyTo, Timestamp,
 };
 
 /// Events of a block.
@@ -345,26 +344,4 @@ impl Generator {
             poll: Box::new(poll.clone()),
         })
     }
-}
-
-fn pick(rng: &mut Rng, len: usize) -> Option<usize> {
-    (len > 0).then(|| rng.usize(..len))
-}
-
-fn vote(rng: &mut Rng, poll: &mut Poll) {
-    let votes = rng.i64(1..40);
-    if let Some(place) = pick(rng, poll.answers.len()) {
-        let answer = &mut poll.answers[place];
-        answer.voters = Some(answer.voters.unwrap_or(0) + votes);
-    }
-    poll.total_voters = Some(poll.total_voters.unwrap_or(0) + votes);
-    poll.closed = rng.u8(..20) == 0;
-}
-
-fn button(ordinal: u64) -> Vec<Vec<Button>> {
-    vec![vec![Button {
-        kind: "url".to_owned(),
-        text: Some("Open".to_owned()),
-        data: Some(format!("https://news.example.org/{ordinal}")),
-    }]]
 }

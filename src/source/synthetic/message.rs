@@ -4,7 +4,7 @@ use fastrand::Rng;
 
 use super::text::Vocabulary;
 use crate::event::{
-    Media, MediaKind, Message, PeerId, PeerKind, Poll, PollAnswer, Reaction, ReactionKind,
+    Button, Media, MediaKind, Message, PeerId, PeerKind, Poll, PollAnswer, Reaction, ReactionKind,
 };
 
 /// Bare id of the first channel.
@@ -95,4 +95,26 @@ pub(super) fn poll(rng: &mut Rng, words: &Vocabulary, ordinal: u64) -> Poll {
         answers,
         ..Poll::default()
     }
+}
+
+pub(super) fn pick(rng: &mut Rng, len: usize) -> Option<usize> {
+    (len > 0).then(|| rng.usize(..len))
+}
+
+pub(super) fn vote(rng: &mut Rng, poll: &mut Poll) {
+    let votes = rng.i64(1..40);
+    if let Some(place) = pick(rng, poll.answers.len()) {
+        let answer = &mut poll.answers[place];
+        answer.voters = Some(answer.voters.unwrap_or(0) + votes);
+    }
+    poll.total_voters = Some(poll.total_voters.unwrap_or(0) + votes);
+    poll.closed = rng.u8(..20) == 0;
+}
+
+pub(super) fn button(ordinal: u64) -> Vec<Vec<Button>> {
+    vec![vec![Button {
+        kind: "url".to_owned(),
+        text: Some("Open".to_owned()),
+        data: Some(format!("https://news.example.org/{ordinal}")),
+    }]]
 }

@@ -25,6 +25,8 @@ use crate::event::Timestamp;
 const BATCH_EVENTS_MAX: u64 = 500;
 /// Most channels; each has a short list of recent messages in memory.
 const CHANNELS_MAX: u32 = 10_000;
+/// Last event there can be: 5 million years at 50 a second, and no sum of it overflows.
+const ORDINAL_MAX: u64 = 1 << 53;
 /// Name of the bookmark.
 pub const BOOKMARK: &str = "synthetic";
 /// 2026-01-01T00:00:00Z: the date of the first event unless told otherwise.
@@ -152,7 +154,7 @@ impl Synthetic {
         Synthetic {
             plan,
             rate: options.rate,
-            last: options.events.unwrap_or(u64::MAX - 1),
+            last: options.events.unwrap_or(ORDINAL_MAX).min(ORDINAL_MAX),
             generator: Generator::at(plan, ordinal),
             schedule: None,
         }
@@ -218,8 +220,9 @@ fn read_bookmark(bytes: &[u8]) -> Option<(Plan, u64)> {
         base: Timestamp::from_micros(i64::from_le_bytes(base)),
         step: i64::from_le_bytes(step),
     };
-    let sound = (1..=CHANNELS_MAX).contains(&plan.channels);
-    sound.then_some((plan, u64::from_le_bytes(ordinal)))
+    let ordinal = u64::from_le_bytes(ordinal);
+    let sound = (1..=CHANNELS_MAX).contains(&plan.channels) && ordinal <= ORDINAL_MAX;
+    sound.then_some((plan, ordinal))
 }
 
 fn refuse(problem: &str, hint: Option<String>) -> SourceError {
