@@ -1,8 +1,10 @@
 //! One binary for all tests that look at the house from outside; modules are named by what they promise.
 
 mod cli;
+mod crash;
 mod golden;
 mod import;
+mod pipeline;
 mod shutdown;
 mod store_redis;
 mod store_sql;
