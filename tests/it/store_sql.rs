@@ -246,6 +246,24 @@ async fn check_contract<P: Inspect>(mut store: P) {
     assert_eq!(everything(&mut store).await, folded(&[]));
 }
 
+/// A replay beside the daemon: two writers, the same events in opposite order, and nothing is lost between them.
+async fn check_two_writers<P: Inspect>(mut one: P, mut two: P) {
+    let log = mixed_log();
+    one.checkpoint().await.expect("made");
+    let forward = async {
+        for part in log.chunks(9) {
+            one.apply(&batch(part, None)).await.expect("forward");
+        }
+    };
+    let backward = async {
+        for part in log.chunks(7).rev() {
+            two.apply(&batch(part, None)).await.expect("backward");
+        }
+    };
+    tokio::join!(forward, backward);
+    assert_eq!(everything(&mut one).await, folded(&log));
+}
+
 /// Two events that the store refuses among many that it takes: those two are quarantined, the rest is there, and a
 /// record that could not even be decoded lies beside them.
 async fn check_poison<P: Inspect>(store: &mut P) -> Vec<Entry> {

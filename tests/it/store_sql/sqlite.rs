@@ -10,8 +10,8 @@ use telegram_gateway::store::sqlite::Sqlite;
 use telegram_gateway::store::{Entry, Projection as _, ProjectionError};
 
 use super::{
-    any_order, batch, check_contract, check_poison, checkpoint, everything, folded, mixed_log,
-    posts, wait,
+    any_order, batch, check_contract, check_poison, check_two_writers, checkpoint, everything,
+    folded, mixed_log, posts, wait,
 };
 use crate::support::events::message;
 
@@ -38,6 +38,12 @@ fn any_order_gives_the_fold_of_the_log() {
 fn keeps_the_contract() {
     let dir = tempfile::tempdir().expect("a directory");
     wait(check_contract(sqlite(dir.path())));
+}
+
+#[test]
+fn two_writers_lose_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    wait(check_two_writers(sqlite(dir.path()), sqlite(dir.path())));
 }
 
 #[test]

@@ -10,8 +10,8 @@ use telegram_gateway::store::timescale::Timescale;
 use telegram_gateway::store::{Projection as _, ProjectionError};
 
 use super::{
-    any_order, batch, check_contract, check_poison, checkpoint, everything, folded, mixed_log,
-    posts, wait,
+    any_order, batch, check_contract, check_poison, check_two_writers, checkpoint, everything,
+    folded, mixed_log, posts, wait,
 };
 use crate::support::services::{
     connect, fresh_database, in_database, pgbouncer_url, timescale_url,
@@ -54,6 +54,16 @@ fn keeps_the_contract() {
     wait(async {
         let url = fresh_database(&url).await;
         check_contract(Timescale::new(timescale_config(&url))).await;
+    });
+}
+
+#[test]
+fn two_writers_lose_nothing() {
+    let Some(url) = timescale_url() else { return };
+    wait(async {
+        let url = fresh_database(&url).await;
+        let store = || Timescale::new(timescale_config(&url));
+        check_two_writers(store(), store()).await;
     });
 }
 
