@@ -129,7 +129,7 @@ fn a_file_cut_anywhere_is_refused_or_gives_what_is_whole() {
         let whole = all.trim_ascii_end().len();
         let mut most = 0;
         // A step that is prime to most things, so that every kind of place is met.
-        let step = whole / 100 + 1;
+        let step = whole / 40 + 1;
         for cut in (1..whole).step_by(step) {
             let file = file(&all[..cut]);
             let lines_end = name.ends_with(".jsonl") && all[cut] == b'\n';
