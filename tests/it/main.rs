@@ -1,7 +1,9 @@
 //! One binary for all tests that look at the house from outside; modules are named by what they promise.
 
+mod broker;
 mod cli;
 mod import;
+mod message_schema;
 mod shutdown;
 mod store_redis;
 mod store_sql;

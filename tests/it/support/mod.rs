@@ -2,4 +2,5 @@
 #![allow(dead_code)] // each module uses its part
 
 pub(crate) mod events;
+pub(crate) mod rabbitmq;
 pub(crate) mod services;
