@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::event::{
     Button, Entity, EntityKind, Forward, JsonText, Media, MediaKind, Message, PeerId, Poll,
-    PollAnswer, Reaction, ReactionKind, Service, Timestamp,
+    PollAnswer, Reaction, ReactionKind, Service, Timestamp, tidy,
 };
 
 /// Text as every store can hold it: U+0000 becomes U+FFFD.
@@ -18,7 +18,7 @@ pub(super) struct Clean<'a>(pub(super) &'a str);
 impl Serialize for Clean<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if self.0.contains('\0') {
-            serializer.serialize_str(&self.0.replace('\0', "\u{FFFD}"))
+            serializer.serialize_str(&crate::event::clean(self.0))
         } else {
             serializer.serialize_str(self.0)
         }
@@ -47,18 +47,6 @@ impl Details {
 impl Serialize for Details {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
-    }
-}
-
-fn tidy(value: &mut Value) {
-    match value {
-        Value::Object(members) => {
-            members.retain(|_, member| !matches!(member, Value::Null | Value::Bool(false)));
-            members.values_mut().for_each(tidy);
-        }
-        Value::Array(items) => items.iter_mut().for_each(tidy),
-        Value::String(text) if text.contains('\0') => *text = text.replace('\0', "\u{FFFD}"),
-        _ => {}
     }
 }
 

@@ -11,11 +11,13 @@
 //! | `message` | [`Message`] and its parts |
 //! | `channel` | [`ChannelInfo`], [`Gap`] |
 //! | `key` | the dedup key that makes an append idempotent |
+//! | `json` | text and JSON as every store and the broker hold them |
 //! | `codec` | bincode, in this one file, behind the codec id |
 //! | `record` | [`Event`] to log record and back to [`Envelope`] |
 
 mod channel;
 mod codec;
+mod json;
 mod key;
 mod message;
 mod peer;
@@ -24,6 +26,7 @@ mod time;
 
 pub use channel::{ChannelInfo, Gap, GapCause};
 pub use codec::{CODEC_ID, CodecError, decode, encode};
+pub use json::{clean, tidy};
 pub use key::dedup_key;
 pub use message::{
     Button, Changed, Entity, EntityKind, Forward, JsonText, Media, MediaKind, Message, Poll,

@@ -92,7 +92,7 @@ pub struct Inbox<T> {
     /// The number that is missing, and since when.
     hole: Option<(u64, Instant)>,
     losses: Losses,
-    lost_upto: u64,
+    lost_upto: Option<u64>,
 }
 
 impl<T: Item> Inbox<T> {
@@ -109,7 +109,7 @@ impl<T: Item> Inbox<T> {
             excused: after,
             hole: None,
             losses: Losses::default(),
-            lost_upto: 0,
+            lost_upto: None,
         }
     }
 
@@ -205,9 +205,9 @@ impl<T: Item> Inbox<T> {
         for record in records {
             if record.seq() > self.excused {
                 // A long range is read in pieces; they touch.
-                self.losses.ranges += u64::from(record.seq() != self.lost_upto + 1);
+                self.losses.ranges += u64::from(Some(record.seq() - 1) != self.lost_upto);
                 self.losses.events += 1;
-                self.lost_upto = record.seq();
+                self.lost_upto = Some(record.seq());
                 self.excused = record.seq();
             }
             if record.seq() > self.handed && !self.waiting.contains_key(&record.seq()) {

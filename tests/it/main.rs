@@ -1,10 +1,12 @@
 //! One binary for all tests that look at the house from outside; modules are named by what they promise.
 
+mod broker;
 mod cli;
 mod crash;
 mod golden;
 mod import;
 mod pipeline;
+mod message_schema;
 mod shutdown;
 mod store_redis;
 mod store_sql;
