@@ -15,9 +15,9 @@ use wal::Seq;
 const EVENTS: u64 = 2_000;
 
 fn events() -> Vec<Event> {
-    let mut source = Synthetic::new(Options {
+    let mut source = Synthetic::new(&Options {
         events: Some(EVENTS),
-        rate: 0.0,
+        rate: 0,
         ..Options::default()
     });
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -14,8 +14,10 @@ use hdrhistogram::Histogram;
 pub enum Stage {
     /// In the log, fsynced.
     Durable,
-    /// Confirmed by the broker.
+    /// Confirmed by the broker, in the frames for our projectors.
     Confirmed,
+    /// Confirmed by the broker, as JSON for other programs.
+    Published,
     /// Committed in TimescaleDB.
     Timescale,
     /// Applied in Redis.
@@ -30,6 +32,7 @@ impl Stage {
         match self {
             Stage::Durable => "durable",
             Stage::Confirmed => "confirmed",
+            Stage::Published => "published",
             Stage::Timescale => "timescale",
             Stage::Redis => "redis",
             Stage::Sqlite => "sqlite",

@@ -46,11 +46,7 @@ pub fn install(
     level: LevelFilter,
     directives: Option<&str>,
 ) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::builder()
-        .with_default_directive(level.into())
-        .parse(directives.unwrap_or_default())
-        .map_err(TelemetryError::Filter)?
-        .and(filter_fn(is_allowed));
+    let filter = filter(level, directives)?.and(filter_fn(is_allowed));
     let fmt = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let layer = match format {
         Format::Text => fmt.with_ansi(has_colour()).with_filter(filter).boxed(),
@@ -59,6 +55,17 @@ pub fn install(
     // Fails when a test installed one before, which then stays.
     let _ = tracing_subscriber::registry().with(layer).try_init();
     Ok(())
+}
+
+/// The level for everything, then the directives. With directives alone, every target they do not name would be off.
+fn filter(level: LevelFilter, directives: Option<&str>) -> Result<EnvFilter, TelemetryError> {
+    let text = match directives {
+        Some(directives) => format!("{level},{directives}"),
+        None => level.to_string(),
+    };
+    EnvFilter::builder()
+        .parse(text)
+        .map_err(TelemetryError::Filter)
 }
 
 /// Whether stderr takes colours.
@@ -96,6 +103,19 @@ mod tests {
         ] {
             assert!(!is_ours(other), "{other}");
         }
+    }
+
+    #[test]
+    fn directives_refine_the_level_and_do_not_replace_it() {
+        let shown = |directives| filter(LevelFilter::WARN, Some(directives)).map(|f| f.to_string());
+        assert_eq!(
+            shown("wal=trace").expect("legal"),
+            "wal=trace,warn",
+            "other targets stay at the level"
+        );
+        assert_eq!(shown("debug").expect("legal"), "debug");
+        assert_eq!(shown("").expect("legal"), "warn");
+        assert!(shown("=x=").is_err());
         assert_eq!(level(0, 0), LevelFilter::INFO);
         assert_eq!(level(9, 0), LevelFilter::TRACE);
         assert_eq!(level(0, 1), LevelFilter::WARN);

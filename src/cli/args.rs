@@ -107,8 +107,14 @@ pub struct Globals {
     /// Folder of the log [default: data_dir of the configuration]
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub data_dir: Option<PathBuf>,
-    /// How log lines look on stderr
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    /// How log lines look on stderr: text or json
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        default_value = "text",
+        hide_possible_values = true
+    )]
     pub log_format: Format,
     /// Log levels by target, as in info,telegram_gateway::relay=debug
     #[arg(

@@ -22,11 +22,11 @@ pub(super) async fn run(globals: &Globals, args: &DemoArgs) -> CommandResult {
     let bookmark = daemon.bookmark(synthetic::BOOKMARK).await?;
     let options = synthetic::Options {
         seed: args.seed,
-        rate: f64::from(args.rate),
+        rate: args.rate,
         base: Timestamp::now(),
         ..synthetic::Options::default()
     };
-    let source = Synthetic::resume(options, bookmark.as_deref());
+    let source = Synthetic::resume(&options, bookmark.as_deref())?;
     if let Some(seconds) = args.seconds {
         let stop = stop.clone();
         tokio::spawn(async move {

@@ -23,18 +23,15 @@ pub(super) async fn run(globals: &Globals, args: &RunArgs) -> CommandResult {
             let bookmark = daemon.bookmark(synthetic::BOOKMARK).await?;
             let options = synthetic::Options {
                 seed: args.seed.unwrap_or(1),
-                rate: f64::from(args.rate.unwrap_or(RATE)),
+                rate: args.rate.unwrap_or(RATE),
                 events: args.events,
                 ..synthetic::Options::default()
             };
-            Some(AnySource::Synthetic(Box::new(Synthetic::resume(
-                options,
-                bookmark.as_deref(),
-            ))))
+            Some(AnySource::Synthetic(Box::new(Synthetic::resume(&options, bookmark.as_deref())?)))
         }
         Some(SourceSpec::Script(path)) => {
             let bookmark = daemon.bookmark(&Script::bookmark_name(path)).await?;
-            Some(AnySource::Script(Script::open(path, bookmark.as_deref())?))
+            Some(AnySource::Script(Script::resume(path, bookmark.as_deref())?))
         }
         None => None,
     };

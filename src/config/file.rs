@@ -12,7 +12,7 @@ use super::keys::{self, Key, Kind};
 use super::layer::Layers;
 use super::problem::Origin;
 use super::reference::{self, Environment, Place};
-use super::value::{self, Value, Wrong, type_name};
+use super::value::{self, Value, Wrong, name_shown, type_name};
 
 /// Largest configuration file, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -212,7 +212,7 @@ fn secret_reference<'t>(key: &Key, table: &'t DeTable<'_>) -> Result<(Place, &'t
         return Err(Wrong::new(what, remedy));
     };
     let Some(place) = Place::from_name(name.get_ref()) else {
-        let what = format!("{path} cannot be in {:?}", name.get_ref());
+        let what = format!("{path} cannot be in `{}`", name_shown(name.get_ref()));
         return Err(Wrong::new(what, remedy));
     };
     match value.get_ref() {
@@ -234,7 +234,7 @@ fn unknown_name(name: &DeString<'_>, value: &DeValue<'_>) -> Wrong {
                 names().collect::<Vec<_>>().join(", ")
             ),
         };
-        return Wrong::new(format!("unknown section [{}]", name.escape_debug()), remedy);
+        return Wrong::new(format!("unknown section [{}]", name_shown(name)), remedy);
     }
     let homes: Vec<String> = keys::KEYS
         .iter()
@@ -247,7 +247,7 @@ fn unknown_name(name: &DeString<'_>, value: &DeValue<'_>) -> Wrong {
         None if !homes.is_empty() => format!("move it below the line {}", homes.join(" or ")),
         None => "only data_dir may stand above the sections".to_owned(),
     };
-    Wrong::new(format!("unknown key `{}`", name.escape_debug()), remedy)
+    Wrong::new(format!("unknown key `{}`", name_shown(name)), remedy)
 }
 
 /// An unknown key of a known section, with the one that was meant.
@@ -260,6 +260,102 @@ pub(super) fn unknown_key(section: &str, name: &str) -> Wrong {
             names().collect::<Vec<_>>().join(", ")
         ),
     };
-    let what = format!("unknown key `{}` in [{section}]", name.escape_debug());
+    let what = format!("unknown key `{}` in [{section}]", name_shown(name));
     Wrong::new(what, remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::problem::ConfigError;
+    use super::super::{Sources, load};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn loaded(text: &str) -> Option<ConfigError> {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), text).expect("written");
+        let sources = Sources {
+            file: Some(file.path().to_owned()),
+            ..Sources::default()
+        };
+        load(&sources).err()
+    }
+
+    #[test]
+    fn a_secret_in_the_wrong_place_is_not_repeated() {
+        for mistake in [
+            "[rabbitmq]\nurl = URL\n",
+            "[rabbitmq]\nurl = \"URL\n",
+            "[rabbitmq]\nurl = \"\"\"URL\n",
+            "[rabbitmq]\nurl URL\n",
+            "[rabbitmq]\nuri = \"URL\"\n",
+            "[rabbitmq]\nurl = [\"URL\"]\n",
+            "[rabbitmq]\n\"URL\" = \"url\"\n",
+            "[rabbitmq]\n\"URL\"\n",
+            "[rabbitmq]\nURL\n",
+            "[\"URL\"]\n",
+            "[URL]\n",
+            "rabbitmq = \"URL\"\n",
+            "\"URL\" = 1\n",
+            "[rabbitmq]\nurl = { url = \"URL\" }\n",
+            "[rabbitmq]\nurl = { \"URL\" = 1 }\n",
+            "[rabbitmq]\nurl = { file = \"URL\" }\n",
+            "[rabbitmq]\nurl = { env = \"URL\" }\n",
+            "[rabbitmq]\nurl = { credential = \"URL\" }\n",
+            "[rabbitmq]\nurl = \"URL \\u0007\"\n",
+            "[redis]\nurl = \"URL\"\n",
+            "[timescale]\nurl = \"host=db password=canary\"\n",
+        ] {
+            let mistake = mistake.replace("URL", "amqp://tgw:canary@127.0.0.1/v");
+            let error = loaded(&mistake).unwrap_or_else(|| panic!("right: {mistake}"));
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("canary"), "{mistake}\n{shown}");
+        }
+    }
+
+    const PARTS: [&str; 24] = [
+        "[wal]\n",
+        "[redis]\n",
+        "url",
+        " = ",
+        "{ file = ",
+        "\"x\"",
+        "}",
+        "\n",
+        "\"",
+        "'''",
+        "window",
+        "0x_",
+        "1979-05-27",
+        "[[",
+        ".",
+        "\r",
+        "\u{e9}",
+        "segment_age_max",
+        "\"30s\"",
+        "inf",
+        "# ",
+        ",",
+        "]",
+        "[relay]\n",
+    ];
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_the_loader(
+            parts in prop::collection::vec(prop::sample::select(&PARTS[..]), 0..40),
+            noise in ".{0,8}",
+        ) {
+            let text = format!("{}{noise}", parts.concat());
+            let lines = text.matches('\n').count() + 1;
+            if let Some(error) = loaded(&text) {
+                prop_assert!(!error.problems.is_empty());
+                for problem in &error.problems {
+                    if let Origin::File { at: Some((line, column)), .. } = &problem.origin {
+                        prop_assert!(*line <= lines && *column <= text.chars().count() + 1);
+                    }
+                }
+            }
+        }
+    }
 }

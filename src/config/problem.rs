@@ -1,7 +1,7 @@
 //! What is wrong with a configuration: where, what, and the remedy; everything at once.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::failure::{Class, Classify, Exit};
 
@@ -27,15 +27,28 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::Default => f.write_str("default"),
-            Origin::File { path, at: None } => write!(f, "{}", path.display()),
+            Origin::File { path, at: None } => f.write_str(&on_one_line(path)),
             Origin::File {
                 path,
                 at: Some((line, column)),
-            } => write!(f, "{}:{line}:{column}", path.display()),
+            } => write!(f, "{}:{line}:{column}", on_one_line(path)),
             Origin::Environment(name) => write!(f, "environment variable {name}"),
             Origin::Flag(name) => write!(f, "flag {name}"),
         }
     }
+}
+
+/// A path as text: control characters are escaped, so that it stays on its line.
+pub(super) fn on_one_line(path: &Path) -> String {
+    let mut text = String::new();
+    for c in path.to_string_lossy().chars() {
+        if c.is_control() {
+            text.extend(c.escape_default());
+        } else {
+            text.push(c);
+        }
+    }
+    text
 }
 
 /// One mistake in a configuration. Holds no secret.

@@ -4,6 +4,7 @@ use std::fs::{File, Metadata};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::problem::on_one_line;
 use super::value::Wrong;
 
 /// Largest secret or credential, in bytes.
@@ -57,11 +58,11 @@ pub(super) fn fetch(
     match place {
         Place::File => {
             let path = base.join(name);
-            let from = format!("secret file {}", path.display());
+            let from = format!("secret file {}", on_one_line(&path));
             read(&path, true).map(|text| (text, from))
         }
         Place::Env => {
-            let from = format!("secret in variable {name}");
+            let from = format!("secret in variable {}", name.escape_default());
             match environment(name) {
                 Some(text) => trimmed(text, &from).map(|text| (text, from)),
                 None => Err(Wrong::new(
@@ -91,11 +92,11 @@ fn credential(name: &str, environment: Environment<'_>) -> Result<(String, Strin
     };
     // The service manager guards that folder itself, with access lists that the mode bits do not tell.
     let text = read(&PathBuf::from(folder).join(name), false)?;
-    Ok((text, format!("credential {name}")))
+    Ok((text, format!("credential {}", name.escape_default())))
 }
 
 fn read(path: &Path, private: bool) -> Result<String, Wrong> {
-    let shown = path.display();
+    let shown = on_one_line(path);
     let unreadable = |error: std::io::Error| {
         let remedy = "check the path and the owner of the file and its folders";
         Wrong::new(

@@ -90,8 +90,8 @@ impl Loaded {
             }
             text.push('\n');
         }
-        for name in self.off() {
-            let _ = write!(text, "\n# [{name}] is off\n");
+        if !self.off().is_empty() {
+            let _ = write!(text, "\n# off: {}\n", self.off().join(", "));
         }
         text
     }
@@ -254,6 +254,6 @@ mod tests {
         let table: toml::Table = text.parse().expect("TOML");
         assert_eq!(table["relay"]["window"].as_integer(), Some(256));
         assert_eq!(table["wal"]["segment_bytes_max"].as_str(), Some("64MiB"));
-        assert!(text.contains("# [redis] is off"));
+        assert!(text.contains("# off: rabbitmq, timescale, redis"));
     }
 }

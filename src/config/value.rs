@@ -287,6 +287,17 @@ fn quoted(text: &str) -> String {
     format!("{short:?}")
 }
 
+/// A name that the operator chose, as it may be repeated: what does not look like a name may be a secret that was
+/// written in the wrong place.
+pub(super) fn name_shown(name: &str) -> String {
+    let looks_like_a_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if name.len() <= 40 && name.chars().all(looks_like_a_name) {
+        name.to_owned()
+    } else {
+        "...".to_owned()
+    }
+}
+
 /// The TOML type of a value, with its article.
 pub(super) fn type_name(value: &DeValue<'_>) -> &'static str {
     match value {

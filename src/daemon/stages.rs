@@ -11,10 +11,14 @@ use super::finish;
 use crate::config::{self, Config};
 use crate::failure::chain;
 use crate::journal::Journal;
+use crate::projector::queue::{self, Queue};
 use crate::projector::{self, Feed, stage, tail::Tail};
+use crate::relay::{self, Lane};
 use crate::status::{Stage, Status};
+use crate::store::redis::Redis;
 use crate::store::sqlite::Sqlite;
-use crate::store::{Projection, ProjectionError};
+use crate::store::timescale::Timescale;
+use crate::store::{Projection, ProjectionError, ProjectionName};
 
 /// Why stages have given up.
 type Ended = Arc<Mutex<BTreeMap<Stage, String>>>;
@@ -79,6 +83,17 @@ pub(super) fn start(config: &Config, journal: &Journal, status: &Status) -> Stag
         marks: Vec::new(),
         ended: Ended::default(),
     };
+    if let Some(rabbitmq) = &config.rabbitmq {
+        let fed = [
+            (config.timescale.is_some(), ProjectionName::Timescale),
+            (config.redis.is_some(), ProjectionName::Redis),
+        ];
+        let queues = fed.into_iter().filter(|(is, _)| *is).map(|(_, name)| name.to_string());
+        stages.relay(config, rabbitmq, Lane::Log(queues.collect()), journal, status);
+        if rabbitmq.events {
+            stages.relay(config, rabbitmq, Lane::Events, journal, status);
+        }
+    }
     if let Some(sqlite) = &config.sqlite {
         let sqlite = sqlite.clone();
         let tail = journal.reader.clone();
@@ -86,10 +101,82 @@ pub(super) fn start(config: &Config, journal: &Journal, status: &Status) -> Stag
             (Sqlite::new(sqlite.clone()), Tail::new(tail.clone()))
         });
     }
+    if let Some(timescale) = &config.timescale {
+        let timescale = timescale.clone();
+        stages.fed(config, journal, status, ProjectionName::Timescale, move || {
+            Timescale::new(timescale.clone())
+        });
+    }
+    if let Some(redis) = &config.redis {
+        let redis = redis.clone();
+        stages.fed(config, journal, status, ProjectionName::Redis, move || Redis::new(redis.clone()));
+    }
     stages
 }
 
 impl Stages {
+    /// Adds a lane of the relay.
+    fn relay(
+        &mut self,
+        config: &Config,
+        rabbitmq: &config::Rabbitmq,
+        lane: Lane,
+        journal: &Journal,
+        status: &Status,
+    ) {
+        let mark = match lane {
+            Lane::Log(_) => Stage::Confirmed,
+            Lane::Events => Stage::Published,
+        };
+        let options = relay::Options {
+            url: rabbitmq.url.clone(),
+            lane,
+            stage: Some(mark),
+            window: config.relay.window,
+            frame_bytes_max: config.relay.frame_bytes_max,
+            frame_events_max: config.relay.frame_events_max,
+            marker_interval: config.relay.marker_interval,
+            backoff: (config.relay.backoff_min, config.relay.backoff_max),
+        };
+        let (reader, writer) = (journal.reader.clone(), journal.writer.clone());
+        let (board, stop) = (status.clone(), self.relays.stop.clone());
+        let task = supervise(mark, status.clone(), stop.clone(), move || {
+            let (reader, writer, options) = (reader.clone(), writer.clone(), options.clone());
+            let (board, stop) = (board.clone(), stop.clone());
+            async move { relay::run(&reader, &writer, &options, &board, &stop).await }
+        });
+        self.marks.push(mark);
+        self.relays.tasks.push((mark.as_str(), tokio::spawn(task)));
+    }
+
+    /// Adds a projector that is fed by the broker, or by the log where there is none.
+    fn fed<P: Projection + 'static>(
+        &mut self,
+        config: &Config,
+        journal: &Journal,
+        status: &Status,
+        name: ProjectionName,
+        make: impl Fn() -> P + Send + Sync + 'static,
+    ) {
+        let reader = journal.reader.clone();
+        let Some(rabbitmq) = &config.rabbitmq else {
+            return self.project(config, journal, status, move || {
+                (make(), Tail::new(reader.clone()))
+            });
+        };
+        let options = queue::Options {
+            url: rabbitmq.url.clone(),
+            projection: name.as_str().to_owned(),
+            prefetch: rabbitmq.prefetch,
+            marker_interval: config.relay.marker_interval,
+            backoff: (config.relay.backoff_min, config.relay.backoff_max),
+        };
+        let board = status.clone();
+        self.project(config, journal, status, move || {
+            (make(), Queue::new(options.clone(), reader.clone(), board.clone()))
+        });
+    }
+
     /// Adds a projector, made anew after each panic.
     fn project<P: Projection + 'static, F: Feed + 'static>(
         &mut self,

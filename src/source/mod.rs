@@ -7,7 +7,6 @@
 //! | `import` | reads export files: Telegram Desktop, Telethon |
 
 pub mod import;
-
 pub mod script;
 pub mod synthetic;
 

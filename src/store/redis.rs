@@ -66,6 +66,16 @@ impl Redis {
         }
     }
 
+    /// How many messages of each channel are kept.
+    pub fn window(&self) -> usize {
+        self.config.window
+    }
+
+    /// How long a key lives after it was last written, in microseconds.
+    pub fn ttl_micros(&self) -> i64 {
+        i64::try_from(self.config.ttl.as_micros()).unwrap_or(i64::MAX)
+    }
+
     /// The names of its keys.
     pub fn keys(&self) -> &Keys {
         &self.keys

@@ -151,7 +151,7 @@ pub(super) struct Bisect(Vec<Range<usize>>);
 
 impl Bisect {
     pub(super) fn new(len: usize) -> Bisect {
-        Bisect(if len == 0 { Vec::new() } else { vec![0..len] })
+        Bisect(std::iter::once(0..len).filter(|all| !all.is_empty()).collect())
     }
 
     /// The next part to try.

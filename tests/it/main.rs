@@ -2,7 +2,10 @@
 
 mod broker;
 mod cli;
+mod crash;
+mod golden;
 mod import;
+mod pipeline;
 mod message_schema;
 mod shutdown;
 mod store_redis;

@@ -112,7 +112,10 @@ sentinel_env() {
 }
 
 client_redis_cli() {
+  local login=(--user "$user" --no-auth-warning)
+  # Sentinel has no users
+  [[ " $* " != *" -p ${ports[SENTINEL]} "* ]] || login=()
   # shellcheck disable=SC2016
-  run_inside sh -c 'REDISCLI_AUTH=$(sed -n s/^redis=//p /srv/conf/passwords) exec redis-cli -h 127.0.0.1 "$@"' sh \
-    -p "${ports[REDIS]}" --user "$user" --no-auth-warning "$@"
+  run_inside sh -c '[ "$1" = --user ] && REDISCLI_AUTH=$(sed -n s/^redis=//p /srv/conf/passwords) && export REDISCLI_AUTH
+    exec redis-cli -h 127.0.0.1 "$@"' sh "${login[@]}" -p "${ports[REDIS]}" "$@"
 }

@@ -44,7 +44,7 @@ fetch_and_unpack() {
   local began work=$root.apt new=$root.new link names
   began=$(now)
   rm -rf "$work" "$new"
-  mkdir -p "$work"/{etc,lists/partial,archives/partial} "$new"
+  mkdir -p "$work"/{etc/apt.conf.d,etc/preferences.d,lists/partial,archives/partial} "$new"
   : >"$work/status"
   write_apt_conf "$work" >"$work/apt.conf"
   export APT_CONFIG=$work/apt.conf   # of this subshell
@@ -97,6 +97,7 @@ APT::Architecture "$(dpkg --print-architecture)";
 APT::Architectures { "$(dpkg --print-architecture)"; };
 APT::Install-Recommends "false";
 APT::Sandbox::User "root";
+APT::Update::Error-Mode "any";
 X
 }
 

@@ -6,11 +6,12 @@ use std::time::Instant;
 
 use redb::{ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 
+use crate::contain::contained;
 use crate::error::{At, AtFile, OpenError, ReadError};
+use crate::info::SegmentInfo;
 use crate::live::Live;
 use crate::open::{REPAIR_POLL, REPAIR_WAIT};
 use crate::plan::{segment_name, segments_in};
-use crate::reader::SegmentInfo;
 use crate::segment;
 use crate::storage::{LockError, Role, Storage};
 
@@ -90,13 +91,13 @@ impl Files {
         if let Some(live) = &self.live {
             let slot = live.active();
             if let Some(active) = slot.as_ref().filter(|active| active.first == first) {
-                return work(&active.db.begin_read().at(&file)?).map(Some);
+                return contained(&file, || work(&active.db.begin_read().at(&file)?).map(Some));
             }
         }
         let Some(db) = self.opened(first, &file)? else {
             return Ok(None);
         };
-        work(&db.begin_read().at(&file)?).map(Some)
+        contained(&file, || work(&db.begin_read().at(&file)?).map(Some))
     }
 
     /// Record bytes of the active segment if its writer is in this process.

@@ -9,14 +9,16 @@ use redb::ReadableDatabase;
 
 use crate::batch::{Appended, Batch};
 use crate::catalog::{Catalog, Floor};
+use crate::contain::contained;
 use crate::dedup::Index;
 use crate::error::{AppendError, AtFile, OpenError, ReadError};
 use crate::files::Files;
+use crate::info::SegmentInfo;
 use crate::live::{Active, Live};
 use crate::manifest::Manifest;
 use crate::options::{Options, Recovery};
 use crate::plan::{CATALOG, segment_name};
-use crate::reader::{Reader, SegmentInfo};
+use crate::reader::Reader;
 use crate::segment::{self, Meta, Mode};
 use crate::seq::{Identity, Seq};
 use crate::storage::{Disk, LockGuard, Storage};
@@ -173,7 +175,8 @@ impl Log {
         if self.poisoned {
             return Err(AppendError::Poisoned);
         }
-        let result = work(self);
+        let file = segment_name(self.first);
+        let result = contained(&file, || work(self));
         if result.as_ref().is_err_and(AppendError::poisons) {
             self.poisoned = true;
         }

@@ -8,6 +8,7 @@ use redb::ReadableDatabase;
 
 use crate::catalog::{Catalog, Floor};
 use crate::clock;
+use crate::contain::contained;
 use crate::dedup::{self, Index};
 use crate::error::{At, AtFile, OpenError};
 use crate::live::{Active, Live};
@@ -47,7 +48,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Log, O
     if catalog.contents()?.newest < meta.first {
         catalog.note_newest(meta.first).at(CATALOG)?;
     }
-    let (tail, bytes, keys) = measure(&active, &meta)?;
+    let (tail, bytes, keys) = contained(&segment_name(meta.first), || measure(&active, &meta))?;
     let live = Arc::new(Live::default());
     live.set_bytes(bytes);
     *live.change() = Some(active);

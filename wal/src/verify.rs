@@ -1,18 +1,19 @@
 //! Checking a log record by record, beside a running writer.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod contents;
+
 use std::path::Path;
 
-use redb::{ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable};
+use redb::{ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 
 use crate::catalog::{self, Contents};
-use crate::dedup;
-use crate::error::{AtFile, DiskError, OpenError};
+use crate::contain::contained;
+use crate::error::{AtFile, OpenError};
 use crate::files::open_settled;
-use crate::manifest::{Manifest, Tally};
+use crate::manifest::Manifest;
 use crate::plan::{CATALOG, segment_name, segments_in};
 use crate::reader::decode;
-use crate::segment::{self, Meta};
+use crate::segment;
 use crate::seq::Seq;
 use crate::storage::{Disk, Storage};
 use crate::tables;
@@ -46,7 +47,8 @@ pub struct Finding {
 
 /// Checks every record (checksum, number, epoch), each sealed segment against its manifest and
 /// the catalog, the chain, the keys, and that no number is missing. Goes on after a finding, and
-/// works beside a running writer. `progress` is told the record bytes checked so far.
+/// works beside a running writer. `progress` is told the record bytes checked so far, and at the
+/// end of all.
 ///
 /// # Errors
 /// Only what keeps it from starting: no log there, or a directory that cannot be read.
@@ -96,6 +98,7 @@ pub(crate) fn verify_on(
         let newest = at + 1 == firsts.len();
         check.segment(first, newest, catalog.as_ref(), &mut link);
     }
+    (check.progress)(check.report.bytes);
     Ok(check.report)
 }
 
@@ -125,7 +128,7 @@ impl Check<'_> {
 
     fn catalog(&mut self) -> Option<Contents> {
         let storage = self.storage;
-        let read = contained(|| {
+        let read = contained::<_, OpenError>(CATALOG, || {
             let Some(db) = open_settled(storage, CATALOG)? else {
                 return Ok(None);
             };
@@ -143,6 +146,14 @@ impl Check<'_> {
         None
     }
 
+    /// The catalog as it is now: a running writer goes on while its log is checked.
+    fn catalog_now(&self) -> Option<Contents> {
+        let db = self.catalog_file.as_ref()?;
+        let read =
+            contained::<_, OpenError>(CATALOG, || catalog::read(&db.begin_read().at(CATALOG)?));
+        read.ok()
+    }
+
     /// Every segment the catalog knows has its file.
     fn presence(&mut self, firsts: &[u64], catalog: Option<&Contents>) {
         let newest = catalog.map_or(0, |contents| contents.newest);
@@ -150,8 +161,10 @@ impl Check<'_> {
             let what = format!("the file with records from {newest} is missing");
             self.find(&segment_name(newest), Some(newest), what);
         }
+        let floor = self.catalog_now().map_or(0, |now| now.floor.first);
         for manifest in catalog.iter().flat_map(|contents| &contents.manifests) {
-            if !firsts.contains(&manifest.first) {
+            // What a running writer has trimmed since the catalog was read is not missing.
+            if !firsts.contains(&manifest.first) && manifest.first >= floor {
                 let file = segment_name(manifest.first);
                 let what = format!(
                     "the file with records {} to {} is missing",
@@ -175,7 +188,7 @@ impl Check<'_> {
             digest: link.digest,
         };
         let mut after = None;
-        let outcome = contained(|| {
+        let outcome = contained::<_, OpenError>(&file, || {
             let Some(db) = open_settled(self.storage, &file)? else {
                 return Ok(());
             };
@@ -234,131 +247,15 @@ impl Check<'_> {
                 self.find(&file, None, "the catalog has another manifest");
             }
             (None, Some(_)) => self.find(&file, None, "the catalog says that it is sealed"),
-            (Some(_), None) if !newest => self.find(&file, None, "is not in the catalog"),
+            (Some(sealed), None) if !newest => {
+                let now = self.catalog_now();
+                if !now.is_some_and(|now| now.manifests.contains(sealed)) {
+                    self.find(&file, None, "is not in the catalog");
+                }
+            }
             _ => {}
         }
         Ok((next, sealed.map(|manifest| manifest.digest)))
-    }
-
-    /// Checks every record; returns their sum and the number after the last.
-    fn records(
-        &mut self,
-        txn: &ReadTransaction,
-        meta: &Meta,
-        file: &str,
-    ) -> Result<(Tally, u64), DiskError> {
-        let mut tally = Tally::default();
-        let mut next = meta.first;
-        let mut damaged = 0;
-        for row in txn.open_table(tables::RECORDS)?.iter()? {
-            let (key, value) = row?;
-            let (seq, bytes) = (key.value(), value.value());
-            if seq != next {
-                self.find(
-                    file,
-                    Some(next),
-                    format!("records {next} to {} are missing", seq - 1),
-                );
-            }
-            next = seq + 1;
-            tally.add(bytes);
-            if let Some(what) = wrong(bytes, seq, meta, file) {
-                damaged += 1;
-                if damaged <= FINDINGS_MAX {
-                    self.find(file, Some(seq), what);
-                }
-            }
-            self.count(bytes.len());
-        }
-        if damaged > FINDINGS_MAX {
-            let what = format!("{} more damaged records", damaged - FINDINGS_MAX);
-            self.find(file, None, what);
-        }
-        Ok((tally, next))
-    }
-
-    fn count(&mut self, bytes: usize) {
-        self.report.records += 1;
-        self.report.bytes += bytes as u64;
-        if self.report.records.is_multiple_of(1024) {
-            (self.progress)(self.report.bytes);
-        }
-    }
-
-    fn manifest(&mut self, said: &Manifest, meta: &Meta, found: &Tally, next: u64, file: &str) {
-        let mut differ = |name: &str, same: bool| {
-            if !same {
-                self.find(file, None, format!("{name} differs from the manifest"));
-            }
-        };
-        differ("the identity", said.identity == meta.identity);
-        differ("the first number", said.first == meta.first);
-        differ("the previous digest", said.previous == meta.previous);
-        differ("the last number", said.last + 1 == next);
-        differ("the count", said.count == found.count);
-        differ("the record bytes", said.record_bytes == found.record_bytes);
-        differ(
-            "the payload bytes",
-            said.payload_bytes == found.payload_bytes,
-        );
-        differ("the codec set", said.codecs == found.codecs);
-        differ("the digest", said.digest == found.digest());
-    }
-
-    /// Every key belongs to a record of its segment and is a key only once.
-    fn keys(
-        &mut self,
-        txn: &ReadTransaction,
-        first: u64,
-        next: u64,
-        file: &str,
-    ) -> Result<(), DiskError> {
-        let keys = dedup::sorted(txn)?;
-        for (_, seq) in &keys {
-            if !(first..next).contains(seq) {
-                self.find(
-                    file,
-                    Some(*seq),
-                    "a dedup key belongs to a record that is not here",
-                );
-            }
-        }
-        for pair in keys.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
-            let what = format!("has the same dedup key as record {}", pair[0].1);
-            self.find(file, Some(pair[1].1), what);
-        }
-        Ok(())
-    }
-
-    /// The catalog knows every key of a sealed segment, under this or an older number.
-    fn catalogued(&mut self, txn: &ReadTransaction, file: &str) -> Result<(), DiskError> {
-        let Some(catalog) = &self.catalog_file else {
-            return Ok(());
-        };
-        let snapshot = catalog.begin_read()?;
-        let table = snapshot.open_table(tables::KEYS)?;
-        let mut probe = dedup::Probe::new(&table);
-        let mut unknown = Vec::new();
-        for (key, seq) in dedup::sorted(txn)? {
-            if probe.find(&key)?.is_none_or(|known| known > seq) {
-                unknown.push(seq);
-            }
-        }
-        for seq in unknown {
-            self.find(file, Some(seq), "the catalog does not know its dedup key");
-        }
-        Ok(())
-    }
-
-    fn cursors(&mut self, txn: &ReadTransaction, next: u64, file: &str) -> Result<(), DiskError> {
-        for row in txn.open_table(tables::CURSORS)?.iter()? {
-            let (name, at) = row?;
-            if at.value() >= next {
-                let what = format!("cursor {} is past the tail", name.value());
-                self.find(file, Some(at.value()), what);
-            }
-        }
-        Ok(())
     }
 
     /// A segment that cannot be walked: names the records that cannot be read one by one.
@@ -367,12 +264,12 @@ impl Check<'_> {
             return;
         };
         let file = segment_name(first);
-        let Ok(Some(db)) = contained(|| open_settled(self.storage, &file)) else {
+        let Ok(Some(db)) = contained(&file, || open_settled(self.storage, &file)) else {
             return;
         };
         let mut lost: Option<(u64, u64)> = None;
         for seq in first..=last {
-            let readable = contained(|| {
+            let readable = contained::<_, OpenError>(&file, || {
                 let txn = db.begin_read().at(&file)?;
                 let rows = txn.open_table(tables::RECORDS).at(&file)?;
                 let row = rows.get(seq).at(&file)?;
@@ -396,32 +293,4 @@ impl Check<'_> {
             );
         }
     }
-}
-
-/// What is wrong with a stored record.
-fn wrong(bytes: &[u8], seq: u64, meta: &Meta, file: &str) -> Option<String> {
-    match decode(bytes, seq, file) {
-        Err(e) => Some(e.to_string()),
-        Ok(record) if record.header().epoch != meta.identity.epoch => Some(format!(
-            "is of epoch {}, its segment of {}",
-            record.header().epoch,
-            meta.identity.epoch
-        )),
-        Ok(_) => None,
-    }
-}
-
-/// Runs `work`; a panic of the engine on a damaged page becomes an error.
-fn contained<T>(work: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let message = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_default();
-        Err(OpenError::Disk {
-            file: "a damaged file".to_owned(),
-            source: DiskError::Panicked { message },
-        })
-    })
 }

@@ -38,7 +38,7 @@ pub(super) async fn command(globals: &Globals, args: BenchArgs) -> CommandResult
             let load = match args.events {
                 Some(events) if args.flat_out => Load::FlatOut { events },
                 _ => Load::Paced {
-                    rate: f64::from(args.rate.unwrap_or(RATE)),
+                    rate: args.rate.unwrap_or(RATE),
                     seconds: args.seconds.unwrap_or(SECONDS),
                 },
             };
@@ -60,7 +60,7 @@ enum Load {
     /// On a schedule.
     Paced {
         /// Events a second.
-        rate: f64,
+        rate: u32,
         /// For this long.
         seconds: u64,
     },
@@ -72,16 +72,16 @@ enum Load {
 }
 
 impl Load {
-    fn rate(self) -> f64 {
+    fn rate(self) -> u32 {
         match self {
             Load::Paced { rate, .. } => rate,
-            Load::FlatOut { .. } => 0.0,
+            Load::FlatOut { .. } => 0,
         }
     }
 
     fn events(self) -> u64 {
         match self {
-            Load::Paced { rate, seconds } => ((rate * seconds as f64).round() as u64).max(1),
+            Load::Paced { rate, seconds } => u64::from(rate) * seconds,
             Load::FlatOut { events } => events,
         }
     }
@@ -136,7 +136,7 @@ async fn run(
     let machine = Machine::now();
     let status = Status::new();
     let daemon = Daemon::open(config.clone(), status.clone())?;
-    let source = Synthetic::new(synthetic::Options {
+    let source = Synthetic::new(&synthetic::Options {
         seed,
         rate: load.rate(),
         events: Some(load.events()),
@@ -176,7 +176,7 @@ async fn run(
     let board = status.snapshot();
     let stages = report::stages(&board, started_us);
     let report = Report {
-        mode: if load.rate() > 0.0 {
+        mode: if load.rate() > 0 {
             "paced"
         } else {
             "flat_out"

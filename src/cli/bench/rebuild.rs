@@ -65,8 +65,8 @@ pub(in crate::cli) async fn rebuild(
         log_only.redis,
         log_only.sqlite,
     ) = (None, None, None, None);
-    let source = Synthetic::new(synthetic::Options {
-        rate: 0.0,
+    let source = Synthetic::new(&synthetic::Options {
+        rate: 0,
         events: Some(events),
         ..synthetic::Options::default()
     });

@@ -48,7 +48,7 @@ pub(super) struct Report {
     /// `paced` or `flat_out`.
     pub mode: &'static str,
     /// Events a second asked for; 0 for flat out.
-    pub rate: f64,
+    pub rate: u32,
     /// Seed of the generator.
     pub seed: u64,
     /// Events received.
@@ -97,10 +97,10 @@ fn figures(progress: &Progress, started_us: i64) -> StageFigures {
 pub(super) fn passes(
     stages: &BTreeMap<&'static str, StageFigures>,
     events: u64,
-    rate: f64,
+    rate: u32,
 ) -> bool {
-    let target = if rate > 0.0 {
-        rate.min(TARGET_PER_SECOND)
+    let target = if rate > 0 {
+        f64::from(rate).min(TARGET_PER_SECOND)
     } else {
         TARGET_PER_SECOND
     };
@@ -121,7 +121,7 @@ impl Report {
             text,
             "{} events, {}, seed {}, {:.1} s; {}, {} cores, Linux {}, load {:.2}; fsync: {}",
             self.events,
-            if self.rate > 0.0 {
+            if self.rate > 0 {
                 format!("{} a second", self.rate)
             } else {
                 "flat out".to_owned()

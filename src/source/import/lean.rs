@@ -9,11 +9,12 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+/// What is done with the value of a key.
 enum Treatment {
-    Keep,
+    Keep(String),
     Drop,
     /// Keep only how many elements there are.
-    Count,
+    Count(String),
 }
 
 fn treatment(key: &str) -> Treatment {
@@ -32,8 +33,8 @@ fn treatment(key: &str) -> Treatment {
         | "first_name"
         | "last_name" => Treatment::Drop,
         "inviter" | "inviter_id" | "peers" | "values" => Treatment::Drop,
-        "members" | "users" | "winners" | "contact_information" => Treatment::Count,
-        _ => Treatment::Keep,
+        "members" | "users" | "winners" | "contact_information" => Treatment::Count(key.to_owned()),
+        _ => Treatment::Keep(key.to_owned()),
     }
 }
 
@@ -100,22 +101,45 @@ impl<'de> Visitor<'de> for Lean {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
-        while let Some(key) = members.next_key::<String>()? {
-            match treatment(&key) {
-                Treatment::Keep => {
+        while let Some(key) = members.next_key_seed(Key)? {
+            match key {
+                Treatment::Keep(key) => {
                     let value = members.next_value_seed(Lean)?;
                     map.insert(key, value);
                 }
                 Treatment::Drop => {
                     members.next_value::<IgnoredAny>()?;
                 }
-                Treatment::Count => {
+                Treatment::Count(key) => {
                     let count = members.next_value_seed(Count)?;
                     map.insert(key, Value::Number(count.into()));
                 }
             }
         }
         Ok(Value::Object(map))
+    }
+}
+
+/// A key, decided upon before it is copied: most of a dump is dropped.
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Treatment;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Treatment, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key {
+    type Value = Treatment;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Treatment, E> {
+        Ok(treatment(key))
     }
 }
 

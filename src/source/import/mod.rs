@@ -11,16 +11,18 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `scan` | where values begin and end, without building them |
-//! | `walk` | the layouts of the formats: which values are messages |
+//! | `scan`, `nesting` | where values begin and end, without building them |
+//! | `walk`, `chat` | the layouts of the formats: which values are messages, of which chats |
 //! | `repair` | mends known mistakes of exporters in one message |
 //! | `lean` | parses one message, leaving personal data out |
 //! | `desktop`, `telethon` | one message to one event |
 //! | `survey`, `read` | the two passes |
 //! | `report` | what was found |
 
+mod chat;
 mod desktop;
 mod lean;
+mod nesting;
 mod read;
 mod repair;
 mod report;
@@ -41,9 +43,9 @@ pub use report::{Repaired, Report, Skipped};
 pub use survey::{Survey, survey};
 pub use walk::Layout;
 
+use self::chat::Chat;
 use self::scan::ScanError;
 use self::value::{Context, Problem};
-use self::walk::Chat;
 use super::SourceError;
 use crate::event::{Body, Event, Origin, PeerId, Raw, Timestamp};
 

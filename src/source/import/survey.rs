@@ -5,10 +5,11 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use super::chat::Chat;
 use super::report::{Counter, Report};
 use super::scan::ScanError;
 use super::value::Context;
-use super::walk::{Chat, Layout, Piece, Walker};
+use super::walk::{Layout, Piece, Walker};
 use super::{Item, Mapped, Options, SourceError, read_message, scan_error};
 use crate::event::{Body, ChannelInfo, PeerId, PeerKind, Timestamp};
 

@@ -16,11 +16,11 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::report::{Skipped, clean};
+use super::chat::{Chat, Header};
+use super::report::Skipped;
 use super::scan::{ScanError, Scanner};
 use super::value::{int, str_at};
 use super::{MESSAGE_BYTES_MAX, lean, repair};
-use crate::event::{PeerId, PeerKind};
 
 /// Longest name, type or id of a chat.
 const HEADER_BYTES_MAX: usize = 64 * 1024;
@@ -55,14 +55,6 @@ impl Layout {
     }
 }
 
-/// A chat of a Desktop export.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Chat {
-    pub(super) peer: PeerId,
-    pub(super) kind: &'static str,
-    pub(super) title: Option<String>,
-}
-
 /// A message of the file: its place, and its bytes in the window until the walker moves.
 #[derive(Debug, Clone)]
 pub(super) struct Piece {
@@ -70,13 +62,6 @@ pub(super) struct Piece {
     pub(super) section: u32,
     pub(super) offset: u64,
     pub(super) range: Range<usize>,
-}
-
-#[derive(Debug, Default)]
-struct Header {
-    name: Option<String>,
-    chat_type: Option<String>,
-    id: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -156,7 +141,7 @@ impl<R: Read + Seek> Walker<R> {
         if self.scanner.element(true)? {
             let (offset, range) = self.scanner.capture(MESSAGE_BYTES_MAX)?;
             let first = parse_small(self.scanner.captured(range));
-            if !first.is_some_and(|first| first.get("_").is_some()) {
+            if first.is_none_or(|first| first.get("_").is_none()) {
                 return Err(ScanError::Bad(offset, NOT_KNOWN.to_owned()));
             }
         }
@@ -232,10 +217,11 @@ impl<R: Read + Seek> Walker<R> {
     }
 
     fn lines(&mut self) -> Result<Option<Piece>, ScanError> {
-        match self.scanner.peek()? {
-            None => return Ok(None),
-            Some(b'{') => {}
-            Some(_) => return Err(self.scanner.bad("an object expected")),
+        if self.scanner.peek()?.is_none() {
+            return Ok(None);
+        }
+        if self.scanner.must_peek()? != b'{' {
+            return Err(self.scanner.bad("an object expected"));
         }
         self.frames.push(Frame::Lines);
         self.piece(0).map(Some)
@@ -328,7 +314,7 @@ impl<R: Read + Seek> Walker<R> {
         if header.chat_type.is_none() && header.id.is_none() {
             return Err(ScanError::Bad(messages, NOT_KNOWN.to_owned()));
         }
-        let wanted = self.wanted(&header);
+        let wanted = header.wanted(self.include_private);
         self.frames.push(Frame::Chat {
             first: false,
             header: Header::default(),
@@ -374,39 +360,6 @@ impl<R: Read + Seek> Walker<R> {
         skipped.chats += 1;
         skipped.messages += messages;
         Ok(())
-    }
-
-    /// The chat, or the type to count it under when it is not imported.
-    fn wanted(&self, header: &Header) -> Result<Chat, String> {
-        let chat_type = header.chat_type.as_deref().unwrap_or("untyped");
-        let (kind, peer_kind) = match chat_type {
-            "public_channel" | "private_channel" => ("channel", PeerKind::Channel),
-            "public_supergroup" | "private_supergroup" => ("supergroup", PeerKind::Channel),
-            "private_group" => ("group", PeerKind::Chat),
-            "personal_chat" | "saved_messages" | "replies" | "verification_codes" => {
-                ("user", PeerKind::User)
-            }
-            "bot_chat" => ("bot", PeerKind::User),
-            other => return Err(clean(other)),
-        };
-        if !chat_type.starts_with("public_") && !self.include_private {
-            return Err(chat_type.to_owned());
-        }
-        let id = header.id.unwrap_or(0);
-        // Desktop writes bare ids; other hands have been seen to mark them.
-        let peer = if id < 0 {
-            PeerId::from_marked(id)
-        } else {
-            PeerId::new(peer_kind, id)
-        };
-        match peer {
-            Ok(peer) => Ok(Chat {
-                peer,
-                kind,
-                title: header.name.clone().filter(|name| !name.is_empty()),
-            }),
-            Err(_) => Err(format!("{chat_type} without a usable id")),
-        }
     }
 }
 

@@ -108,18 +108,8 @@ impl Redis {
                 None => return Ok(None),
             };
         }
+        cache.channels = self.read_channels().await?;
         let mut connection = self.connection().await?;
-        let mut command = ::redis::cmd("SMEMBERS");
-        command.arg(self.keys.channels());
-        let channels = command.query_async(&mut connection).await;
-        let channels: Vec<i64> = self.done("reading channels", channels)?;
-        for peer in channels {
-            let mut command = ::redis::cmd("HGETALL");
-            command.arg(self.keys.channel(peer));
-            let fields = command.query_async(&mut connection).await;
-            let fields: Fields = self.done("reading channels", fields)?;
-            cache.channels.insert(peer, fields);
-        }
         let mut command = ::redis::cmd("ZRANGE");
         command
             .arg(self.keys.quarantine())
@@ -130,6 +120,24 @@ impl Redis {
         let poison: Vec<(String, u64)> = self.done("reading the quarantine", poison)?;
         cache.quarantine = poison.into_iter().map(|(text, seq)| (seq, text)).collect();
         Ok((self.checkpoint().await? == at).then_some(cache))
+    }
+
+    /// What is kept of the channels' names. The caller compares the checkpoint before and after.
+    pub async fn read_channels(&mut self) -> Result<BTreeMap<i64, Fields>, ProjectionError> {
+        let mut connection = self.connection().await?;
+        let mut command = ::redis::cmd("SMEMBERS");
+        command.arg(self.keys.channels());
+        let peers = command.query_async(&mut connection).await;
+        let peers: Vec<i64> = self.done("reading channels", peers)?;
+        let mut channels = BTreeMap::new();
+        for peer in peers {
+            let mut command = ::redis::cmd("HGETALL");
+            command.arg(self.keys.channel(peer));
+            let fields = command.query_async(&mut connection).await;
+            let fields: Fields = self.done("reading channels", fields)?;
+            channels.insert(peer, fields);
+        }
+        Ok(channels)
     }
 
     /// The peers that have messages in the cache, in order.

@@ -2,5 +2,6 @@
 #![allow(dead_code)] // each module uses its part
 
 pub(crate) mod events;
+pub(crate) mod gateway;
 pub(crate) mod rabbitmq;
 pub(crate) mod services;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod basic;
+mod beside;
 mod common;
 mod damage;
 mod follow;

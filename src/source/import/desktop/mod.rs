@@ -7,8 +7,8 @@ mod text;
 
 use serde_json::{Map, Value};
 
+use super::chat::Chat;
 use super::value::{Context, Problem, get, int, list, peer, str_at, text};
-use super::walk::Chat;
 use super::{Item, Mapped, unknown};
 use crate::event::{
     Body, Button, Event, Forward, JsonText, Message, Origin, PeerId, PeerKind, Reaction,

@@ -1,0 +1,209 @@
+//! The SQLite projection.
+
+use std::path::Path;
+
+use sqlx::{Connection as _, Executor as _, Row as _};
+use telegram_gateway::config;
+use telegram_gateway::event::{Body, Changed};
+use telegram_gateway::store::contract::VERIFIED;
+use telegram_gateway::store::sqlite::Sqlite;
+use telegram_gateway::store::{Entry, Projection as _, ProjectionError};
+
+use super::{
+    any_order, batch, check_contract, check_poison, check_two_writers, checkpoint, everything,
+    folded, mixed_log, posts, wait,
+};
+use crate::support::events::message;
+
+fn sqlite(dir: &Path) -> Sqlite {
+    Sqlite::new(config::Sqlite {
+        path: dir.join("messages.sqlite"),
+    })
+}
+
+#[test]
+fn any_order_gives_the_fold_of_the_log() {
+    let dir = tempfile::tempdir().expect("a directory");
+    any_order(sqlite(dir.path()), 64);
+    wait(async {
+        let mut connection = open_sqlite(dir.path()).await;
+        connection
+            .execute("insert into messages_fts (messages_fts, rank) values ('integrity-check', 1)")
+            .await
+            .expect("the full-text index fits the table");
+    });
+}
+
+#[test]
+fn keeps_the_contract() {
+    let dir = tempfile::tempdir().expect("a directory");
+    wait(check_contract(sqlite(dir.path())));
+}
+
+#[test]
+fn two_writers_lose_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    wait(check_two_writers(sqlite(dir.path()), sqlite(dir.path())));
+}
+
+#[test]
+fn quarantines_poison() {
+    let dir = tempfile::tempdir().expect("a directory");
+    wait(async {
+        let mut store = sqlite(dir.path());
+        store.checkpoint().await.expect("made");
+        let mut connection = open_sqlite(dir.path()).await;
+        connection
+            .execute(
+                "create trigger refuse before insert on message_content when new.text = 'poison' \
+                 begin select raise(abort, 'refused'); end",
+            )
+            .await
+            .expect("a trigger");
+        check_poison(&mut store).await;
+        let found: Vec<(i64, i64, Vec<u8>)> =
+            sqlx::query_as("select seq, kind, raw from quarantine order by seq")
+                .fetch_all(&mut connection)
+                .await
+                .expect("quarantine");
+        let found: Vec<_> = found
+            .iter()
+            .map(|row| (row.0, row.1, row.2.len() > 2))
+            .collect();
+        assert_eq!(found, [(8, 1, true), (32, 1, true), (41, 99, true)]);
+    });
+}
+
+#[test]
+fn two_rebuilds_are_equal_and_a_replay_rewrites_nothing() {
+    let log = mixed_log();
+    let dirs = [
+        tempfile::tempdir().expect("a"),
+        tempfile::tempdir().expect("b"),
+    ];
+    wait(async {
+        let mut both = Vec::new();
+        for (dir, size) in dirs.iter().zip([7, 1000]) {
+            let mut store = sqlite(dir.path());
+            for part in log.chunks(size) {
+                let end = checkpoint(1, part[part.len() - 1].seq().get());
+                store.apply(&batch(part, Some(end))).await.expect("apply");
+            }
+            both.push(everything(&mut store).await);
+        }
+        assert_eq!(both[0], both[1]);
+        assert_eq!(both[0], folded(&log));
+
+        let mut connection = open_sqlite(dirs[0].path()).await;
+        for table in ["message_content", "message_state", "message_version"] {
+            for change in ["insert", "update", "delete"] {
+                let sql = format!(
+                    "create trigger no_{change}_{table} after {change} on {table} \
+                     begin select raise(abort, 'rewritten'); end"
+                );
+                connection
+                    .execute(sqlx::AssertSqlSafe(sql))
+                    .await
+                    .expect("a trigger");
+            }
+        }
+        let mut store = sqlite(dirs[0].path());
+        store.apply(&batch(&log, None)).await.expect("a replay");
+        let quarantined: i64 = sqlx::query_scalar("select count(*) from quarantine")
+            .fetch_one(&mut connection)
+            .await
+            .expect("quarantine");
+        assert_eq!(quarantined, 0);
+    });
+}
+
+async fn open_sqlite(dir: &Path) -> sqlx::SqliteConnection {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(dir.join("messages.sqlite"));
+    sqlx::SqliteConnection::connect_with(&options)
+        .await
+        .expect("open the file")
+}
+
+#[test]
+fn refuses_a_schema_it_does_not_know() {
+    let dir = tempfile::tempdir().expect("a directory");
+    wait(async {
+        sqlite(dir.path()).checkpoint().await.expect("made");
+        let mut connection = open_sqlite(dir.path()).await;
+        connection
+            .execute(
+                "insert into schema_migrations (version, description, success, checksum, execution_time) \
+                 values (99, 'newer', true, x'00', 0)",
+            )
+            .await
+            .expect("a newer step");
+        let error = sqlite(dir.path()).checkpoint().await.expect_err("newer");
+        assert!(
+            matches!(error, ProjectionError::UnknownSchema { found: 99, .. }),
+            "{error:?}"
+        );
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn file_is_private_and_searchable_by_others_while_it_is_written() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().expect("a directory");
+    wait(async {
+        let mut store = sqlite(dir.path());
+        let mut log = posts(&["Caf\u{e9} au lait", "tea", "coffee"]);
+        store.apply(&batch(&log, None)).await.expect("apply");
+        for file in std::fs::read_dir(dir.path()).expect("files") {
+            let file = file.expect("a file");
+            let mode = file.metadata().expect("its mode").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{:?}", file.path());
+        }
+        let mut reader = open_sqlite(dir.path()).await;
+        let sql = "select m.message_id, snippet(messages_fts, 0, '[', ']', '...', 5) \
+                   from messages_fts f join messages m using (peer_id, message_id) where messages_fts match ?";
+        let mut find = async |word: &'static str| -> Vec<(i64, String)> {
+            sqlx::query_as(sql)
+                .bind(word)
+                .fetch_all(&mut reader)
+                .await
+                .expect("search")
+        };
+        assert_eq!(find("CAFE").await, [(1, "[Caf\u{e9}] au lait".to_owned())]);
+        let mut edited = posts(&["x", "x", "x", "green tea"]);
+        if let Some(Entry::Event(envelope)) = edited.get_mut(3) {
+            let changed = Changed {
+                text: true,
+                ..Changed::default()
+            };
+            let message = Box::new(message(1, "green tea"));
+            envelope.event.body = Body::Edited { message, changed };
+        }
+        log.push(edited.remove(3));
+        store.apply(&batch(&log, None)).await.expect("an edit");
+        assert_eq!(find("cafe").await, []);
+        assert_eq!(find("green").await.len(), 1);
+    });
+}
+
+#[test]
+fn schema_is_the_contract() {
+    let dir = tempfile::tempdir().expect("a directory");
+    wait(async {
+        sqlite(dir.path()).checkpoint().await.expect("made");
+        let mut connection = open_sqlite(dir.path()).await;
+        for table in &VERIFIED {
+            let found: Vec<String> =
+                sqlx::query("select name from pragma_table_info(?) order by cid")
+                    .bind(table.name)
+                    .fetch_all(&mut connection)
+                    .await
+                    .expect("columns")
+                    .iter()
+                    .map(|row| row.get(0))
+                    .collect();
+            let expected: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
+            assert_eq!(found, expected, "{}", table.name);
+        }
+    });
+}

@@ -1,0 +1,82 @@
+//! What is known of one segment.
+
+use redb::ReadTransaction;
+
+use crate::error::{AtFile, ReadError};
+use crate::manifest::Manifest;
+use crate::plan::segment_name;
+use crate::segment;
+use crate::seq::Seq;
+
+/// One segment of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// File name within the log's directory.
+    pub file: String,
+    /// Number of its first record, or of the record that will be its first.
+    pub first: Seq,
+    /// Number of its last record, `None` while it has none.
+    pub last: Option<Seq>,
+    /// Records in it.
+    pub count: u64,
+    /// Record bytes in it (headers and payloads).
+    pub bytes: u64,
+    /// Length of the file in bytes; parts of it may not occupy disk space.
+    pub file_bytes: u64,
+    /// Whether it is complete and never changes again.
+    pub sealed: bool,
+    /// SHA-256 over its record bytes in order, once sealed.
+    pub digest: Option<[u8; 32]>,
+    /// The digest of the segment before it, `None` for the first of the log.
+    pub previous: Option<[u8; 32]>,
+    /// Whether the file was repaired after an unclean stop of its writer.
+    pub recovered: bool,
+}
+
+impl SegmentInfo {
+    pub(crate) fn sealed(manifest: &Manifest, file_bytes: u64) -> SegmentInfo {
+        SegmentInfo {
+            file: segment_name(manifest.first),
+            first: Seq::at_least_first(manifest.first),
+            last: Seq::new(manifest.last),
+            count: manifest.count,
+            bytes: manifest.record_bytes,
+            file_bytes,
+            sealed: true,
+            digest: Some(manifest.digest),
+            previous: manifest.previous,
+            recovered: manifest.recovered,
+        }
+    }
+}
+
+/// Describes a segment from a snapshot of it. `live_bytes` spares the walk over an active one.
+pub(crate) fn look(
+    txn: &ReadTransaction,
+    first: u64,
+    file_bytes: u64,
+    live_bytes: Option<u64>,
+) -> Result<SegmentInfo, ReadError> {
+    let file = segment_name(first);
+    if let Some(manifest) = segment::read_seal(txn, &file)? {
+        return Ok(SegmentInfo::sealed(&manifest, file_bytes));
+    }
+    let last = segment::read_last(txn).at(&file)?;
+    let bytes = match live_bytes {
+        Some(bytes) => bytes,
+        None => segment::sum_bytes(txn).at(&file)?,
+    };
+    let meta = segment::read_meta(txn, &file)?;
+    Ok(SegmentInfo {
+        first: Seq::at_least_first(first),
+        last: last.and_then(Seq::new),
+        count: last.map_or(0, |last| last + 1 - first),
+        bytes,
+        file_bytes,
+        sealed: false,
+        digest: None,
+        previous: meta.previous,
+        recovered: meta.recovered,
+        file,
+    })
+}

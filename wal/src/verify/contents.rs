@@ -1,0 +1,162 @@
+//! Checking what one segment holds.
+
+use redb::{ReadTransaction, ReadableDatabase, ReadableTable};
+
+use super::{Check, FINDINGS_MAX};
+use crate::error::DiskError;
+use crate::manifest::{Manifest, Tally};
+use crate::reader::decode;
+use crate::segment::Meta;
+use crate::{dedup, tables};
+
+impl Check<'_> {
+    /// Checks every record; returns their sum and the number after the last.
+    pub(super) fn records(
+        &mut self,
+        txn: &ReadTransaction,
+        meta: &Meta,
+        file: &str,
+    ) -> Result<(Tally, u64), DiskError> {
+        let mut tally = Tally::default();
+        let mut next = meta.first;
+        let mut damaged = 0;
+        for row in txn.open_table(tables::RECORDS)?.iter()? {
+            let (key, value) = row?;
+            let (seq, bytes) = (key.value(), value.value());
+            if seq != next {
+                self.find(
+                    file,
+                    Some(next),
+                    format!("records {next} to {} are missing", seq - 1),
+                );
+            }
+            next = seq + 1;
+            tally.add(bytes);
+            if let Some(what) = wrong(bytes, seq, meta, file) {
+                damaged += 1;
+                if damaged <= FINDINGS_MAX {
+                    self.find(file, Some(seq), what);
+                }
+            }
+            self.count(bytes.len());
+        }
+        if damaged > FINDINGS_MAX {
+            let what = format!("{} more damaged records", damaged - FINDINGS_MAX);
+            self.find(file, None, what);
+        }
+        Ok((tally, next))
+    }
+
+    fn count(&mut self, bytes: usize) {
+        self.report.records += 1;
+        self.report.bytes += bytes as u64;
+        if self.report.records.is_multiple_of(1024) {
+            (self.progress)(self.report.bytes);
+        }
+    }
+
+    pub(super) fn manifest(
+        &mut self,
+        said: &Manifest,
+        meta: &Meta,
+        found: &Tally,
+        next: u64,
+        file: &str,
+    ) {
+        let mut differ = |name: &str, same: bool| {
+            if !same {
+                self.find(file, None, format!("{name} differs from the manifest"));
+            }
+        };
+        differ("the identity", said.identity == meta.identity);
+        differ("the first number", said.first == meta.first);
+        differ("the previous digest", said.previous == meta.previous);
+        differ("the last number", said.last + 1 == next);
+        differ("the count", said.count == found.count);
+        differ("the record bytes", said.record_bytes == found.record_bytes);
+        differ(
+            "the payload bytes",
+            said.payload_bytes == found.payload_bytes,
+        );
+        differ("the codec set", said.codecs == found.codecs);
+        differ("the digest", said.digest == found.digest());
+    }
+
+    /// Every key belongs to a record of its segment and is a key only once.
+    pub(super) fn keys(
+        &mut self,
+        txn: &ReadTransaction,
+        first: u64,
+        next: u64,
+        file: &str,
+    ) -> Result<(), DiskError> {
+        let keys = dedup::sorted(txn)?;
+        for (_, seq) in &keys {
+            if !(first..next).contains(seq) {
+                self.find(
+                    file,
+                    Some(*seq),
+                    "a dedup key belongs to a record that is not here",
+                );
+            }
+        }
+        for pair in keys.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+            let what = format!("has the same dedup key as record {}", pair[0].1);
+            self.find(file, Some(pair[1].1), what);
+        }
+        Ok(())
+    }
+
+    /// The catalog knows every key of a sealed segment, under this or an older number.
+    pub(super) fn catalogued(
+        &mut self,
+        txn: &ReadTransaction,
+        file: &str,
+    ) -> Result<(), DiskError> {
+        let Some(catalog) = &self.catalog_file else {
+            return Ok(());
+        };
+        let snapshot = catalog.begin_read()?;
+        let table = snapshot.open_table(tables::KEYS)?;
+        let mut probe = dedup::Probe::new(&table);
+        let mut unknown = Vec::new();
+        for (key, seq) in dedup::sorted(txn)? {
+            if probe.find(&key)?.is_none_or(|known| known > seq) {
+                unknown.push(seq);
+            }
+        }
+        for seq in unknown {
+            self.find(file, Some(seq), "the catalog does not know its dedup key");
+        }
+        Ok(())
+    }
+
+    pub(super) fn cursors(
+        &mut self,
+        txn: &ReadTransaction,
+        next: u64,
+        file: &str,
+    ) -> Result<(), DiskError> {
+        for row in txn.open_table(tables::CURSORS)?.iter()? {
+            let (name, at) = row?;
+            if at.value() >= next {
+                let what = format!("cursor {} is past the tail", name.value());
+                self.find(file, Some(at.value()), what);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with a stored record.
+fn wrong(bytes: &[u8], seq: u64, meta: &Meta, file: &str) -> Option<String> {
+    match decode(bytes, seq, file) {
+        Err(e) => Some(e.to_string()),
+        Ok(record) if record.header().epoch != meta.identity.epoch => Some(format!(
+            "is of epoch {}, its segment of {}",
+            record.header().epoch,
+            meta.identity.epoch
+        )),
+        Ok(_) => None,
+    }
+}
