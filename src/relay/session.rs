@@ -200,7 +200,12 @@ impl Session<'_, '_> {
         Ok(())
     }
 
-    async fn read(&mut self, from: u64, count: usize, bytes: usize) -> Result<Vec<Record>, Trouble> {
+    async fn read(
+        &mut self,
+        from: u64,
+        count: usize,
+        bytes: usize,
+    ) -> Result<Vec<Record>, Trouble> {
         let from = Seq::new(from).unwrap_or(Seq::FIRST);
         let records = self.relay.journal.read(from, count, bytes).await?;
         Ok(records)

@@ -1,7 +1,7 @@
 //! What was once written can be read for ever: payloads and dedup keys of format version 1, byte for byte.
 //!
 //! `fixtures/events/v1-*.json` are events, the `.bin` beside each is its payload; `v1-keys.txt` holds the dedup keys,
-//! `v1-words.txt` the payloads that show the number of each word (media kinds, formatting, …).
+//! `v1-words.txt` the payloads that show the number of each word (media kinds, formatting, ...).
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -99,7 +99,7 @@ fn string_stop(bytes: &[u8]) -> usize {
         .unwrap_or(rest.len())
 }
 
-/// The classic zero-byte test on `word ^ byte…byte`: the lowest set bit marks the first match (higher ones may lie).
+/// The classic zero-byte test on `word ^ byte...byte`: the lowest set bit marks the first match (higher ones may lie).
 fn has_byte(word: u64, byte: u8) -> u64 {
     const LOW: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;

@@ -1,10 +1,10 @@
 //! Walks an export file and gives its messages one after the other, whatever the layout.
 //!
 //! ```text
-//! [ {_}, {_}, … ]                                          Telethon
-//! {_} {_} …                                                Telethon, one object after the other
-//! { name, type, id, messages: [ … ] }                      Telegram Desktop, one chat
-//! { about, …, chats: { list: [ chat, … ] }, left_chats }   Telegram Desktop, everything
+//! [ {_}, {_}, ... ]                                          Telethon
+//! {_} {_} ...                                                Telethon, one object after the other
+//! { name, type, id, messages: [ ... ] }                      Telegram Desktop, one chat
+//! { about, ..., chats: { list: [ chat, ... ] }, left_chats }   Telegram Desktop, everything
 //! ```
 //!
 //! Chats of a type that is not wanted, and everything of a full export that is not a chat (phone numbers, contacts,

@@ -121,7 +121,7 @@ fn message(
     })
 }
 
-/// A date of a message: `…_unixtime`, or the local time of old exports.
+/// A date of a message: `..._unixtime`, or the local time of old exports.
 fn date(value: &Value, key: &str, context: &Context<'_>) -> Result<Option<Timestamp>, Problem> {
     if let Some(seconds) = int(value, &format!("{key}_unixtime")) {
         return context.date(&seconds.into());

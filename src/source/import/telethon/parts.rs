@@ -146,7 +146,7 @@ fn read_button(button: &Value, notes: &mut Notes) -> Button {
     }
 }
 
-/// Bytes as a dump writes them, as text: an array of numbers where that is UTF-8, or base64. Anything else (the `b'…'`
+/// Bytes as a dump writes them, as text: an array of numbers where that is UTF-8, or base64. Anything else (the `b'...'`
 /// of Python, binary data) is left out: it cannot be read back without guessing.
 fn bytes(value: &Value) -> Option<String> {
     match value {
