@@ -132,10 +132,10 @@ impl Status {
     pub fn passed(&self, stage: Stage, seq: u64, received_us: impl Iterator<Item = i64>) {
         let now = now_us();
         self.with(stage, |progress| {
-            progress.last_us = now;
             progress.seq = progress.seq.max(seq);
             progress.fault = None;
             for received in received_us {
+                progress.last_us = now;
                 let latency = u64::try_from(now - received).unwrap_or(0);
                 progress.events += 1;
                 progress
