@@ -72,7 +72,7 @@ pub(super) fn classed(doing: impl Into<String>, source: lapin::Error) -> BrokerE
         doing: doing.into(),
         class,
         hint: hint.map(str::to_owned),
-        source,
+        source: Box::new(source),
     }
 }
 

@@ -42,7 +42,7 @@ pub enum BrokerError {
         hint: Option<String>,
         /// What the library said.
         #[source]
-        source: lapin::Error,
+        source: Box<lapin::Error>,
     },
     /// The address is no address of a broker. The text itself is not repeated: it holds a password.
     #[error("the address of RabbitMQ cannot be used")]

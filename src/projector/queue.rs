@@ -103,7 +103,7 @@ pub struct Queue {
     journal: JournalReader,
     durable: watch::Receiver<u64>,
     inbox: Option<Inbox<Record>>,
-    subscription: Option<Subscription>,
+    subscription: Option<Box<Subscription>>,
     connecting: Option<Connecting>,
     backoff: Backoff,
     /// When the next connection is tried.
@@ -114,7 +114,7 @@ pub struct Queue {
     status: Status,
 }
 
-type Opened = Result<(Subscription, Vec<String>), BrokerError>;
+type Opened = Result<(Box<Subscription>, Vec<String>), BrokerError>;
 /// Kept between calls, so that neither a cancelled `next` nor an address that swallows packets holds anything up.
 type Connecting = Pin<Box<dyn Future<Output = Opened> + Send>>;
 
@@ -166,11 +166,14 @@ impl Queue {
         let options = self.options.clone();
         Box::pin(async move {
             let name = format!("telegram-gateway {}", options.projection);
-            Subscription::open(&options.url, &name, &options.projection, options.prefetch).await
+            let opened =
+                Subscription::open(&options.url, &name, &options.projection, options.prefetch);
+            let (subscription, missing) = opened.await?;
+            Ok((Box::new(subscription), missing))
         })
     }
 
-    fn connected(&mut self, after: u64, subscription: Subscription, missing: &[String]) {
+    fn connected(&mut self, after: u64, subscription: Box<Subscription>, missing: &[String]) {
         self.backoff.reset();
         self.subscription = Some(subscription);
         self.heard_at = Instant::now();
@@ -336,7 +339,7 @@ impl Queue {
     }
 }
 
-async fn delivery(subscription: &mut Option<Subscription>) -> Result<Delivery, BrokerError> {
+async fn delivery(subscription: &mut Option<Box<Subscription>>) -> Result<Delivery, BrokerError> {
     match subscription {
         Some(subscription) => subscription.next().await,
         None => std::future::pending().await,

@@ -12,6 +12,8 @@ use crate::failure::chain;
 
 /// The schema name of frames, for whoever looks into the queue.
 const FRAME_SCHEMA: &str = "telegram.frame/1";
+/// Events that may be in flight where the setting allows one frame.
+const EVENTS_PER_FRAME: usize = 8;
 /// Message id of a tail marker.
 const MARKER: &str = "marker";
 
@@ -44,6 +46,15 @@ impl Lane {
         match self {
             Lane::Log(projections) => Topology::log(projections.iter().map(String::as_str)),
             Lane::Events => Topology::events(),
+        }
+    }
+
+    /// How many messages may wait for their confirm. The setting counts frames; single events need more of them to
+    /// keep the broker busy.
+    pub(super) fn window(&self, frames: usize) -> usize {
+        match self {
+            Lane::Log(_) => frames,
+            Lane::Events => frames.saturating_mul(EVENTS_PER_FRAME),
         }
     }
 

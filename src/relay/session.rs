@@ -63,7 +63,7 @@ impl<'a> Relay<'a> {
             status,
             identity: journal.identity(),
             tail: journal.subscribe(),
-            window: Window::new(cursor, options.window),
+            window: Window::new(cursor, options.lane.window(options.window)),
             pace: Pace::new(options.lane.records_per_message(options.frame_events_max)),
             saved: cursor,
             saved_at: Instant::now(),

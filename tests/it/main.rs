@@ -1,6 +1,7 @@
 //! One binary for all tests that look at the house from outside; modules are named by what they promise.
 
 mod broker;
+mod broker_load;
 mod cli;
 mod crash;
 mod golden;

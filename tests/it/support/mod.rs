@@ -3,5 +3,6 @@
 
 pub(crate) mod events;
 pub(crate) mod gateway;
+pub(crate) mod house;
 pub(crate) mod rabbitmq;
 pub(crate) mod services;
