@@ -1,6 +1,8 @@
 //! How fast the engine's commit modes and the log itself append, against the disk's own limit.
 //!
-//! `cargo run --release -p telegram-gateway-wal --example modes [directory]`
+//! `cargo run --release -p telegram-gateway-wal --example modes [directory [records per batch]..]`
+//!
+//! `ONLY="raw;log, no keys"` leaves the other engines out.
 //!
 //! Every engine gets the same records, in turns of half a second within one run; the figure is
 //! the median of the turns. "raw" overwrites blocks written before and syncs them: nothing that
@@ -24,11 +26,23 @@ const RECORDS: TableDefinition<u64, &[u8]> = TableDefinition::new("records");
 const PAYLOAD: usize = 300;
 const TURNS: usize = 7;
 const TURN: Duration = Duration::from_millis(500);
+/// A page of the engine without its own part.
+const BLOCK: usize = (64 << 10) - 16;
 const RAW_BYTES: u64 = 64 << 20;
 
 trait Engine {
     /// Appends `count` records durably.
     fn append(&mut self, count: usize);
+}
+
+/// As many bytes as the log's records have, with as much to checksum.
+fn encode(count: usize, out: &mut Vec<u8>) {
+    let payload = [7u8; PAYLOAD];
+    for _ in 0..count {
+        out.extend_from_slice(&[0; wal::HEADER_LEN - 4]);
+        out.extend_from_slice(&crc32fast::hash(&payload).to_le_bytes());
+        out.extend_from_slice(&payload);
+    }
 }
 
 struct Raw {
@@ -61,13 +75,7 @@ impl Raw {
 impl Engine for Raw {
     fn append(&mut self, count: usize) {
         self.buffer.clear();
-        let payload = [7u8; PAYLOAD];
-        for _ in 0..count {
-            self.buffer.extend_from_slice(&[0; 56]);
-            self.buffer
-                .extend_from_slice(&crc32fast::hash(&payload).to_le_bytes());
-            self.buffer.extend_from_slice(&payload);
-        }
+        encode(count, &mut self.buffer);
         if self.at + self.buffer.len() as u64 > RAW_BYTES {
             self.at = 0;
         }
@@ -113,6 +121,35 @@ impl Engine for Bare {
                 self.next += 1;
             }
             cursor.close().unwrap();
+        }
+        txn.commit().unwrap();
+    }
+}
+
+/// The engine with many records in one row, and their checksums.
+struct Blocks(Bare);
+
+impl Blocks {
+    fn new(path: &Path) -> Blocks {
+        Blocks(Bare::new(path, ConcurrencyMode::SingleWriter, true))
+    }
+}
+
+impl Engine for Blocks {
+    fn append(&mut self, count: usize) {
+        let mut txn = self.0.db.begin_write().unwrap();
+        txn.set_two_phase_commit(true);
+        {
+            let mut table = txn.open_table(RECORDS).unwrap();
+            let most = BLOCK / (PAYLOAD + wal::HEADER_LEN);
+            let mut buffer = Vec::new();
+            for start in (0..count).step_by(most) {
+                let records = most.min(count - start);
+                buffer.clear();
+                encode(records, &mut buffer);
+                table.insert(self.0.next, &buffer[..]).unwrap();
+                self.0.next += records as u64;
+            }
         }
         txn.commit().unwrap();
     }
@@ -191,7 +228,11 @@ fn main() {
     let dir = tempfile::tempdir_in(parent).unwrap();
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!("load {}; records/s, and of raw", load.trim());
-    for count in [1, 10, 100, 1000] {
+    let counts: Vec<usize> = std::env::args()
+        .skip(2)
+        .map(|n| n.parse().unwrap())
+        .collect();
+    for count in counts {
         let path = |name: &str| dir.path().join(format!("{name}-{count}"));
         let exclusive = ConcurrencyMode::ExclusiveWriter;
         let shared = ConcurrencyMode::SingleWriter;
@@ -210,6 +251,10 @@ fn main() {
                 Box::new(Bare::new(&path("single"), shared, true)),
             ),
             (
+                "redb rows of 64 KiB",
+                Box::new(Blocks::new(&path("blocks"))),
+            ),
+            (
                 "log one-phase, keys",
                 Box::new(Whole::new(&path("log1k"), false, true, 20)),
             ),
@@ -226,6 +271,9 @@ fn main() {
                 Box::new(Whole::new(&path("logk1000"), true, true, 1000)),
             ),
         ];
+        if let Ok(only) = std::env::var("ONLY") {
+            engines.retain(|(name, _)| only.split(';').any(|wanted| wanted == *name));
+        }
         let mut rates = vec![Vec::new(); engines.len()];
         for _ in 0..TURNS {
             for ((_, engine), rates) in engines.iter_mut().zip(&mut rates) {

@@ -1,16 +1,15 @@
 //! One append: decide against a snapshot what is new, then write it in one transaction.
 
-use std::ops::Bound;
-
 use redb::{ReadTransaction, ReadableDatabase, WriteTransaction};
 
-use crate::batch::{Appended, Batch, Outcome};
-use crate::dedup::{self, Fate, Index};
+use crate::batch::{Appended, Batch, NewRecord, Outcome};
+use crate::dedup::{self, Fate};
 use crate::error::{AppendError, AtFile, DiskError};
+use crate::key_index::Index;
 use crate::log::Log;
 use crate::plan::segment_name;
 use crate::seq::Seq;
-use crate::{frame, tables};
+use crate::{block, frame, tables};
 
 /// What one batch changes.
 struct Changes<'b> {
@@ -63,7 +62,7 @@ pub(crate) fn append(log: &mut Log, batch: &Batch) -> Result<Appended, AppendErr
     drop(slot);
     // Only now, since a batch that failed must leave no trace.
     for (key, seq) in changes.new_keys(batch) {
-        log.keys.insert(key.into(), seq);
+        log.keys.insert(key, seq);
     }
     log.tail = changes.tail;
     Ok(Appended {
@@ -163,8 +162,9 @@ fn write(
     changes: &Changes<'_>,
     epoch: u32,
 ) -> Result<u64, DiskError> {
-    let bytes = write_records(txn, batch, changes, epoch)?;
-    write_keys(txn, batch, changes)?;
+    let new = appended(batch, changes);
+    let bytes = write_records(txn, &new, epoch)?;
+    write_keys(txn, &new)?;
     if !changes.bookmarks.is_empty() {
         let mut rows = txn.open_table(tables::BOOKMARKS)?;
         for (name, value) in &changes.bookmarks {
@@ -180,42 +180,56 @@ fn write(
     Ok(bytes)
 }
 
-fn write_records(
-    txn: &WriteTransaction,
-    batch: &Batch,
-    changes: &Changes<'_>,
-    epoch: u32,
-) -> Result<u64, DiskError> {
-    let mut rows = txn.open_table(tables::RECORDS)?;
-    let mut cursor = rows.upper_bound_mut(Bound::<u64>::Unbounded)?;
-    let mut buffer = Vec::new();
-    let mut bytes = 0;
-    for (record, outcome) in batch.records.iter().zip(&changes.outcomes) {
-        let Outcome::Appended(seq) = outcome else {
-            continue;
-        };
-        buffer.clear();
-        frame::encode(record, *seq, epoch, &mut buffer);
-        bytes += buffer.len() as u64;
-        cursor.insert_before(seq.get(), buffer.as_slice())?;
-    }
-    cursor.close()?;
-    Ok(bytes)
+/// The records that are appended, with their numbers, which have no gap.
+fn appended<'b>(batch: &'b Batch, changes: &Changes<'_>) -> Vec<(Seq, &'b NewRecord)> {
+    let records = batch.records.iter().zip(&changes.outcomes);
+    let new = records.filter_map(|(record, outcome)| match outcome {
+        Outcome::Appended(seq) => Some((*seq, record)),
+        Outcome::Duplicate(_) => None,
+    });
+    new.collect()
 }
 
-fn write_keys(
+fn write_records(
     txn: &WriteTransaction,
-    batch: &Batch,
-    changes: &Changes<'_>,
-) -> Result<(), DiskError> {
-    let mut keys = changes.new_keys(batch).peekable();
-    if keys.peek().is_none() {
+    new: &[(Seq, &NewRecord)],
+    epoch: u32,
+) -> Result<u64, DiskError> {
+    let lens: Vec<usize> = new
+        .iter()
+        .map(|(_, record)| frame::encoded_len(record))
+        .collect();
+    let mut rows = txn.open_table(tables::RECORDS)?;
+    let mut buffer = Vec::new();
+    for run in block::runs(&lens) {
+        buffer.clear();
+        for (seq, record) in &new[run.clone()] {
+            frame::encode(record, *seq, epoch, &mut buffer);
+        }
+        let last = new[run.end - 1].0;
+        rows.insert(last.get(), buffer.as_slice())?;
+    }
+    Ok(lens.iter().sum::<usize>() as u64)
+}
+
+fn write_keys(txn: &WriteTransaction, new: &[(Seq, &NewRecord)]) -> Result<(), DiskError> {
+    if new.iter().all(|(_, record)| record.key.is_none()) {
         return Ok(());
     }
+    let keys: Vec<Option<&[u8]>> = new
+        .iter()
+        .map(|(_, record)| record.key.as_deref())
+        .collect();
+    let lens: Vec<usize> = keys.iter().map(|key| block::key_len(*key)).collect();
     let mut rows = txn.open_table(tables::SEGMENT_KEYS)?;
-    let mut cursor = rows.upper_bound_mut(Bound::<u64>::Unbounded)?;
-    for (key, seq) in keys {
-        cursor.insert_before(seq, key)?;
+    let mut buffer = Vec::new();
+    for run in block::runs(&lens) {
+        buffer.clear();
+        for key in &keys[run.clone()] {
+            block::put_key(*key, &mut buffer);
+        }
+        let first = new[run.start].0;
+        rows.insert(first.get(), buffer.as_slice())?;
     }
-    Ok(cursor.close()?)
+    Ok(())
 }

@@ -2,18 +2,14 @@
 //! The catalog is searched and merged into in key order, so that the cost is one descent per run
 //! of neighbouring keys instead of one per key.
 
-use std::collections::HashMap;
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 
 use redb::{CursorError, ReadTransaction, ReadableTable, Table};
 
 use crate::batch::NewRecord;
 use crate::error::DiskError;
-use crate::tables;
-
-/// The keys of the active segment. One segment bounds it: about 80 bytes and the key for each
-/// record, so some 16 MB for a full segment of the default size and 300-byte payloads.
-pub(crate) type Index = HashMap<Box<[u8]>, u64>;
+use crate::key_index::Index;
+use crate::{block, tables};
 
 /// What is to become of one record of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,12 +24,23 @@ pub(crate) enum Fate {
 
 /// The keys of a segment, for its writer.
 pub(crate) fn load(segment: &ReadTransaction) -> Result<Index, DiskError> {
-    let mut index = Index::new();
-    for row in segment.open_table(tables::SEGMENT_KEYS)?.iter()? {
-        let (seq, key) = row?;
-        index.insert(key.value().into(), seq.value());
-    }
+    let mut index = Index::default();
+    each(segment, |key, seq| {
+        index.insert(key, seq);
+    })?;
     Ok(index)
+}
+
+/// Walks the keys of a segment in the order of their records.
+fn each(segment: &ReadTransaction, mut take: impl FnMut(&[u8], u64)) -> Result<(), DiskError> {
+    for row in segment.open_table(tables::SEGMENT_KEYS)?.iter()? {
+        let (first, keys) = row?;
+        if block::keys(first.value(), keys.value(), &mut take).is_none() {
+            let what = format!("the dedup keys from record {} on", first.value());
+            return Err(redb::Error::Corrupted(what).into());
+        }
+    }
+    Ok(())
 }
 
 /// One fate per record, in the order of the batch.
@@ -45,7 +52,7 @@ pub(crate) fn fates(
     let mut fates = vec![Fate::New; records.len()];
     let mut probe = Probe::new(sealed);
     let mut leader: Option<(&[u8], usize, Fate)> = None;
-    for (key, index) in sorted_keys(records) {
+    for (_, key, index) in sorted_keys(records) {
         // Equal keys are neighbours now, the earliest of the batch first.
         if let Some((same, first, fate)) = leader
             && same == key
@@ -57,7 +64,7 @@ pub(crate) fn fates(
             continue;
         }
         let known = match active.get(key) {
-            Some(seq) => Some(*seq),
+            Some(seq) => Some(seq),
             None => probe.find(key)?,
         };
         let fate = known.map_or(Fate::New, Fate::Known);
@@ -68,14 +75,25 @@ pub(crate) fn fates(
 }
 
 /// The keys of a batch in byte order, equal ones in order of their index.
-fn sorted_keys(records: &[NewRecord]) -> Vec<(&[u8], usize)> {
-    let mut keys: Vec<(&[u8], usize)> = records
+fn sorted_keys(records: &[NewRecord]) -> Vec<(u128, &[u8], usize)> {
+    let mut keys: Vec<(u128, &[u8], usize)> = records
         .iter()
         .enumerate()
-        .filter_map(|(index, record)| Some((record.key.as_deref()?, index)))
+        .filter_map(|(index, record)| {
+            let key = record.key.as_deref()?;
+            Some((head(key), key, index))
+        })
         .collect();
     keys.sort_unstable();
     keys
+}
+
+/// A key's first bytes as a number that orders as they do: most comparisons need no more.
+fn head(key: &[u8]) -> u128 {
+    let mut bytes = [0; 16];
+    let len = key.len().min(bytes.len());
+    bytes[..len].copy_from_slice(&key[..len]);
+    u128::from_be_bytes(bytes)
 }
 
 /// Looks up ascending keys. Remembers the next key that exists: everything below it is known to
@@ -109,26 +127,47 @@ impl<'t, T: ReadableTable<&'static [u8], u64>> Probe<'t, T> {
     }
 }
 
-/// The keys of a segment in byte order: what the catalog takes in.
-pub(crate) fn sorted(segment: &ReadTransaction) -> Result<Vec<(Vec<u8>, u64)>, DiskError> {
-    let mut rows = Vec::new();
-    for row in segment.open_table(tables::SEGMENT_KEYS)?.iter()? {
-        let (seq, key) = row?;
-        rows.push((key.value().to_vec(), seq.value()));
+/// Keys of a segment in byte order.
+#[derive(Default)]
+pub(crate) struct Sorted {
+    bytes: Vec<u8>,
+    rows: Vec<(u128, Range<usize>, u64)>,
+}
+
+impl Sorted {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {
+        let rows = self.rows.iter();
+        rows.map(|(_, place, seq)| (&self.bytes[place.clone()], *seq))
     }
-    rows.sort_unstable();
-    Ok(rows)
+}
+
+/// The keys of a segment in byte order: what the catalog takes in.
+pub(crate) fn sorted(segment: &ReadTransaction) -> Result<Sorted, DiskError> {
+    let Sorted {
+        mut bytes,
+        mut rows,
+    } = Sorted::default();
+    each(segment, |key, seq| {
+        let start = bytes.len();
+        bytes.extend_from_slice(key);
+        rows.push((head(key), start..bytes.len(), seq));
+    })?;
+    rows.sort_unstable_by(|(a, a_place, a_seq), (b, b_place, b_seq)| {
+        let whole = || bytes[a_place.clone()].cmp(&bytes[b_place.clone()]);
+        a.cmp(b).then_with(whole).then(a_seq.cmp(b_seq))
+    });
+    Ok(Sorted { bytes, rows })
 }
 
 /// Inserts rows whose keys ascend. A key that is already there keeps its older number.
 pub(crate) fn insert_sorted(
     table: &mut Table<'_, &'static [u8], u64>,
-    rows: &[(Vec<u8>, u64)],
+    rows: &Sorted,
 ) -> Result<(), DiskError> {
     let mut rows = rows.iter().peekable();
     while let Some((key, seq)) = rows.next() {
-        let mut cursor = table.upper_bound_mut(Bound::Included(key.as_slice()))?;
-        match cursor.insert_before(key.as_slice(), seq) {
+        let mut cursor = table.upper_bound_mut(Bound::Included(key))?;
+        match cursor.insert_before(key, seq) {
             Ok(()) => {}
             // Equal to the key before the gap: already there.
             Err(CursorError::UnorderedKey) => {
@@ -139,7 +178,7 @@ pub(crate) fn insert_sorted(
         }
         // The run goes on until a key lies past the next existing one.
         while let Some((key, seq)) = rows.peek() {
-            match cursor.insert_before(key.as_slice(), seq) {
+            match cursor.insert_before(*key, seq) {
                 Ok(()) => drop(rows.next()),
                 Err(CursorError::UnorderedKey) => break,
                 Err(e) => return Err(e.into()),

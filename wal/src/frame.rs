@@ -14,6 +14,8 @@ pub const PAYLOAD_BYTES_MAX: usize = 16 << 20;
 
 /// Where the checksum lies; it covers everything else of the record.
 const CRC_AT: usize = 56;
+const SEQ_AT: usize = 12;
+const LEN_AT: usize = 52;
 
 /// The decoded header of a stored record. The log interprets `version`, `epoch`, `seq` and
 /// `payload_len`; the rest belongs to the caller.
@@ -121,6 +123,11 @@ pub enum FrameError {
     },
 }
 
+/// Bytes that [`encode`] appends.
+pub(crate) fn encoded_len(record: &NewRecord) -> usize {
+    HEADER_LEN + record.payload.len()
+}
+
 /// Appends the encoded record to `out`. The payload must be within [`PAYLOAD_BYTES_MAX`], which
 /// `batch::check` ensures before a batch reaches this point.
 pub(crate) fn encode(record: &NewRecord, seq: Seq, epoch: u32, out: &mut Vec<u8>) {
@@ -154,7 +161,7 @@ fn decode_header(bytes: &[u8]) -> Result<Header, FrameError> {
     if head[2] != FORMAT_VERSION {
         return Err(FrameError::Version { found: head[2] });
     }
-    let payload_len = u32::from_le_bytes(array(head, 52));
+    let payload_len = u32::from_le_bytes(array(head, LEN_AT));
     if u64::from(payload_len) != payload.len() as u64 {
         return Err(FrameError::Length {
             expected: u64::from(payload_len),
@@ -176,13 +183,32 @@ fn decode_header(bytes: &[u8]) -> Result<Header, FrameError> {
         kind: head[6],
         peer_kind: head[7],
         epoch: u32::from_le_bytes(array(head, 8)),
-        seq: Seq::new(u64::from_le_bytes(array(head, 12))).ok_or(FrameError::Seq)?,
+        seq: Seq::new(u64::from_le_bytes(array(head, SEQ_AT))).ok_or(FrameError::Seq)?,
         peer_id: i64::from_le_bytes(array(head, 20)),
         message_id: i64::from_le_bytes(array(head, 28)),
         received_at: i64::from_le_bytes(array(head, 36)),
         source_at: i64::from_le_bytes(array(head, 44)),
         payload_len,
     })
+}
+
+/// Bytes of the record that `bytes` start with, as its header says; `None` when they are too few
+/// or no header of this version. Says nothing about damage elsewhere in the record.
+pub(crate) fn stored_len(bytes: &[u8]) -> Option<usize> {
+    let head = bytes.get(..HEADER_LEN)?;
+    if head[0..2] != MAGIC || head[2] != FORMAT_VERSION {
+        return None;
+    }
+    let payload = usize::try_from(u32::from_le_bytes(array(head, LEN_AT))).ok()?;
+    let len = payload.checked_add(HEADER_LEN)?;
+    (len <= bytes.len()).then_some(len)
+}
+
+/// The number of an undamaged record if it is above `first`.
+pub(crate) fn numbered_from(record: &[u8], first: u64) -> Option<u64> {
+    let seq = u64::from_le_bytes(array(record, SEQ_AT));
+    // The checksum is only worth its time when the number is not the expected one.
+    (seq > first && decode_header(record).is_ok()).then_some(seq)
 }
 
 /// `N` bytes at `at`; zeroes past the end, which callers have excluded by a length check.

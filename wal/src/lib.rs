@@ -57,6 +57,23 @@
 //! made under a temporary name and renamed. The manifests form a chain: each names the SHA-256
 //! of the record bytes of its own segment and of the one before it.
 //!
+//! # Rows of a segment
+//!
+//! One append cuts its records, in order, into blocks that fill the engine's pages of 4 to
+//! 64 KiB; what fills no page goes into rows of up to 1 KiB, a larger record into one of its own.
+//! Integers are little-endian; the engine keeps rows in the order of their numbers.
+//!
+//! | Table | Number of the row | Value |
+//! |---|---|---|
+//! | records | of the **last** record of the block | its records, each as below, one after another |
+//! | keys | of the **first** record of a block of keys | for each record in turn: u16 length, then the dedup key; 65535 and nothing for a record without one |
+//!
+//! The last number of one block of records and of the next say which numbers the latter holds,
+//! whatever becomes of its bytes. A damaged record damages no other, except that the records
+//! after a damaged length cannot be told apart: they are errors up to the end of their block.
+//! Blocks of keys may be cut elsewhere than those of records, and there is none for records
+//! without keys.
+//!
 //! # A record, byte by byte
 //!
 //! Format version 1, little-endian. The header has [`HEADER_LEN`] bytes.
@@ -70,7 +87,7 @@
 //! | 6 | 1 | kind | the caller's |
 //! | 7 | 1 | peer kind | the caller's |
 //! | 8 | 4 | epoch, u32 | life of the log, from 1 |
-//! | 12 | 8 | seq, u64 | the record's number, from 1; equals its key in the table |
+//! | 12 | 8 | seq, u64 | the record's number, from 1; one more than that of the record before |
 //! | 20 | 8 | peer id, i64 | the caller's |
 //! | 28 | 8 | message id, i64 | the caller's |
 //! | 36 | 8 | received at, i64 | microseconds since the Unix epoch, UTC |
@@ -86,6 +103,7 @@
 
 mod append;
 mod batch;
+mod block;
 mod catalog;
 mod clock;
 mod contain;
@@ -96,6 +114,7 @@ pub mod fault;
 mod files;
 mod frame;
 mod info;
+mod key_index;
 mod live;
 mod lock;
 mod log;

@@ -10,10 +10,10 @@ use redb::ReadableDatabase;
 use crate::batch::{Appended, Batch};
 use crate::catalog::{Catalog, Floor};
 use crate::contain::contained;
-use crate::dedup::Index;
 use crate::error::{AppendError, AtFile, OpenError, ReadError};
 use crate::files::Files;
 use crate::info::SegmentInfo;
+use crate::key_index::Index;
 use crate::live::{Active, Live};
 use crate::manifest::Manifest;
 use crate::options::{Options, Recovery};
@@ -212,7 +212,7 @@ impl Log {
         self.age = Age::of(next.meta.created_at);
         self.live.set_bytes(0);
         // A new map: the room of a full one is not needed until the next is full.
-        self.keys = Index::new();
+        self.keys = Index::default();
         *self.live.change() = Some(next.active);
         Ok(())
     }

@@ -21,6 +21,7 @@
 //!   .  u32     crc32 over everything before it
 //! ```
 
+use crate::block::Piece;
 use crate::frame::{HEADER_LEN, array};
 use crate::seq::{Identity, LogId};
 use sha2::{Digest, Sha256};
@@ -130,8 +131,12 @@ pub(crate) struct Tally {
 impl Tally {
     /// Takes the stored bytes as they are: whether they are a sound record is a question for
     /// every read, and a damaged one must not stop the log from sealing and going on.
-    pub(crate) fn add(&mut self, record: &[u8]) {
-        self.count += 1;
+    pub(crate) fn add(&mut self, piece: &Piece<'_>) {
+        let record = piece.bytes;
+        self.count = self
+            .count
+            .saturating_add(piece.last - piece.seq)
+            .saturating_add(1);
         self.record_bytes += record.len() as u64;
         self.payload_bytes += record.len().saturating_sub(HEADER_LEN) as u64;
         if let Some(codec) = record.get(3) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use redb::ReadTransaction;
 
+use crate::block::{Piece, Pieces};
 use crate::error::{AtFile, OpenError, ReadError};
 use crate::files::Files;
 use crate::frame::Record;
@@ -28,8 +29,8 @@ pub struct Reader {
 }
 
 /// What one look at a segment found.
-struct Part {
-    records: Vec<Record>,
+pub(crate) struct Part {
+    pub(crate) records: Vec<Record>,
     /// The segment is sealed and was read to its end.
     sealed: bool,
     /// The window was used up.
@@ -277,15 +278,19 @@ fn newest_identity(files: &Files) -> Result<Identity, ReadError> {
 }
 
 /// What is still wanted.
-struct Window {
-    next: u64,
-    records_max: usize,
-    bytes_left: usize,
+pub(crate) struct Window {
+    pub(crate) next: u64,
+    pub(crate) records_max: usize,
+    pub(crate) bytes_left: usize,
     /// The first record is taken whatever its size.
-    take_one: bool,
+    pub(crate) take_one: bool,
 }
 
-fn read_part(txn: &ReadTransaction, first: u64, window: Window) -> Result<Part, ReadError> {
+pub(crate) fn read_part(
+    txn: &ReadTransaction,
+    first: u64,
+    window: Window,
+) -> Result<Part, ReadError> {
     let file = segment_name(first);
     let table = txn.open_table(tables::RECORDS).at(&file)?;
     let bytes_left = window.bytes_left;
@@ -295,27 +300,46 @@ fn read_part(txn: &ReadTransaction, first: u64, window: Window) -> Result<Part, 
         full: false,
         bytes_left,
     };
+    let mut before = match table.range(..window.next).at(&file)?.next_back() {
+        Some(row) => row.at(&file)?.0.value(),
+        None => first - 1,
+    };
     for row in table.range(window.next..).at(&file)? {
-        let (key, value) = row.at(&file)?;
-        let bytes = value.value();
-        let must_take = window.take_one && part.records.is_empty();
-        part.full = part.records.len() == window.records_max
-            || (bytes.len() > part.bytes_left && !must_take);
-        if part.full {
-            return Ok(part);
+        let (key, block) = row.at(&file)?;
+        let last = key.value();
+        for piece in Pieces::new(before, last, block.value()) {
+            take(&mut part, &window, &piece, &file)?;
+            if part.full {
+                return Ok(part);
+            }
         }
-        let seq = window.next + part.records.len() as u64;
-        if key.value() != seq {
-            return Err(ReadError::Missing {
-                seq: Seq::at_least_first(seq),
-                file,
-            });
-        }
-        part.records.push(decode(bytes, seq, &file)?);
-        part.bytes_left = part.bytes_left.saturating_sub(bytes.len());
+        before = last;
     }
     part.sealed = segment::is_sealed(txn).at(&file)?;
     Ok(part)
+}
+
+/// Adds the piece's record to the part if it is wanted and there is room.
+fn take(part: &mut Part, window: &Window, piece: &Piece<'_>, file: &str) -> Result<(), ReadError> {
+    let seq = window.next + part.records.len() as u64;
+    if piece.last < seq {
+        return Ok(());
+    }
+    let must_take = window.take_one && part.records.is_empty();
+    part.full = part.records.len() == window.records_max
+        || (piece.bytes.len() > part.bytes_left && !must_take);
+    if part.full {
+        return Ok(());
+    }
+    if piece.seq > seq {
+        return Err(ReadError::Missing {
+            seq: Seq::at_least_first(seq),
+            file: file.to_owned(),
+        });
+    }
+    part.records.push(decode(piece.bytes, seq, file)?);
+    part.bytes_left = part.bytes_left.saturating_sub(piece.bytes.len());
+    Ok(())
 }
 
 /// Decodes the record stored under `seq`.

@@ -8,6 +8,7 @@ use redb::{
     ReadableTable,
 };
 
+use crate::block::Pieces;
 use crate::error::{At, AtFile, DiskError, OpenError};
 use crate::frame::array;
 use crate::manifest::{ENGINE, Manifest, Tally};
@@ -256,7 +257,7 @@ pub(crate) fn sum_bytes(txn: &ReadTransaction) -> Result<u64, DiskError> {
 pub(crate) fn seal(db: &Database, file: &str) -> Result<Manifest, OpenError> {
     let txn = db.begin_read().at(file)?;
     let meta = read_meta(&txn, file)?;
-    let (tally, last) = tally(&txn).at(file)?;
+    let (tally, last) = tally(&txn, meta.first).at(file)?;
     drop(txn);
     let manifest = Manifest {
         identity: meta.identity,
@@ -277,12 +278,14 @@ pub(crate) fn seal(db: &Database, file: &str) -> Result<Manifest, OpenError> {
     Ok(manifest)
 }
 
-fn tally(txn: &ReadTransaction) -> Result<(Tally, u64), DiskError> {
-    let (mut tally, mut last) = (Tally::default(), 0);
+fn tally(txn: &ReadTransaction, first: u64) -> Result<(Tally, u64), DiskError> {
+    let (mut tally, mut last) = (Tally::default(), first.saturating_sub(1));
     for row in txn.open_table(tables::RECORDS)?.iter()? {
-        let (seq, bytes) = row?;
-        tally.add(bytes.value());
-        last = seq.value();
+        let (key, block) = row?;
+        for piece in Pieces::new(last, key.value(), block.value()) {
+            tally.add(&piece);
+        }
+        last = key.value();
     }
     Ok((tally, last))
 }

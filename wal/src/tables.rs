@@ -7,11 +7,12 @@ pub(crate) const LAYOUT_VERSION: u32 = 1;
 
 /// Both files: the description rows named below. Written when the file is created.
 pub(crate) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
-/// Segment: number -> record bytes. Written by append, never changed, gone with the file.
+/// Segment: number of the last record of a block -> the records of the block, one after another.
+/// Written by append, never changed, gone with the file. A block holds records of one append.
 pub(crate) const RECORDS: TableDefinition<u64, &[u8]> = TableDefinition::new("records");
-/// Segment: number -> dedup key, for records that have one. Written by append, in the order of
-/// the records: a new key costs no search in the file. The writer keeps the reverse in memory,
-/// which one segment bounds.
+/// Segment: number of the first record of a block of keys -> its keys, a u16 length (65535: no
+/// key) before each, little-endian. Written by append, in the order of the records: a new key
+/// costs no search in the file. The writer keeps the reverse in memory, which one segment bounds.
 pub(crate) const SEGMENT_KEYS: TableDefinition<u64, &[u8]> = TableDefinition::new("keys");
 /// Catalog: dedup key -> number, of all sealed segments. Merged in at seal and kept when a
 /// segment is trimmed.

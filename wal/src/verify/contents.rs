@@ -3,6 +3,7 @@
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable};
 
 use super::{Check, FINDINGS_MAX};
+use crate::block::{Piece, Pieces};
 use crate::error::DiskError;
 use crate::manifest::{Manifest, Tally};
 use crate::reader::decode;
@@ -21,24 +22,22 @@ impl Check<'_> {
         let mut next = meta.first;
         let mut damaged = 0;
         for row in txn.open_table(tables::RECORDS)?.iter()? {
-            let (key, value) = row?;
-            let (seq, bytes) = (key.value(), value.value());
-            if seq != next {
-                self.find(
-                    file,
-                    Some(next),
-                    format!("records {next} to {} are missing", seq - 1),
-                );
-            }
-            next = seq + 1;
-            tally.add(bytes);
-            if let Some(what) = wrong(bytes, seq, meta, file) {
-                damaged += 1;
-                if damaged <= FINDINGS_MAX {
-                    self.find(file, Some(seq), what);
+            let (key, block) = row?;
+            for piece in Pieces::new(next.saturating_sub(1), key.value(), block.value()) {
+                if piece.seq != next {
+                    let what = format!("records {next} to {} are missing", piece.seq - 1);
+                    self.find(file, Some(next), what);
                 }
+                next = piece.last.saturating_add(1);
+                tally.add(&piece);
+                if let Some(what) = wrong(&piece, meta, file) {
+                    damaged += 1;
+                    if damaged <= FINDINGS_MAX {
+                        self.find(file, Some(piece.seq), what);
+                    }
+                }
+                self.count(&piece);
             }
-            self.count(bytes.len());
         }
         if damaged > FINDINGS_MAX {
             let what = format!("{} more damaged records", damaged - FINDINGS_MAX);
@@ -47,9 +46,10 @@ impl Check<'_> {
         Ok((tally, next))
     }
 
-    fn count(&mut self, bytes: usize) {
-        self.report.records += 1;
-        self.report.bytes += bytes as u64;
+    fn count(&mut self, piece: &Piece<'_>) {
+        let records = (piece.last - piece.seq).saturating_add(1);
+        self.report.records = self.report.records.saturating_add(records);
+        self.report.bytes += piece.bytes.len() as u64;
         if self.report.records.is_multiple_of(1024) {
             (self.progress)(self.report.bytes);
         }
@@ -91,18 +91,19 @@ impl Check<'_> {
         file: &str,
     ) -> Result<(), DiskError> {
         let keys = dedup::sorted(txn)?;
-        for (_, seq) in &keys {
-            if !(first..next).contains(seq) {
+        for (_, seq) in keys.iter() {
+            if !(first..next).contains(&seq) {
                 self.find(
                     file,
-                    Some(*seq),
+                    Some(seq),
                     "a dedup key belongs to a record that is not here",
                 );
             }
         }
-        for pair in keys.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
-            let what = format!("has the same dedup key as record {}", pair[0].1);
-            self.find(file, Some(pair[1].1), what);
+        let pairs = keys.iter().zip(keys.iter().skip(1));
+        for (one, other) in pairs.filter(|(one, other)| one.0 == other.0) {
+            let what = format!("has the same dedup key as record {}", one.1);
+            self.find(file, Some(other.1), what);
         }
         Ok(())
     }
@@ -120,8 +121,8 @@ impl Check<'_> {
         let table = snapshot.open_table(tables::KEYS)?;
         let mut probe = dedup::Probe::new(&table);
         let mut unknown = Vec::new();
-        for (key, seq) in dedup::sorted(txn)? {
-            if probe.find(&key)?.is_none_or(|known| known > seq) {
+        for (key, seq) in dedup::sorted(txn)?.iter() {
+            if probe.find(key)?.is_none_or(|known| known > seq) {
                 unknown.push(seq);
             }
         }
@@ -148,9 +149,13 @@ impl Check<'_> {
     }
 }
 
-/// What is wrong with a stored record.
-fn wrong(bytes: &[u8], seq: u64, meta: &Meta, file: &str) -> Option<String> {
-    match decode(bytes, seq, file) {
+/// What is wrong with a stored record, or with several that cannot be told apart.
+fn wrong(piece: &Piece<'_>, meta: &Meta, file: &str) -> Option<String> {
+    match decode(piece.bytes, piece.seq, file) {
+        Err(e) if piece.last > piece.seq => Some(format!(
+            "{e}; the records after it up to {} cannot be told apart",
+            piece.last
+        )),
         Err(e) => Some(e.to_string()),
         Ok(record) if record.header().epoch != meta.identity.epoch => Some(format!(
             "is of epoch {}, its segment of {}",

@@ -92,6 +92,51 @@ fn a_flipped_byte_is_an_error_naming_the_record_and_a_finding() {
 }
 
 #[test]
+fn a_damaged_length_is_an_error_for_each_record_it_hides() {
+    for sealed in [false, true] {
+        let dir = fast_dir();
+        let mut log = Log::open(dir.path(), Options::default()).unwrap();
+        log.append(&batch((1..=30).map(plain).collect())).unwrap();
+        assert_eq!(tail_of(&mut log, plain(31)), 31);
+        if sealed {
+            log.seal().unwrap();
+        }
+        log.close().unwrap();
+        let file = segment(dir.path(), 1);
+        let mut bytes = fs::read(&file).unwrap();
+        let payload = plain(20).payload;
+        for at in 60..bytes.len() - payload.len() {
+            if bytes[at..].starts_with(&payload) {
+                bytes[at - 6] ^= 0x80;
+            }
+        }
+        fs::write(&file, bytes).unwrap();
+        let reader = Reader::open(dir.path()).unwrap();
+        assert_eq!(reader.tail().unwrap(), Some(seq(31)));
+        assert_eq!(reader.read(seq(1), 19, usize::MAX).unwrap().len(), 19);
+        assert_eq!(reader.read(seq(31), 9, usize::MAX).unwrap().len(), 1);
+        let mut hidden = 0;
+        for n in 20..=30 {
+            match reader.read(seq(n), 1, usize::MAX) {
+                Err(ReadError::Damaged { seq: s, .. }) if s == seq(n) => hidden += 1,
+                Ok(records) => assert_eq!(records[0].payload(), plain(n).payload),
+                other => panic!("{n}: {other:?}"),
+            }
+        }
+        // The others are in another block.
+        assert!((1..=11).contains(&hidden), "{hidden}");
+        let report = verify(dir.path(), &mut |_| {}).unwrap();
+        assert_eq!(report.findings[0].seq, Some(seq(20)), "{report:?}");
+        assert_eq!(report.records, 31);
+        // The writer neither gives a number out twice nor stops.
+        let mut log = Log::open(dir.path(), Options::default()).unwrap();
+        assert_eq!(tail_of(&mut log, plain(32)), 32);
+        log.seal().unwrap();
+        assert_eq!(log.reader().segments().unwrap()[0].first, seq(1));
+    }
+}
+
+#[test]
 fn a_missing_segment_is_refused_at_open_and_found() {
     for first in [1, 5, 9] {
         let dir = fast_dir();

@@ -18,7 +18,7 @@ const VERSIONS: [&str; 1] = ["v1"];
 const GOLDEN: &[(&str, &str)] = &[
     (
         "v1/catalog.redb",
-        "37ac8086fe0bfec1d5fedb2f5f01436de62b296c91fe3da4758250d1234f597f",
+        "6ef7c1895a35bd7bbea2bb1b52d4e7dd1ae5aef2cf71aee49b5cc3d157d2e73b",
     ),
     (
         "v1/record.bin",
@@ -26,11 +26,11 @@ const GOLDEN: &[(&str, &str)] = &[
     ),
     (
         "v1/segment-00000000000000000001.redb",
-        "60d59967c4e5419f3887541414cdc69877018a0fd44edab2688649d5eef08490",
+        "655d682030c9a647ceb0906074a9277cdb1709d07d78e12c0703762846d8ce63",
     ),
     (
         "v1/segment-00000000000000000003.redb",
-        "016e17e5bc57b58ea85b0b888e10ed7d022cadb6946be191abf3640274a1b8dd",
+        "9df78015223182570b097fbe5a8497ec6e1d673cb07c005064a7ea0254415c47",
     ),
 ];
 

@@ -1,0 +1,119 @@
+//! The dedup keys of the active segment in memory: no allocation per key, one look per miss.
+
+use std::hash::{BuildHasher, RandomState};
+
+const SLOTS_MIN: usize = 64;
+
+/// Maps keys to numbers; keys are never removed.
+#[derive(Default)]
+pub(crate) struct Index {
+    hasher: RandomState,
+    /// A power of two, at most half of them used.
+    slots: Vec<Slot>,
+    entries: Vec<Entry>,
+    bytes: Vec<u8>,
+}
+
+/// The hash lies beside the place, so that a miss hardly ever looks at an entry, and growing
+/// hashes nothing again.
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    hash: u32,
+    /// Entry number plus one; 0 is a free slot.
+    entry: u32,
+}
+
+struct Entry {
+    start: usize,
+    end: usize,
+    seq: u64,
+}
+
+impl Index {
+    pub(crate) fn get(&self, key: &[u8]) -> Option<u64> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let entry = self.find(key, self.hash(key)).ok()?;
+        Some(self.entries[entry].seq)
+    }
+
+    /// A key that is already there gets the new number.
+    pub(crate) fn insert(&mut self, key: &[u8], seq: u64) {
+        if self.slots.len() <= self.entries.len() * 2 {
+            self.grow();
+        }
+        let hash = self.hash(key);
+        match self.find(key, hash) {
+            Ok(entry) => self.entries[entry].seq = seq,
+            Err(free) => {
+                let start = self.bytes.len();
+                self.bytes.extend_from_slice(key);
+                let end = self.bytes.len();
+                self.entries.push(Entry { start, end, seq });
+                // A segment of 2^32 keys would need memory for the slots alone of 64 GiB.
+                let entry = self.entries.len() as u32;
+                self.slots[free] = Slot { hash, entry };
+            }
+        }
+    }
+
+    fn hash(&self, key: &[u8]) -> u32 {
+        self.hasher.hash_one(key) as u32
+    }
+
+    /// The entry of the key, or the free slot where it belongs.
+    fn find(&self, key: &[u8], hash: u32) -> Result<usize, usize> {
+        let mask = self.slots.len() - 1;
+        let mut at = hash as usize & mask;
+        loop {
+            let slot = self.slots[at];
+            if slot.entry == 0 {
+                return Err(at);
+            }
+            if slot.hash == hash {
+                let place = slot.entry as usize - 1;
+                let entry = &self.entries[place];
+                if &self.bytes[entry.start..entry.end] == key {
+                    return Ok(place);
+                }
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    fn grow(&mut self) {
+        let room = (self.slots.len() * 2).max(SLOTS_MIN);
+        let old = std::mem::replace(&mut self.slots, vec![Slot::default(); room]);
+        for slot in old.into_iter().filter(|slot| slot.entry != 0) {
+            let mut at = slot.hash as usize & (room - 1);
+            while self.slots[at].entry != 0 {
+                at = (at + 1) & (room - 1);
+            }
+            self.slots[at] = slot;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    #[test]
+    fn it_answers_as_a_map_does() {
+        let (mut index, mut map) = (Index::default(), HashMap::new());
+        assert_eq!(index.get(b"absent"), None);
+        for n in 0..5000u64 {
+            let key = (n * 7 % 4001).to_string().into_bytes();
+            assert_eq!(index.get(&key), map.get(&key).copied());
+            index.insert(&key, n);
+            map.insert(key, n);
+        }
+        for (key, n) in &map {
+            assert_eq!(index.get(key), Some(*n));
+        }
+        index.insert(b"", 9);
+        assert_eq!(index.get(b""), Some(9));
+    }
+}
