@@ -1,7 +1,9 @@
 //! Log lines: to stderr, as text for people or JSON for machines.
 //!
 //! The crates we use print handshakes, passwords included, at debug and trace. Whatever the filter asks for, they are
-//! held to info; only our own targets go lower.
+//! held to info; only our own targets go lower. RabbitMQ's client is silenced: it reports every refusal we ask for as an
+//! error, and prints the bodies of returned messages. What matters of it comes back to us as an error and is logged
+//! by the stage.
 
 use std::io::{self, IsTerminal};
 
@@ -75,7 +77,12 @@ pub fn has_colour() -> bool {
 }
 
 fn is_allowed(metadata: &Metadata<'_>) -> bool {
-    *metadata.level() <= tracing::Level::INFO || is_ours(metadata.target())
+    is_ours(metadata.target())
+        || (*metadata.level() <= tracing::Level::INFO && !is_broker_client(metadata.target()))
+}
+
+fn is_broker_client(target: &str) -> bool {
+    target == "lapin" || target.starts_with("lapin::")
 }
 
 fn is_ours(target: &str) -> bool {

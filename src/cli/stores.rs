@@ -3,7 +3,7 @@
 use super::CommandError;
 use crate::config::Config;
 use crate::failure::{Class, Classify, Exit};
-use crate::store::ProjectionName;
+use crate::store::{Projection, ProjectionError, ProjectionName};
 use crate::store::redis::Redis;
 use crate::store::sqlite::Sqlite;
 use crate::store::timescale::Timescale;
@@ -86,4 +86,49 @@ pub(super) fn configured(config: &Config) -> Vec<ProjectionName> {
     .into_iter()
     .filter_map(|(is, name)| is.then_some(name))
     .collect()
+}
+
+/// The store already holds something.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is not empty, and the bench would empty it")]
+struct NotEmpty(ProjectionName);
+
+impl Classify for NotEmpty {
+    fn class(&self) -> Class {
+        Class::Operator
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("give the bench a database of its own".to_owned())
+    }
+
+    fn exit(&self) -> Exit {
+        Exit::Failure
+    }
+}
+
+/// Fails for a store that something was applied to.
+pub(super) async fn refuse_unless_empty(
+    config: &Config,
+    name: ProjectionName,
+) -> Result<(), CommandError> {
+    let checkpoint = match name {
+        ProjectionName::Sqlite => sqlite(config)?.checkpoint().await,
+        ProjectionName::Timescale => timescale(config)?.checkpoint().await,
+        ProjectionName::Redis => redis(config)?.checkpoint().await,
+    };
+    match checkpoint? {
+        None => Ok(()),
+        Some(_) => Err(NotEmpty(name).into()),
+    }
+}
+
+/// Empties a store.
+pub(super) async fn clear(config: &Config, name: ProjectionName) -> Result<(), CommandError> {
+    let cleared: Result<(), ProjectionError> = match name {
+        ProjectionName::Sqlite => sqlite(config)?.clear().await,
+        ProjectionName::Timescale => timescale(config)?.clear().await,
+        ProjectionName::Redis => redis(config)?.clear().await,
+    };
+    Ok(cleared?)
 }

@@ -349,7 +349,7 @@ pub struct PollAnswer {
 /// An inline button.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Button {
-    /// Its kind in Telegram Desktop's words (`url`, `callback`, …).
+    /// Its kind in Telegram Desktop's words (`url`, `callback`, ...).
     #[serde(rename = "type")]
     pub kind: String,
     /// Its label.
@@ -361,7 +361,7 @@ pub struct Button {
 /// What a service message tells.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Service {
-    /// The action in Telegram Desktop's words (`pin_message`, `edit_group_title`, …).
+    /// The action in Telegram Desktop's words (`pin_message`, `edit_group_title`, ...).
     pub action: String,
     /// Its arguments, as JSON; no personal data.
     pub details: Option<JsonText>,

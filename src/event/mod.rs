@@ -6,7 +6,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `peer` | [`PeerId`]: the canonical id, and its marked form (-100…) at the edge |
+//! | `peer` | [`PeerId`]: the canonical id, and its marked form (-100...) at the edge |
 //! | `time` | [`Timestamp`]: microseconds, UTC |
 //! | `message` | [`Message`] and its parts |
 //! | `channel` | [`ChannelInfo`], [`Gap`] |
@@ -155,7 +155,7 @@ pub enum Body {
     Channel(ChannelInfo),
     /// A range of Telegram's sequence that we do not have.
     Gap(Gap),
-    /// The source changed its state (connected, catching up, …).
+    /// The source changed its state (connected, catching up, ...).
     SourceState {
         /// The state's name.
         state: String,

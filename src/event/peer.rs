@@ -43,7 +43,7 @@ pub struct PeerId {
 
 /// A number that is no peer id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is not a Telegram peer id (users are positive, groups negative, channels -100…)")]
+#[error("{0} is not a Telegram peer id (users are positive, groups negative, channels -100...)")]
 pub struct PeerIdError(pub i64);
 
 impl PeerId {

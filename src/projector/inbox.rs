@@ -126,8 +126,12 @@ impl<T: Item> Inbox<T> {
     /// The projection is at `after`: where it should be (nothing changes), or somewhere else after trouble.
     pub fn seek(&mut self, after: u64) {
         if after < self.handed {
-            // What was handed out and not applied is gone from here, not from the log.
-            self.excused = self.excused.max(self.handed);
+            // What was handed out and not applied is gone from here, not from the log. What waits behind it goes too,
+            // or failing batches would pile it up.
+            let last = self.waiting.keys().next_back().copied();
+            self.excused = self.excused.max(self.handed).max(last.unwrap_or(0));
+            self.waiting.clear();
+            self.bytes = 0;
         }
         if after != self.handed {
             self.handed = after;

@@ -18,7 +18,7 @@ pub struct Selection {
     pub peers: BTreeSet<PeerId>,
     /// Only events whose Telegram date (the receipt's, where Telegram gives none) is not before this.
     pub since: Option<Timestamp>,
-    /// … and is before this.
+    /// And is before this.
     pub before: Option<Timestamp>,
 }
 

@@ -10,20 +10,16 @@ const LEVELS: [&[&str]; 6] = [
     &["config", "event"],
     &["telemetry", "journal", "source", "broker", "store"],
     &["ingest", "relay", "projector"],
-    &["replay", "api", "daemon", "bench"],
+    &["replay", "verify", "api", "daemon"],
     &["cli"],
 ];
 
 /// Neighbours that may see each other, each with its reason.
-const NEIGHBOURS: [(&str, &str, &str); 3] = [
-    (
-        "daemon",
-        "api",
-        "the daemon wires stages, and the API is one",
-    ),
-    ("bench", "daemon", "what is measured is the daemon itself"),
-    ("bench", "replay", "and the rebuild itself"),
-];
+const NEIGHBOURS: [(&str, &str, &str); 1] = [(
+    "daemon",
+    "api",
+    "the daemon wires stages, and the API is one",
+)];
 
 const FUNCTION_LINES_MAX: usize = 70;
 const FILE_LINES_MAX: usize = 500;

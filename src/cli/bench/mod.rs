@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use self::machine::Machine;
 use self::report::{Memory, Report};
 use super::args::{BenchArgs, BenchCommand, Globals};
-use super::{CommandError, CommandResult};
+use super::{CommandError, CommandResult, stores};
 use crate::config::Config;
 use crate::daemon::{Daemon, DaemonError, Options};
 use crate::event::Timestamp;
@@ -133,6 +133,9 @@ async fn run(
         source,
     })?;
     let config = in_scratch(config, &scratch);
+    for name in stores::configured(&config) {
+        stores::refuse_unless_empty(&config, name).await?;
+    }
     let machine = Machine::now();
     let status = Status::new();
     let daemon = Daemon::open(config.clone(), status.clone())?;
@@ -146,41 +149,11 @@ async fn run(
     let cpu = machine::cpu_seconds();
     let started_us = Timestamp::now().micros();
     let started = Instant::now();
-    let sampling = CancellationToken::new();
-    let sampler = tokio::spawn(sample_memory(
-        status.clone(),
-        load.events(),
-        sampling.clone(),
-    ));
-    let view_stop = CancellationToken::new();
-    let view = tokio::spawn(super::view::follow(
-        "bench".to_owned(),
-        status.clone(),
-        view_stop.clone(),
-    ));
-    let ran = daemon
-        .run(
-            Some(source),
-            Options {
-                receipts: None,
-                drain: true,
-            },
-            stop,
-        )
-        .await;
-    view_stop.cancel();
-    sampling.cancel();
-    let _ = view.await;
-    let rss = sampler.await.unwrap_or_default();
-    ran?;
+    let rss = watched(daemon, source, &status, load.events(), stop).await?;
     let board = status.snapshot();
     let stages = report::stages(&board, started_us);
     let report = Report {
-        mode: if load.rate() > 0 {
-            "paced"
-        } else {
-            "flat_out"
-        },
+        mode: if load.rate() > 0 { "paced" } else { "flat_out" },
         rate: load.rate(),
         seed,
         events: board.received,
@@ -193,8 +166,32 @@ async fn run(
         broker_lost: board.broker_lost,
         machine,
     };
+    // The stores were empty and are left so: their log is about to be removed.
+    for name in stores::configured(&config) {
+        stores::clear(&config, name).await?;
+    }
     super::output::result(&report, json, Report::text)?;
     Ok(report.pass)
+}
+
+/// Runs the daemon to the end of the load, with the live view and an eye on memory.
+async fn watched(
+    daemon: Daemon,
+    source: Synthetic,
+    status: &Status,
+    events: u64,
+    stop: CancellationToken,
+) -> Result<Memory, DaemonError> {
+    let done = CancellationToken::new();
+    let sampler = tokio::spawn(sample_memory(status.clone(), events, done.clone()));
+    let title = "bench".to_owned();
+    let view = tokio::spawn(super::view::follow(title, status.clone(), done.clone()));
+    let options = Options { receipts: None, drain: true };
+    let ran = daemon.run(Some(source), options, stop).await;
+    done.cancel();
+    let _ = view.await;
+    ran.map(drop)?;
+    Ok(sampler.await.unwrap_or_default())
 }
 
 async fn log_bytes_per_event(data_dir: &Path) -> Result<f64, DaemonError> {

@@ -99,7 +99,7 @@ fn escape(bytes: &[u8], at: usize, out: &mut Vec<u8>, made: &mut Vec<(Repair, us
     }
 }
 
-/// The code unit of a `\uXXXX` that starts the bytes.
+/// The code unit of a `\uNNNN` that starts the bytes.
 fn unit(bytes: &[u8]) -> Option<u16> {
     let digits = bytes.strip_prefix(b"\\u")?.get(..4)?;
     if !digits.iter().all(u8::is_ascii_hexdigit) {

@@ -55,7 +55,7 @@ async fn a_restart_goes_on_behind_any_bookmark() {
         let [(name, bookmark)] = &batch.bookmarks[..] else {
             panic!("one bookmark a batch");
         };
-        assert_eq!(name, BOOKMARK);
+        assert_eq!(name, "script:first-light.jsonl");
         let mut rest = Script::resume(&first_light(), Some(bookmark)).expect("resumes");
         let rest = all(&mut rest).await.expect("plays");
         let (events, expected) = (

@@ -23,7 +23,7 @@ static NEXT: AtomicU32 = AtomicU32::new(1);
 pub(crate) struct Gateway {
     dir: tempfile::TempDir,
     environment: Vec<(String, String)>,
-    _broker: Option<Broker>,
+    broker: Option<Broker>,
 }
 
 impl Gateway {
@@ -32,7 +32,7 @@ impl Gateway {
         Gateway {
             dir: tempfile::tempdir().expect("a folder"),
             environment: Vec::new(),
-            _broker: None,
+            broker: None,
         }
     }
 
@@ -52,7 +52,7 @@ impl Gateway {
         let environment = environment.map(|(name, value)| (name.to_owned(), value));
         Some(Gateway {
             environment: environment.into(),
-            _broker: Some(broker),
+            broker: Some(broker),
             ..Gateway::embedded()
         })
     }
@@ -60,6 +60,11 @@ impl Gateway {
     /// Sets a configuration value for all further commands.
     pub(crate) fn set(&mut self, variable: &str, value: &str) {
         self.environment.push((variable.to_owned(), value.to_owned()));
+    }
+
+    /// Gives the broker back its virtual host and user after it was wiped.
+    pub(crate) fn restore_broker(&self) {
+        self.broker.as_ref().expect("has a broker").establish();
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

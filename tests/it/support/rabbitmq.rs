@@ -37,12 +37,17 @@ impl Broker {
             url: url.to_string(),
             name,
         };
-        let name = &broker.name;
-        broker.ask("PUT", &format!("/api/vhosts/{name}"), "{}");
-        let user = r#"{"password": "guest", "tags": ""}"#;
-        broker.ask("PUT", &format!("/api/users/{name}"), user);
-        broker.permit(".*");
+        broker.establish();
         Some(broker)
+    }
+
+    /// Makes virtual host and user, at first or after the server was wiped.
+    pub(crate) fn establish(&self) {
+        let name = &self.name;
+        self.ask("PUT", &format!("/api/vhosts/{name}"), "{}");
+        let user = r#"{"password": "guest", "tags": ""}"#;
+        self.ask("PUT", &format!("/api/users/{name}"), user);
+        self.permit(".*");
     }
 
     /// What the user may configure; it may read and write everything.

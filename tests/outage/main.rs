@@ -1,0 +1,134 @@
+//! I9 and the repair of the broker's losses, with the real servers really stopped, killed and wiped.
+//!
+//! A binary of its own, because cargo runs test binaries one after the other: nothing else uses the servers
+//! meanwhile. Its tests take turns by a lock.
+
+#[path = "../it/support/mod.rs"]
+mod support;
+
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+use support::gateway::{Gateway, wait_until};
+
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// Runs `tests/services`.
+fn services(arguments: &[&str]) {
+    let script = std::env::var("TGW_TEST_SERVICES").expect("set by tests/services env");
+    let output = Command::new(script).args(arguments).output().expect("tests/services runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "tests/services {arguments:?}: {told}");
+}
+
+/// Whatever a failed test leaves behind, the servers are up again.
+struct AllUp;
+
+impl Drop for AllUp {
+    fn drop(&mut self) {
+        services(&["start"]);
+    }
+}
+
+/// A daemon with all servers that has applied some events, and keeps getting more.
+async fn flowing(rate: &str) -> Option<(Gateway, support::gateway::Running)> {
+    let gateway = Gateway::with_services().await?;
+    let mut daemon = gateway.start(&["run", "--source", "synthetic", "--rate", rate]);
+    wait_until("events reach the stores", || {
+        assert!(daemon.is_running(), "{}", daemon.words());
+        gateway.tail() > 50 && behind(&gateway).is_some_and(|lag| lag < 1_000)
+    });
+    Some((gateway, daemon))
+}
+
+/// Events that the slowest store is behind; none while one cannot be asked.
+fn behind(gateway: &Gateway) -> Option<u64> {
+    let status = gateway.json(&["status", "--json"]);
+    let stores = status["stores"].as_array().expect("stores");
+    assert_eq!(stores.len(), 2, "{status}");
+    let lags = stores.iter().map(|store| match &store["error"] {
+        serde_json::Value::Null => store["lag_events"].as_u64(),
+        _ => None,
+    });
+    lags.collect::<Option<Vec<u64>>>()?.into_iter().max()
+}
+
+fn stop_and_verify(gateway: &Gateway, mut daemon: support::gateway::Running) {
+    assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.words());
+    gateway.ok(&["run", "--drain"]);
+    gateway.verify();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ingest_goes_on_with_every_server_down_and_all_catch_up() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some((gateway, mut daemon)) = flowing("500").await else { return };
+    let _up = AllUp;
+    services(&["stop"]);
+    let before = gateway.tail();
+    wait_until("ingest goes on without any server", || {
+        assert!(daemon.is_running(), "{}", daemon.words());
+        gateway.tail() > before + 1_500
+    });
+    // They come back one by one; each finds what it missed.
+    for server in ["redis", "timescaledb", "rabbitmq"] {
+        services(&["start", server]);
+        let before = gateway.tail();
+        wait_until("ingest goes on", || gateway.tail() > before + 300);
+    }
+    services(&["start"]);
+    wait_until("all have caught up", || behind(&gateway).is_some_and(|lag| lag < 500));
+    stop_and_verify(&gateway, daemon);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_with_every_server_down_loses_nothing() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(gateway) = Gateway::with_services().await else { return };
+    let _up = AllUp;
+    services(&["stop"]);
+    let mut daemon = gateway.start(&["run", "--source", "synthetic", "--rate", "500"]);
+    wait_until("ingest starts without any server", || {
+        assert!(daemon.is_running(), "{}", daemon.words());
+        gateway.tail() > 1_000
+    });
+    services(&["start"]);
+    wait_until("all have caught up", || behind(&gateway).is_some_and(|lag| lag < 500));
+    stop_and_verify(&gateway, daemon);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_killed_in_the_middle_lose_nothing() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some((gateway, daemon)) = flowing("1000").await else { return };
+    let _up = AllUp;
+    for server in ["timescaledb", "redis", "rabbitmq"] {
+        services(&["kill", server]);
+        let before = gateway.tail();
+        wait_until("ingest goes on", || gateway.tail() > before + 500);
+        services(&["start"]);
+    }
+    wait_until("all have caught up", || behind(&gateway).is_some_and(|lag| lag < 1_000));
+    stop_and_verify(&gateway, daemon);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wiped_broker_is_noticed_and_mended_from_the_log() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some((gateway, mut daemon)) = flowing("500").await else { return };
+    let _up = AllUp;
+    // The consumers are held back, so that the wipe takes events with it: their stores are down.
+    services(&["stop", "timescaledb"]);
+    let before = gateway.tail();
+    wait_until("events wait in the queue", || gateway.tail() > before + 1_000);
+    services(&["wipe", "rabbitmq"]);
+    gateway.restore_broker();
+    services(&["start"]);
+    wait_until("what the broker lost is there", || {
+        assert!(daemon.is_running(), "{}", daemon.words());
+        behind(&gateway).is_some_and(|lag| lag < 500)
+    });
+    let words = daemon.words();
+    assert!(words.contains("made what the broker did not have"), "the wipe was not noticed: {words}");
+    stop_and_verify(&gateway, daemon);
+}
