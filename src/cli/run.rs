@@ -27,11 +27,17 @@ pub(super) async fn run(globals: &Globals, args: &RunArgs) -> CommandResult {
                 events: args.events,
                 ..synthetic::Options::default()
             };
-            Some(AnySource::Synthetic(Box::new(Synthetic::resume(&options, bookmark.as_deref())?)))
+            Some(AnySource::Synthetic(Box::new(Synthetic::resume(
+                &options,
+                bookmark.as_deref(),
+            )?)))
         }
         Some(SourceSpec::Script(path)) => {
             let bookmark = daemon.bookmark(&Script::bookmark_name(path)).await?;
-            Some(AnySource::Script(Script::resume(path, bookmark.as_deref())?))
+            Some(AnySource::Script(Box::new(Script::resume(
+                path,
+                bookmark.as_deref(),
+            )?)))
         }
         None => None,
     };
@@ -54,7 +60,7 @@ pub(super) async fn run(globals: &Globals, args: &RunArgs) -> CommandResult {
 /// The sources that `run` knows.
 enum AnySource {
     Synthetic(Box<Synthetic>),
-    Script(Script),
+    Script(Box<Script>),
 }
 
 impl Source for AnySource {

@@ -3,10 +3,10 @@
 use super::CommandError;
 use crate::config::Config;
 use crate::failure::{Class, Classify, Exit};
-use crate::store::{Projection, ProjectionError, ProjectionName};
 use crate::store::redis::Redis;
 use crate::store::sqlite::Sqlite;
 use crate::store::timescale::Timescale;
+use crate::store::{Projection, ProjectionError, ProjectionName};
 
 /// A store that a command names is not configured.
 #[derive(Debug, thiserror::Error)]

@@ -88,8 +88,17 @@ pub(super) fn start(config: &Config, journal: &Journal, status: &Status) -> Stag
             (config.timescale.is_some(), ProjectionName::Timescale),
             (config.redis.is_some(), ProjectionName::Redis),
         ];
-        let queues = fed.into_iter().filter(|(is, _)| *is).map(|(_, name)| name.to_string());
-        stages.relay(config, rabbitmq, Lane::Log(queues.collect()), journal, status);
+        let queues = fed
+            .into_iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, name)| name.to_string());
+        stages.relay(
+            config,
+            rabbitmq,
+            Lane::Log(queues.collect()),
+            journal,
+            status,
+        );
         if rabbitmq.events {
             stages.relay(config, rabbitmq, Lane::Events, journal, status);
         }
@@ -103,13 +112,19 @@ pub(super) fn start(config: &Config, journal: &Journal, status: &Status) -> Stag
     }
     if let Some(timescale) = &config.timescale {
         let timescale = timescale.clone();
-        stages.fed(config, journal, status, ProjectionName::Timescale, move || {
-            Timescale::new(timescale.clone())
-        });
+        stages.fed(
+            config,
+            journal,
+            status,
+            ProjectionName::Timescale,
+            move || Timescale::new(timescale.clone()),
+        );
     }
     if let Some(redis) = &config.redis {
         let redis = redis.clone();
-        stages.fed(config, journal, status, ProjectionName::Redis, move || Redis::new(redis.clone()));
+        stages.fed(config, journal, status, ProjectionName::Redis, move || {
+            Redis::new(redis.clone())
+        });
     }
     stages
 }
@@ -173,7 +188,10 @@ impl Stages {
         };
         let board = status.clone();
         self.project(config, journal, status, move || {
-            (make(), Queue::new(options.clone(), reader.clone(), board.clone()))
+            (
+                make(),
+                Queue::new(options.clone(), reader.clone(), board.clone()),
+            )
         });
     }
 

@@ -205,7 +205,10 @@ impl Source for Script {
                 return Ok(Some(SourceBatch {
                     events,
                     due_at: None,
-                    bookmarks: vec![(Script::bookmark_name(&self.path), done.to_le_bytes().to_vec())],
+                    bookmarks: vec![(
+                        Script::bookmark_name(&self.path),
+                        done.to_le_bytes().to_vec(),
+                    )],
                 }));
             }
             if self.waiting.is_none() {

@@ -151,7 +151,11 @@ pub(super) struct Bisect(Vec<Range<usize>>);
 
 impl Bisect {
     pub(super) fn new(len: usize) -> Bisect {
-        Bisect(std::iter::once(0..len).filter(|all| !all.is_empty()).collect())
+        Bisect(
+            std::iter::once(0..len)
+                .filter(|all| !all.is_empty())
+                .collect(),
+        )
     }
 
     /// The next part to try.

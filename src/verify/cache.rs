@@ -28,7 +28,10 @@ pub async fn cache(
     let mut report = Report::new(ProjectionName::Redis.as_str());
     let checkpoint = redis.checkpoint().await?;
     let (first, until) = super::range(journal, checkpoint, &mut report).await?;
-    let mut fold = Fold { model: Model::new(redis.window()), at: first.saturating_sub(1) };
+    let mut fold = Fold {
+        model: Model::new(redis.window()),
+        at: first.saturating_sub(1),
+    };
     fold.advance(journal, until, progress).await?;
     let oldest = Timestamp::from_micros(Timestamp::now().micros() - redis.ttl_micros());
 
@@ -47,7 +50,13 @@ pub async fn cache(
     fold.advance(journal, at, progress).await?;
     for (peer, expected) in &fold.model.cache().channels {
         let found = found.get(peer);
-        compare(format!("channel:{peer}"), expected, found, true, &mut report);
+        compare(
+            format!("channel:{peer}"),
+            expected,
+            found,
+            true,
+            &mut report,
+        );
     }
     report.checkpoint = fold.at;
     report.records = fold.at;
@@ -70,8 +79,12 @@ impl Fold {
         while self.at < until {
             let left = usize::try_from(until - self.at).unwrap_or(usize::MAX);
             let from = next_seq(self.at);
-            let records = journal.read(from, left.min(READ_EVENTS), READ_BYTES).await?;
-            let Some(last) = records.last() else { return Ok(()) };
+            let records = journal
+                .read(from, left.min(READ_EVENTS), READ_BYTES)
+                .await?;
+            let Some(last) = records.last() else {
+                return Ok(());
+            };
             self.at = last.header().seq.get();
             let entries: Vec<_> = records.iter().map(entry).collect();
             self.model.merge(&entries);
@@ -95,9 +108,7 @@ async fn settled_peer(redis: &mut Redis, peer: i64) -> Result<(u64, Peer), Verif
     Err(restless())
 }
 
-async fn settled_channels(
-    redis: &mut Redis,
-) -> Result<(u64, BTreeMap<i64, Fields>), VerifyError> {
+async fn settled_channels(redis: &mut Redis) -> Result<(u64, BTreeMap<i64, Fields>), VerifyError> {
     for _ in 0..TRIES {
         let at = redis.checkpoint().await?;
         let found = redis.read_channels().await?;
@@ -118,19 +129,25 @@ fn restless() -> VerifyError {
     })
 }
 
-fn compare_peer(
-    peer: i64,
-    expected: &Peer,
-    found: &Peer,
-    oldest: Timestamp,
-    report: &mut Report,
-) {
+fn compare_peer(peer: i64, expected: &Peer, found: &Peer, oldest: Timestamp, report: &mut Report) {
     for (id, fields) in &expected.messages {
-        let received = fields.get("received_at").and_then(|text| text.parse::<Timestamp>().ok());
+        let received = fields
+            .get("received_at")
+            .and_then(|text| text.parse::<Timestamp>().ok());
         let must_be = received.is_some_and(|at| at > oldest);
-        compare(format!("msg:{peer}:{id}"), fields, found.messages.get(id), must_be, report);
+        compare(
+            format!("msg:{peer}:{id}"),
+            fields,
+            found.messages.get(id),
+            must_be,
+            report,
+        );
     }
-    for id in found.messages.keys().filter(|id| !expected.messages.contains_key(id)) {
+    for id in found
+        .messages
+        .keys()
+        .filter(|id| !expected.messages.contains_key(id))
+    {
         report.found(told(format!("msg:{peer}:{id}"), "surplus"));
     }
 }
@@ -150,12 +167,18 @@ fn compare(
         Some(found) if found == expected => {}
         Some(found) => {
             let mut difference = told(key, "differs");
-            for name in expected.keys().chain(found.keys().filter(|it| !expected.contains_key(*it))) {
+            for name in expected
+                .keys()
+                .chain(found.keys().filter(|it| !expected.contains_key(*it)))
+            {
                 let (right, wrong) = (expected.get(name), found.get(name));
                 if right != wrong {
-                    let value = |text: Option<&String>| text.cloned().map_or(Value::Null, Value::from);
+                    let value =
+                        |text: Option<&String>| text.cloned().map_or(Value::Null, Value::from);
                     difference.key.push(name.clone().into());
-                    difference.columns.push(("value", value(right), value(wrong)));
+                    difference
+                        .columns
+                        .push(("value", value(right), value(wrong)));
                 }
             }
             report.found(difference);

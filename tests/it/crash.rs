@@ -11,7 +11,10 @@ use telegram_gateway::event::PeerId;
 use crate::support::gateway::{Gateway, wait_until};
 
 fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    std::env::var(variable)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
 }
 
 /// Kills a running gateway again and again, then lets it drain, and holds log, receipts and stores against each other.
@@ -21,12 +24,22 @@ async fn kill_again_and_again(gateway: &Gateway, kills: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let receipts = gateway.path("receipts");
     let receipts = receipts.to_str().expect("UTF-8");
-    let run = ["run", "--source", "synthetic", "--rate", "0", "--receipts", receipts];
+    let run = [
+        "run",
+        "--source",
+        "synthetic",
+        "--rate",
+        "0",
+        "--receipts",
+        receipts,
+    ];
     for kill in 0..kills {
         let before = gateway.tail();
         let mut running = gateway.start(&run);
         // Progress in every life, then a moment that nobody can foresee: in a commit, a publish, a transaction.
-        wait_until("events flow again", || gateway.tail() > before || !running.is_running());
+        wait_until("events flow again", || {
+            gateway.tail() > before || !running.is_running()
+        });
         assert!(running.is_running(), "it ended by itself at kill {kill}");
         let until = Instant::now() + Duration::from_micros(random.u64(0..150_000));
         while Instant::now() < until {
@@ -41,31 +54,49 @@ async fn kill_again_and_again(gateway: &Gateway, kills: u64) {
     for (expected, event) in (1..).zip(&events) {
         assert_eq!(event.seq.get(), expected, "a hole in the numbers");
         if let Some(other) = ordinals.insert(event.event.stamp, event.seq) {
-            panic!("event {} of the source is in the log as {other} and {}", event.event.stamp, event.seq);
+            panic!(
+                "event {} of the source is in the log as {other} and {}",
+                event.event.stamp, event.seq
+            );
         }
     }
     // The source's position is in the commit of its events (I2), so none of its events is left out either.
     for ordinal in 1..=events.len() as i64 {
-        assert!(ordinals.contains_key(&ordinal), "event {ordinal} of the source is not in the log");
+        assert!(
+            ordinals.contains_key(&ordinal),
+            "event {ordinal} of the source is not in the log"
+        );
     }
     let text = std::fs::read_to_string(receipts).expect("receipts");
     let mut acknowledged = 0;
     // A line that the kill cut short was not acknowledged.
-    for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
+    for line in text
+        .split_inclusive('\n')
+        .filter_map(|line| line.strip_suffix('\n'))
+    {
         let fields: Vec<&str> = line.split(' ').collect();
-        let [seq, peer, message, kind] = fields[..] else { panic!("{line:?}") };
+        let [seq, peer, message, kind] = fields[..] else {
+            panic!("{line:?}")
+        };
         let event = &events[seq.parse::<usize>().expect("a number") - 1].event;
         let found = (
             event.peer.map_or(0, PeerId::marked).to_string(),
             event.body.message_id().unwrap_or(0).to_string(),
             event.body.kind().as_str(),
         );
-        assert_eq!((found.0.as_str(), found.1.as_str(), found.2), (peer, message, kind), "{line}");
+        assert_eq!(
+            (found.0.as_str(), found.1.as_str(), found.2),
+            (peer, message, kind),
+            "{line}"
+        );
         acknowledged += 1;
     }
     assert!(acknowledged > 0, "nothing was acknowledged");
     gateway.verify();
-    println!("{kills} kills, {} events, {acknowledged} acknowledged", events.len());
+    println!(
+        "{kills} kills, {} events, {acknowledged} acknowledged",
+        events.len()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,30 +22,50 @@ async fn rows<P: Inspect>(projection: &mut P) -> Vec<(&'static str, PublicRow)> 
             rows.push((table.name, row));
             ControlFlow::Continue(())
         };
-        snapshot.scan(table, &Filter::default(), &mut keep).await.expect("rows");
+        snapshot
+            .scan(table, &Filter::default(), &mut keep)
+            .await
+            .expect("rows");
     }
     assert!(!rows.is_empty());
     rows
 }
 
 async fn sqlite_rows(gateway: &Gateway) -> Vec<(&'static str, PublicRow)> {
-    rows(&mut Sqlite::new(gateway.config().sqlite.expect("configured"))).await
+    rows(&mut Sqlite::new(
+        gateway.config().sqlite.expect("configured"),
+    ))
+    .await
 }
 
 async fn timescale_rows(gateway: &Gateway) -> Vec<(&'static str, PublicRow)> {
-    rows(&mut Timescale::new(gateway.config().timescale.expect("configured"))).await
+    rows(&mut Timescale::new(
+        gateway.config().timescale.expect("configured"),
+    ))
+    .await
 }
 
 fn play(gateway: &Gateway, events: &str) {
     let script = repository(SCRIPT);
     let script = format!("script:{}", script.display());
     gateway.ok(&["run", "--source", &script, "--drain"]);
-    gateway.ok(&["run", "--source", "synthetic", "--rate", "0", "--events", events, "--drain"]);
+    gateway.ok(&[
+        "run",
+        "--source",
+        "synthetic",
+        "--rate",
+        "0",
+        "--events",
+        events,
+        "--drain",
+    ]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_sql_stores_show_the_same_rows_field_by_field() {
-    let Some(mut gateway) = Gateway::with_services().await else { return };
+    let Some(mut gateway) = Gateway::with_services().await else {
+        return;
+    };
     // Beside TimescaleDB the SQLite projection runs when its path is written out.
     gateway.set("TGW_SQLITE__PATH", "beside.sqlite");
     play(&gateway, "3000");
@@ -55,7 +75,9 @@ async fn both_sql_stores_show_the_same_rows_field_by_field() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_of_any_part_changes_nothing() {
-    let Some(mut gateway) = Gateway::with_services().await else { return };
+    let Some(mut gateway) = Gateway::with_services().await else {
+        return;
+    };
     gateway.set("TGW_SQLITE__PATH", "beside.sqlite");
     play(&gateway, "1500");
     let (sqlite, timescale) = (sqlite_rows(&gateway).await, timescale_rows(&gateway).await);
@@ -71,7 +93,9 @@ async fn a_replay_of_any_part_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_emptied_and_rebuilt_is_equal_to_before() {
-    let Some(mut gateway) = Gateway::with_services().await else { return };
+    let Some(mut gateway) = Gateway::with_services().await else {
+        return;
+    };
     gateway.set("TGW_SQLITE__PATH", "beside.sqlite");
     play(&gateway, "1500");
     let (sqlite, timescale) = (sqlite_rows(&gateway).await, timescale_rows(&gateway).await);
@@ -89,7 +113,9 @@ async fn a_store_emptied_and_rebuilt_is_equal_to_before() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_work_beside_a_running_daemon() {
-    let Some(gateway) = Gateway::with_services().await else { return };
+    let Some(gateway) = Gateway::with_services().await else {
+        return;
+    };
     beside_a_daemon(&gateway, "timescale");
     gateway.ok(&["rebuild", "redis", "--yes"]);
     gateway.ok(&["run", "--drain"]);
@@ -106,7 +132,9 @@ fn commands_work_beside_a_running_daemon_without_servers() {
 
 fn beside_a_daemon(gateway: &Gateway, store: &str) {
     let mut daemon = gateway.start(&["run", "--source", "synthetic", "--rate", "50"]);
-    wait_until("events flow", || gateway.tail() > 20 || !daemon.is_running());
+    wait_until("events flow", || {
+        gateway.tail() > 20 || !daemon.is_running()
+    });
 
     let export = repository("fixtures/import/desktop-channel.json");
     let export = export.to_str().expect("UTF-8");
@@ -129,7 +157,10 @@ fn beside_a_daemon(gateway: &Gateway, store: &str) {
 
     let second = gateway.run(&["run"]);
     assert_eq!(second.status.code(), Some(75), "two daemons on one log");
-    assert!(String::from_utf8_lossy(&second.stderr).contains("in use by process"), "names the holder");
+    assert!(
+        String::from_utf8_lossy(&second.stderr).contains("in use by process"),
+        "names the holder"
+    );
 
     assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.words());
 }
@@ -137,9 +168,19 @@ fn beside_a_daemon(gateway: &Gateway, store: &str) {
 #[test]
 fn a_stop_drains_and_the_next_start_goes_on() {
     let gateway = Gateway::embedded();
-    let run = ["run", "--source", "synthetic", "--rate", "0", "--events", "20000"];
+    let run = [
+        "run",
+        "--source",
+        "synthetic",
+        "--rate",
+        "0",
+        "--events",
+        "20000",
+    ];
     let mut daemon = gateway.start(&run);
-    wait_until("events flow", || gateway.tail() > 500 || !daemon.is_running());
+    wait_until("events flow", || {
+        gateway.tail() > 500 || !daemon.is_running()
+    });
     assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.words());
     let mut arguments = run.to_vec();
     arguments.push("--drain");
@@ -160,7 +201,10 @@ fn a_changed_row_is_found_and_named() {
             use sqlx::ConnectOptions as _;
             let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&config.path);
             let mut connection = options.connect().await.expect("the file");
-            sqlx::query(sql).execute(&mut connection).await.expect("a change")
+            sqlx::query(sql)
+                .execute(&mut connection)
+                .await
+                .expect("a change")
         })
     };
     for sql in [

@@ -7,18 +7,24 @@
 mod support;
 
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
+use tokio::sync::Mutex;
 
 use support::gateway::{Gateway, wait_until};
 
-static ALONE: Mutex<()> = Mutex::new(());
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// Runs `tests/services`.
 fn services(arguments: &[&str]) {
     let script = std::env::var("TGW_TEST_SERVICES").expect("set by tests/services env");
-    let output = Command::new(script).args(arguments).output().expect("tests/services runs");
+    let output = Command::new(script)
+        .args(arguments)
+        .output()
+        .expect("tests/services runs");
     let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "tests/services {arguments:?}: {told}");
+    assert!(
+        output.status.success(),
+        "tests/services {arguments:?}: {told}"
+    );
 }
 
 /// Whatever a failed test leaves behind, the servers are up again.
@@ -61,8 +67,10 @@ fn stop_and_verify(gateway: &Gateway, mut daemon: support::gateway::Running) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ingest_goes_on_with_every_server_down_and_all_catch_up() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some((gateway, mut daemon)) = flowing("500").await else { return };
+    let _alone = ALONE.lock().await;
+    let Some((gateway, mut daemon)) = flowing("500").await else {
+        return;
+    };
     let _up = AllUp;
     services(&["stop"]);
     let before = gateway.tail();
@@ -77,14 +85,18 @@ async fn ingest_goes_on_with_every_server_down_and_all_catch_up() {
         wait_until("ingest goes on", || gateway.tail() > before + 300);
     }
     services(&["start"]);
-    wait_until("all have caught up", || behind(&gateway).is_some_and(|lag| lag < 500));
+    wait_until("all have caught up", || {
+        behind(&gateway).is_some_and(|lag| lag < 500)
+    });
     stop_and_verify(&gateway, daemon);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_with_every_server_down_loses_nothing() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(gateway) = Gateway::with_services().await else { return };
+    let _alone = ALONE.lock().await;
+    let Some(gateway) = Gateway::with_services().await else {
+        return;
+    };
     let _up = AllUp;
     services(&["stop"]);
     let mut daemon = gateway.start(&["run", "--source", "synthetic", "--rate", "500"]);
@@ -93,14 +105,18 @@ async fn a_start_with_every_server_down_loses_nothing() {
         gateway.tail() > 1_000
     });
     services(&["start"]);
-    wait_until("all have caught up", || behind(&gateway).is_some_and(|lag| lag < 500));
+    wait_until("all have caught up", || {
+        behind(&gateway).is_some_and(|lag| lag < 500)
+    });
     stop_and_verify(&gateway, daemon);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_killed_in_the_middle_lose_nothing() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some((gateway, daemon)) = flowing("1000").await else { return };
+    let _alone = ALONE.lock().await;
+    let Some((gateway, daemon)) = flowing("1000").await else {
+        return;
+    };
     let _up = AllUp;
     for server in ["timescaledb", "redis", "rabbitmq"] {
         services(&["kill", server]);
@@ -108,19 +124,25 @@ async fn servers_killed_in_the_middle_lose_nothing() {
         wait_until("ingest goes on", || gateway.tail() > before + 500);
         services(&["start"]);
     }
-    wait_until("all have caught up", || behind(&gateway).is_some_and(|lag| lag < 1_000));
+    wait_until("all have caught up", || {
+        behind(&gateway).is_some_and(|lag| lag < 1_000)
+    });
     stop_and_verify(&gateway, daemon);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wiped_broker_is_noticed_and_mended_from_the_log() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some((gateway, mut daemon)) = flowing("500").await else { return };
+    let _alone = ALONE.lock().await;
+    let Some((gateway, mut daemon)) = flowing("500").await else {
+        return;
+    };
     let _up = AllUp;
     // The consumers are held back, so that the wipe takes events with it: their stores are down.
     services(&["stop", "timescaledb"]);
     let before = gateway.tail();
-    wait_until("events wait in the queue", || gateway.tail() > before + 1_000);
+    wait_until("events wait in the queue", || {
+        gateway.tail() > before + 1_000
+    });
     services(&["wipe", "rabbitmq"]);
     gateway.restore_broker();
     services(&["start"]);
@@ -129,6 +151,9 @@ async fn a_wiped_broker_is_noticed_and_mended_from_the_log() {
         behind(&gateway).is_some_and(|lag| lag < 500)
     });
     let words = daemon.words();
-    assert!(words.contains("made what the broker did not have"), "the wipe was not noticed: {words}");
+    assert!(
+        words.contains("made what the broker did not have"),
+        "the wipe was not noticed: {words}"
+    );
     stop_and_verify(&gateway, daemon);
 }

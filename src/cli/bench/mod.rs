@@ -186,7 +186,10 @@ async fn watched(
     let sampler = tokio::spawn(sample_memory(status.clone(), events, done.clone()));
     let title = "bench".to_owned();
     let view = tokio::spawn(super::view::follow(title, status.clone(), done.clone()));
-    let options = Options { receipts: None, drain: true };
+    let options = Options {
+        receipts: None,
+        drain: true,
+    };
     let ran = daemon.run(Some(source), options, stop).await;
     done.cancel();
     let _ = view.await;

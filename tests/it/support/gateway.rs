@@ -59,7 +59,8 @@ impl Gateway {
 
     /// Sets a configuration value for all further commands.
     pub(crate) fn set(&mut self, variable: &str, value: &str) {
-        self.environment.push((variable.to_owned(), value.to_owned()));
+        self.environment
+            .push((variable.to_owned(), value.to_owned()));
     }
 
     /// Gives the broker back its virtual host and user after it was wiped.
@@ -90,14 +91,20 @@ impl Gateway {
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().expect("the program starts")
+        self.command(arguments)
+            .output()
+            .expect("the program starts")
     }
 
     /// Runs to success and gives what was printed.
     pub(crate) fn ok(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         let told = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {}\n{told}", output.status);
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}\n{told}",
+            output.status
+        );
         String::from_utf8(output.stdout).expect("UTF-8")
     }
 
@@ -112,8 +119,15 @@ impl Gateway {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let words = self.path(&format!("words-{number}"));
         let file = std::fs::File::create(&words).expect("a file");
-        let child = self.command(arguments).stderr(file).stdout(Stdio::null()).spawn();
-        Running { child: child.expect("the program starts"), words }
+        let child = self
+            .command(arguments)
+            .stderr(file)
+            .stdout(Stdio::null())
+            .spawn();
+        Running {
+            child: child.expect("the program starts"),
+            words,
+        }
     }
 
     /// The log, once there is one.
@@ -136,7 +150,11 @@ impl Gateway {
             if records.is_empty() {
                 return events;
             }
-            events.extend(records.iter().map(|it| Envelope::from_record(it).expect("an event")));
+            events.extend(
+                records
+                    .iter()
+                    .map(|it| Envelope::from_record(it).expect("an event")),
+            );
         }
     }
 
@@ -145,7 +163,9 @@ impl Gateway {
         let environment = self.environment.iter().cloned();
         let loaded = config::load(&config::Sources {
             file: None,
-            environment: environment.map(|(name, value)| (name, Some(value))).collect(),
+            environment: environment
+                .map(|(name, value)| (name, Some(value)))
+                .collect(),
             data_dir: Some(self.data_dir()),
         });
         loaded.unwrap_or_else(|error| panic!("{error}")).config
@@ -173,7 +193,10 @@ impl Running {
     /// SIGTERM, and how it ended.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
         let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
+        let sent = Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .expect("kill");
         assert!(sent.success());
         self.wait()
     }
