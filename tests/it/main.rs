@@ -4,6 +4,7 @@ mod broker;
 mod broker_load;
 mod cli;
 mod crash;
+mod full_disk;
 mod golden;
 mod import;
 mod message_schema;
