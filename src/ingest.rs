@@ -79,8 +79,20 @@ pub struct Ingested {
 pub struct Receipts(std::fs::File);
 
 impl Receipts {
-    /// Opens the file for appending.
+    /// Opens the file for appending. A last line that a kill cut short is removed: it was not acknowledged.
     pub fn open(path: &Path) -> io::Result<Receipts> {
+        if let Ok(text) = std::fs::read(path) {
+            let whole = text
+                .iter()
+                .rposition(|byte| *byte == b'\n')
+                .map_or(0, |at| at + 1);
+            if whole < text.len() {
+                std::fs::OpenOptions::new()
+                    .write(true)
+                    .open(path)?
+                    .set_len(whole as u64)?;
+            }
+        }
         let mut options = std::fs::OpenOptions::new();
         options
             .create(true)

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use telegram_gateway::event::PeerId;
+use telegram_gateway::event::{Envelope, PeerId};
 
 use crate::support::gateway::{Gateway, wait_until};
 
@@ -48,25 +48,39 @@ async fn kill_again_and_again(gateway: &Gateway, kills: u64) {
         running.kill();
     }
     gateway.ok(&["run", "--drain"]);
-
     let events = gateway.events().await;
+    nothing_lost_or_doubled(&events);
+    let acknowledged = receipts_are_in_the_log(receipts, &events);
+    gateway.verify();
+    println!(
+        "{kills} kills, {} events, {acknowledged} acknowledged",
+        events.len()
+    );
+}
+
+/// The source's position is in the commit of its events (I2), so each of its events is in the log exactly once.
+fn nothing_lost_or_doubled(events: &[Envelope]) {
     let mut ordinals = HashMap::new();
-    for (expected, event) in (1..).zip(&events) {
+    for (expected, event) in (1..).zip(events) {
         assert_eq!(event.seq.get(), expected, "a hole in the numbers");
         if let Some(other) = ordinals.insert(event.event.stamp, event.seq) {
+            let ordinal = event.event.stamp;
             panic!(
-                "event {} of the source is in the log as {other} and {}",
-                event.event.stamp, event.seq
+                "event {ordinal} of the source is in the log as {other} and {}",
+                event.seq
             );
         }
     }
-    // The source's position is in the commit of its events (I2), so none of its events is left out either.
     for ordinal in 1..=events.len() as i64 {
         assert!(
             ordinals.contains_key(&ordinal),
             "event {ordinal} of the source is not in the log"
         );
     }
+}
+
+/// Every acknowledged event is in the log under its number. Gives how many there are.
+fn receipts_are_in_the_log(receipts: &str, events: &[Envelope]) -> u64 {
     let text = std::fs::read_to_string(receipts).expect("receipts");
     let mut acknowledged = 0;
     // A line that the kill cut short was not acknowledged.
@@ -92,11 +106,7 @@ async fn kill_again_and_again(gateway: &Gateway, kills: u64) {
         acknowledged += 1;
     }
     assert!(acknowledged > 0, "nothing was acknowledged");
-    gateway.verify();
-    println!(
-        "{kills} kills, {} events, {acknowledged} acknowledged",
-        events.len()
-    );
+    acknowledged
 }
 
 #[tokio::test(flavor = "multi_thread")]

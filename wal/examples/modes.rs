@@ -231,6 +231,51 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
+fn engines(dir: &Path, count: usize) -> Vec<(&'static str, Box<dyn Engine>)> {
+    let path = |name: &str| dir.join(format!("{name}-{count}"));
+    let exclusive = ConcurrencyMode::ExclusiveWriter;
+    let shared = ConcurrencyMode::SingleWriter;
+    let mut engines: Vec<(&'static str, Box<dyn Engine>)> = vec![
+        ("raw", Box::new(Raw::new(&path("raw")))),
+        (
+            "redb one-phase",
+            Box::new(Bare::new(&path("one"), exclusive, false)),
+        ),
+        (
+            "redb two-phase",
+            Box::new(Bare::new(&path("two"), exclusive, true)),
+        ),
+        (
+            "redb SingleWriter",
+            Box::new(Bare::new(&path("single"), shared, true)),
+        ),
+        (
+            "redb rows of 64 KiB",
+            Box::new(Blocks::new(&path("blocks"))),
+        ),
+        (
+            "log one-phase, keys",
+            Box::new(Whole::new(&path("log1k"), false, true, 20)),
+        ),
+        (
+            "log, no keys",
+            Box::new(Whole::new(&path("log"), true, false, 20)),
+        ),
+        (
+            "log, keys, 20 peers",
+            Box::new(Whole::new(&path("logk"), true, true, 20)),
+        ),
+        (
+            "log, keys, 1000 peers",
+            Box::new(Whole::new(&path("logk1000"), true, true, 1000)),
+        ),
+    ];
+    if let Ok(only) = std::env::var("ONLY") {
+        engines.retain(|(name, _)| only.split(';').any(|wanted| wanted == *name));
+    }
+    engines
+}
+
 fn main() {
     let parent = std::env::args()
         .nth(1)
@@ -243,47 +288,7 @@ fn main() {
         .map(|n| n.parse().unwrap())
         .collect();
     for count in counts {
-        let path = |name: &str| dir.path().join(format!("{name}-{count}"));
-        let exclusive = ConcurrencyMode::ExclusiveWriter;
-        let shared = ConcurrencyMode::SingleWriter;
-        let mut engines: Vec<(&str, Box<dyn Engine>)> = vec![
-            ("raw", Box::new(Raw::new(&path("raw")))),
-            (
-                "redb one-phase",
-                Box::new(Bare::new(&path("one"), exclusive, false)),
-            ),
-            (
-                "redb two-phase",
-                Box::new(Bare::new(&path("two"), exclusive, true)),
-            ),
-            (
-                "redb SingleWriter",
-                Box::new(Bare::new(&path("single"), shared, true)),
-            ),
-            (
-                "redb rows of 64 KiB",
-                Box::new(Blocks::new(&path("blocks"))),
-            ),
-            (
-                "log one-phase, keys",
-                Box::new(Whole::new(&path("log1k"), false, true, 20)),
-            ),
-            (
-                "log, no keys",
-                Box::new(Whole::new(&path("log"), true, false, 20)),
-            ),
-            (
-                "log, keys, 20 peers",
-                Box::new(Whole::new(&path("logk"), true, true, 20)),
-            ),
-            (
-                "log, keys, 1000 peers",
-                Box::new(Whole::new(&path("logk1000"), true, true, 1000)),
-            ),
-        ];
-        if let Ok(only) = std::env::var("ONLY") {
-            engines.retain(|(name, _)| only.split(';').any(|wanted| wanted == *name));
-        }
+        let mut engines = engines(dir.path(), count);
         let mut rates = vec![Vec::new(); engines.len()];
         let mut times = rates.clone();
         for _ in 0..TURNS {
