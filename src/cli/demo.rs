@@ -72,7 +72,8 @@ fn farewell(config: &Config, status: &Status) -> String {
             "sqlite   {file}\n\
              try      sqlite3 {file} \"select c.title, count(*) as messages, max(m.posted_at) as newest \
              from messages m join channels c using (peer_id) group by 1 order by 2 desc\"\n\
-             check    telegram-gateway verify all --data-dir {}\n",
+             check    {} verify all --data-dir {}\n",
+            std::env::args().next().unwrap_or_default(),
             config.data_dir.display()
         ));
     }
