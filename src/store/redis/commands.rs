@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
 use super::text::{message_text, quarantine_text, seen_member, state_text};
-use crate::event::{Body, Timestamp};
+use crate::event::{Body, Json, Timestamp};
 use crate::store::rows::{ChannelNameRow, MessageRow, Rows, Stamped, StateRow};
 use crate::store::{Batch, Checkpoint, Entry};
 
@@ -195,6 +193,10 @@ pub(super) fn seen(entries: &[Entry]) -> BTreeMap<i64, BTreeSet<(i64, i64)>> {
     seen
 }
 
+fn json_text(json: &Json) -> String {
+    json.as_str().to_owned()
+}
+
 /// The state fields of a message.
 pub(super) fn state_groups(row: &StateRow) -> Vec<Group> {
     fn group<T>(
@@ -247,9 +249,9 @@ pub(super) fn state_groups(row: &StateRow) -> Vec<Group> {
         "reactions",
         "reactions_seq",
         &row.reactions,
-        Value::to_string,
+        json_text,
     );
-    group(&mut groups, "poll", "poll_seq", &row.poll, Value::to_string);
+    group(&mut groups, "poll", "poll_seq", &row.poll, json_text);
     groups
 }
 

@@ -1,7 +1,6 @@
 //! The values that hold more than one thing, as text, and taken apart again: pure.
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::commands::state_groups;
 use super::model::Fields;
@@ -90,8 +89,6 @@ struct Columns<'a> {
     post_author: Option<&'a str>,
     text: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    entities: Option<&'a Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     reply_to_message_id: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reply_to_peer_id: Option<i64>,
@@ -100,26 +97,14 @@ struct Columns<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     grouped_id: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    forward: Option<&'a Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     via_bot: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     media_kind: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    media: Option<&'a Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     views: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     forwards: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reactions: Option<&'a Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    poll: Option<&'a Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    buttons: Option<&'a Value>,
     pinned: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    service: Option<&'a Value>,
     seq: i64,
 }
 
@@ -134,24 +119,34 @@ pub(super) fn content_text(row: &MessageRow) -> String {
         sender_name: row.sender_name.as_deref(),
         post_author: row.post_author.as_deref(),
         text: &row.text,
-        entities: row.entities.as_ref(),
         reply_to_message_id: row.reply_to_message_id,
         reply_to_peer_id: row.reply_to_peer_id,
         topic_id: row.topic_id,
         grouped_id: row.grouped_id,
-        forward: row.forward.as_ref(),
         via_bot: row.via_bot.as_deref(),
         media_kind: row.media_kind,
-        media: row.media.as_ref(),
         views: row.views,
         forwards: row.forwards,
-        reactions: row.reactions.as_ref(),
-        poll: row.poll.as_ref(),
-        buttons: row.buttons.as_ref(),
         pinned: row.pinned,
-        service: row.service.as_ref(),
         seq: row.seq,
     };
     // Writing to memory does not fail, and every key is a string.
-    serde_json::to_string(&columns).unwrap_or_default()
+    let mut text = serde_json::to_string(&columns).unwrap_or_default();
+    text.pop();
+    let columns = [
+        ("entities", &row.entities),
+        ("forward", &row.forward),
+        ("media", &row.media),
+        ("reactions", &row.reactions),
+        ("poll", &row.poll),
+        ("buttons", &row.buttons),
+        ("service", &row.service),
+    ];
+    for (name, json) in columns {
+        if let Some(json) = json {
+            text = text + ",\"" + name + "\":" + json.as_str();
+        }
+    }
+    text.push('}');
+    text
 }
