@@ -34,7 +34,7 @@ pub fn tidy(value: &mut Value) {
 
 /// A float without a fraction as an integer: jsonb writes 1e16 as one, and reading it back must give what was written.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // exact: whole and inside the range
-fn whole(float: f64) -> Option<serde_json::Number> {
+pub(super) fn whole(float: f64) -> Option<serde_json::Number> {
     if float.fract() != 0.0 {
         None
     } else if (0.0..1.844_674_407_370_955_2e19).contains(&float) {

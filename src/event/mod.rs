@@ -12,6 +12,7 @@
 //! | `channel` | [`ChannelInfo`], [`Gap`] |
 //! | `key` | the dedup key that makes an append idempotent |
 //! | `json` | text and JSON as every store and the broker hold them |
+//! | `text` | [`Json`]: the same, written as text in one go |
 //! | `codec` | bincode, in this one file, behind the codec id |
 //! | `record` | [`Event`] to log record and back to [`Envelope`] |
 
@@ -22,6 +23,7 @@ mod key;
 mod message;
 mod peer;
 mod record;
+mod text;
 mod time;
 
 pub use channel::{ChannelInfo, Gap, GapCause};
@@ -34,6 +36,7 @@ pub use message::{
 };
 pub use peer::{PeerId, PeerIdError, PeerKind};
 pub use record::{Envelope, RecordError};
+pub use text::Json;
 pub use time::{Timestamp, TimestampError};
 
 use serde::{Deserialize, Serialize};

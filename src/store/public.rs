@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::contract::{self, Table};
 use super::rows::{ChannelNameRow, GapRow, MessageRow, Rows, Stamped, StateRow, VersionRow};
-use crate::event::Timestamp;
+use crate::event::{Json, Timestamp};
 
 /// One public row: values in the order of the contract's columns.
 pub type PublicRow = Vec<Value>;
@@ -36,22 +36,22 @@ pub fn message(content: &MessageRow, state: Option<&StateRow>, versions: i64) ->
         content.sender_name.clone().into(),
         content.post_author.clone().into(),
         content.text.clone().into(),
-        content.entities.clone().into(),
+        json(content.entities.as_ref()),
         content.reply_to_message_id.into(),
         content.reply_to_peer_id.into(),
         content.topic_id.into(),
         content.grouped_id.into(),
-        content.forward.clone().into(),
+        json(content.forward.as_ref()),
         content.via_bot.clone().into(),
         content.media_kind.into(),
-        content.media.clone().into(),
+        json(content.media.as_ref()),
         newest(rank, content.views.as_ref(), &state.views).into(),
         newest(rank, content.forwards.as_ref(), &state.forwards).into(),
-        newest(rank, content.reactions.as_ref(), &state.reactions).into(),
-        newest(rank, content.poll.as_ref(), &state.poll).into(),
-        content.buttons.clone().into(),
+        json(newest(rank, content.reactions.as_ref(), &state.reactions).as_ref()),
+        json(newest(rank, content.poll.as_ref(), &state.poll).as_ref()),
+        json(content.buttons.as_ref()),
         newest(rank, Some(&content.pinned), &state.pinned).into(),
-        content.service.clone().into(),
+        json(content.service.as_ref()),
         versions.into(),
         content.first_seq.into(),
         content.seq.max(state.seq()).into(),
@@ -75,9 +75,9 @@ pub fn message_version(row: &VersionRow, number: i64) -> PublicRow {
         row.seq.into(),
         row.edited_at.map_or(Value::Null, time),
         row.text.clone().into(),
-        row.entities.clone().into(),
-        row.media.clone().into(),
-        row.changed.clone().into(),
+        json(row.entities.as_ref()),
+        json(row.media.as_ref()),
+        json(row.changed.as_ref()),
     ]
 }
 
@@ -133,6 +133,10 @@ pub fn gap(row: &GapRow) -> PublicRow {
     ]
 }
 
+fn json(value: Option<&Json>) -> Value {
+    value.map_or(Value::Null, Json::value)
+}
+
 fn time(at: Timestamp) -> Value {
     Value::String(at.to_string())
 }
@@ -151,6 +155,7 @@ impl Fold {
     /// Takes in the rows of a batch; batches may come in any order and more than once.
     pub fn merge(&mut self, rows: Rows) {
         for row in rows.messages {
+            self.version(row.version());
             match self
                 .messages
                 .entry((row.peer_id, row.message_id, row.posted_at))
@@ -158,7 +163,10 @@ impl Fold {
                 std::collections::btree_map::Entry::Vacant(slot) => {
                     slot.insert(row);
                 }
-                std::collections::btree_map::Entry::Occupied(mut slot) => slot.get_mut().merge(row),
+                std::collections::btree_map::Entry::Occupied(mut slot) => {
+                    // Both are versions here already.
+                    slot.get_mut().merge(row);
+                }
             }
         }
         for row in rows.states {
@@ -168,14 +176,20 @@ impl Fold {
                 .merge(row);
         }
         for row in rows.versions {
-            let key = (row.peer_id, row.message_id, row.posted_at, row.seq);
-            self.versions.insert(key, row);
+            self.version(Some(row));
         }
         for row in rows.channel_names {
             self.channel_names.insert((row.peer_id, row.seq), row);
         }
         for row in rows.gaps {
             self.gaps.insert(row.seq, row);
+        }
+    }
+
+    fn version(&mut self, row: Option<VersionRow>) {
+        if let Some(row) = row {
+            let key = (row.peer_id, row.message_id, row.posted_at, row.seq);
+            self.versions.insert(key, row);
         }
     }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `keys` | every key and field there is |
 //! | `commands` | batches to script arguments: pure |
+//! | `text` | values that hold more than one thing, both ways: pure |
 //! | `apply.lua` | guards by rank and seq, the window, and the checkpoint, in one run |
 //! | `model` | what the cache must hold after some events: pure |
 //! | `read` | reading all of it back, for `verify` |
@@ -18,6 +19,7 @@ mod commands;
 mod keys;
 mod model;
 mod read;
+mod text;
 
 use std::time::Duration;
 

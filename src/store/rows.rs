@@ -13,10 +13,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
-
 use super::{Entry, Poison};
-use crate::event::{Body, Changed, Envelope, Message, Poll, Reaction, Timestamp, tidy};
+use crate::event::{Body, Changed, Envelope, Json, Message, Poll, Reaction, Timestamp};
 
 pub use crate::event::clean;
 
@@ -42,26 +40,26 @@ pub struct MessageRow {
     pub sender_name: Option<String>,
     pub post_author: Option<String>,
     pub text: String,
-    pub entities: Option<Value>,
+    pub entities: Option<Json>,
     pub reply_to_message_id: Option<i64>,
     pub reply_to_peer_id: Option<i64>,
     pub topic_id: Option<i64>,
     pub grouped_id: Option<i64>,
-    pub forward: Option<Value>,
+    pub forward: Option<Json>,
     pub via_bot: Option<String>,
     pub media_kind: Option<&'static str>,
-    pub media: Option<Value>,
+    pub media: Option<Json>,
     pub views: Option<i64>,
     pub forwards: Option<i64>,
-    pub reactions: Option<Value>,
-    pub poll: Option<Value>,
-    pub buttons: Option<Value>,
+    pub reactions: Option<Json>,
+    pub poll: Option<Json>,
+    pub buttons: Option<Json>,
     pub pinned: bool,
-    pub service: Option<Value>,
+    pub service: Option<Json>,
     /// This content is a version that a reader could have seen, so its [`VersionRow`] can be read from this row.
     pub versioned: bool,
     /// What that version changed; none for a post.
-    pub changed: Option<Value>,
+    pub changed: Option<Json>,
 }
 
 /// A value and the seq that wrote it.
@@ -77,8 +75,8 @@ pub struct StateRow {
     pub pinned: Stamped<bool>,
     pub views: Stamped<i64>,
     pub forwards: Stamped<i64>,
-    pub reactions: Stamped<Value>,
-    pub poll: Stamped<Value>,
+    pub reactions: Stamped<Json>,
+    pub poll: Stamped<Json>,
 }
 
 /// A version of a message that a reader could have seen.
@@ -91,9 +89,9 @@ pub struct VersionRow {
     pub posted_at: Timestamp,
     pub edited_at: Option<Timestamp>,
     pub text: String,
-    pub entities: Option<Value>,
-    pub media: Option<Value>,
-    pub changed: Option<Value>,
+    pub entities: Option<Json>,
+    pub media: Option<Json>,
+    pub changed: Option<Json>,
 }
 
 /// What a channel was called at one moment.
@@ -129,6 +127,7 @@ pub struct GapRow {
 pub struct Rows {
     pub messages: Vec<MessageRow>,
     pub states: Vec<StateRow>,
+    /// The versions that are not the content of this batch; the others are read from their [`MessageRow`].
     pub versions: Vec<VersionRow>,
     pub channel_names: Vec<ChannelNameRow>,
     pub gaps: Vec<GapRow>,
@@ -154,18 +153,17 @@ impl Rows {
                 }
             };
             match Change::of(envelope) {
-                Change::Content(row, version) => {
-                    if let Some(version) = version {
-                        let key = (version.peer_id, version.message_id, version.seq);
-                        versions.insert(key, *version);
-                    }
+                Change::Content(row) => {
                     let key = (row.peer_id, row.message_id, row.posted_at);
                     match messages.entry(key) {
                         std::collections::btree_map::Entry::Vacant(slot) => {
                             slot.insert(*row);
                         }
                         std::collections::btree_map::Entry::Occupied(mut slot) => {
-                            slot.get_mut().merge(*row);
+                            if let Some(version) = slot.get_mut().merge(*row) {
+                                let key = (version.peer_id, version.message_id, version.seq);
+                                versions.insert(key, version);
+                            }
                         }
                     }
                 }
@@ -185,24 +183,13 @@ impl Rows {
         rows.versions = versions.into_values().collect();
         rows
     }
-
-    /// The versions that are not the content of this batch: those that the SQL stores write as rows of their own.
-    pub fn superseded(&self) -> impl Iterator<Item = &VersionRow> {
-        self.versions.iter().filter(|version| {
-            let key = (version.peer_id, version.message_id, version.posted_at);
-            let found = self
-                .messages
-                .binary_search_by_key(&key, |row| (row.peer_id, row.message_id, row.posted_at));
-            found.is_err() || found.is_ok_and(|at| self.messages[at].seq != version.seq)
-        })
-    }
 }
 
 /// What one event changes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// Content, and the version it makes if a reader can tell it from the one before.
-    Content(Box<MessageRow>, Option<Box<VersionRow>>),
+    /// Content.
+    Content(Box<MessageRow>),
     /// State beside the content.
     State(Box<StateRow>),
     /// A channel's name.
@@ -298,21 +285,8 @@ impl Change {
         row.versioned = edit.is_none_or(Changed::is_visible);
         row.changed = edit
             .filter(|changed| changed.is_visible())
-            .map(|changed| json!(changed.names()));
-        let version = row.versioned.then(|| {
-            Box::new(VersionRow {
-                peer_id,
-                message_id: message.id,
-                seq: row.seq,
-                posted_at: row.posted_at,
-                edited_at: row.edited_at,
-                text: row.text.clone(),
-                entities: row.entities.clone(),
-                media: row.media.clone(),
-                changed: row.changed.clone(),
-            })
-        });
-        Change::Content(Box::new(row), version)
+            .map(|changed| Json::of(&changed.names()));
+        Change::Content(Box::new(row))
     }
 }
 
@@ -353,34 +327,50 @@ impl MessageRow {
                 .map(crate::event::PeerId::marked),
             topic_id: message.topic_id,
             grouped_id: message.grouped_id,
-            forward: message.forward.as_ref().map(to_json),
+            forward: message.forward.as_ref().map(Json::of),
             via_bot: message.via_bot.as_deref().map(clean),
             media_kind: message.media.as_ref().map(|media| media.kind.as_str()),
-            media: message.media.as_ref().map(to_json),
+            media: message.media.as_ref().map(Json::of),
             views: message.views,
             forwards: message.forwards,
             reactions: message.reactions.as_deref().map(reactions_json),
             poll: message.poll.as_ref().map(poll_json),
             buttons: list_json(&message.buttons),
             pinned: message.pinned,
-            service: message.service.as_ref().map(to_json),
+            service: message.service.as_ref().map(Json::of),
             versioned: false,
             changed: None,
         }
     }
 
-    /// Merges another content of the same message into this one.
-    pub fn merge(&mut self, other: MessageRow) {
+    /// The version that this content is, if a reader can tell it from the one before.
+    pub fn version(&self) -> Option<VersionRow> {
+        self.versioned.then(|| VersionRow {
+            peer_id: self.peer_id,
+            message_id: self.message_id,
+            seq: self.seq,
+            posted_at: self.posted_at,
+            edited_at: self.edited_at,
+            text: self.text.clone(),
+            entities: self.entities.clone(),
+            media: self.media.clone(),
+            changed: self.changed.clone(),
+        })
+    }
+
+    /// Merges another content of the same message into this one; returns the version that the loser is.
+    pub fn merge(&mut self, mut other: MessageRow) -> Option<VersionRow> {
         let (first_seq, received_at) = if other.first_seq < self.first_seq {
             (other.first_seq, other.received_at)
         } else {
             (self.first_seq, self.received_at)
         };
         if other.rank > self.rank {
-            *self = other;
+            std::mem::swap(self, &mut other);
         }
         self.first_seq = first_seq;
         self.received_at = received_at;
+        other.version().filter(|version| version.seq != self.seq)
     }
 }
 
@@ -428,21 +418,14 @@ fn seq_of(envelope: &Envelope) -> i64 {
     i64::try_from(envelope.seq.get()).unwrap_or(i64::MAX)
 }
 
-fn reactions_json(reactions: &[Reaction]) -> Value {
-    to_json(&reactions)
+fn reactions_json(reactions: &[Reaction]) -> Json {
+    Json::of(reactions)
 }
 
-fn poll_json(poll: &Poll) -> Value {
-    to_json(poll)
+fn poll_json(poll: &Poll) -> Json {
+    Json::of(poll)
 }
 
-fn list_json<T: serde::Serialize>(list: &[T]) -> Option<Value> {
-    (!list.is_empty()).then(|| to_json(&list))
-}
-
-/// JSON of a value, without members that are null or false: absent says the same and is shorter.
-pub fn to_json<T: serde::Serialize>(value: &T) -> Value {
-    let mut value = serde_json::to_value(value).unwrap_or(Value::Null);
-    tidy(&mut value);
-    value
+fn list_json<T: serde::Serialize>(list: &[T]) -> Option<Json> {
+    (!list.is_empty()).then(|| Json::of(list))
 }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 use telegram_gateway::broker::message;
+use telegram_gateway::event::Json;
 use telegram_gateway::store::Entry;
 use telegram_gateway::store::rows::{Change, MessageRow, StateRow};
 use wal::{Identity, LogId};
@@ -84,7 +85,7 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), St
 /// The columns that a change sets, as the stores would.
 fn columns(change: &Change) -> Value {
     match change {
-        Change::Content(row, _) => content(row),
+        Change::Content(row) => content(row),
         Change::State(row) => state(row),
         _ => Value::Null,
     }
@@ -93,12 +94,12 @@ fn columns(change: &Change) -> Value {
 fn content(row: &MessageRow) -> Value {
     absent_if_null(serde_json::json!({
         "kind": row.kind, "posted_at": row.posted_at, "edited_at": row.edited_at, "sender_id": row.sender_id,
-        "sender_name": row.sender_name, "post_author": row.post_author, "text": row.text, "entities": row.entities,
+        "sender_name": row.sender_name, "post_author": row.post_author, "text": row.text, "entities": row.entities.as_ref().map(Json::value),
         "reply_to_message_id": row.reply_to_message_id, "reply_to_peer_id": row.reply_to_peer_id,
-        "topic_id": row.topic_id, "grouped_id": row.grouped_id, "forward": row.forward, "via_bot": row.via_bot,
-        "media_kind": row.media_kind, "media": row.media, "views": row.views, "forwards": row.forwards,
-        "reactions": row.reactions, "poll": row.poll, "buttons": row.buttons, "pinned": row.pinned,
-        "service": row.service,
+        "topic_id": row.topic_id, "grouped_id": row.grouped_id, "forward": row.forward.as_ref().map(Json::value), "via_bot": row.via_bot,
+        "media_kind": row.media_kind, "media": row.media.as_ref().map(Json::value), "views": row.views, "forwards": row.forwards,
+        "reactions": row.reactions.as_ref().map(Json::value), "poll": row.poll.as_ref().map(Json::value), "buttons": row.buttons.as_ref().map(Json::value), "pinned": row.pinned,
+        "service": row.service.as_ref().map(Json::value),
     }))
 }
 
@@ -106,7 +107,7 @@ fn state(row: &StateRow) -> Value {
     absent_if_null(serde_json::json!({
         "deleted_at": row.deleted_at.map(|it| it.1), "pinned": row.pinned.map(|it| it.1),
         "views": row.views.map(|it| it.1), "forwards": row.forwards.map(|it| it.1),
-        "reactions": row.reactions.as_ref().map(|it| &it.1), "poll": row.poll.as_ref().map(|it| &it.1),
+        "reactions": row.reactions.as_ref().map(|it| it.1.value()), "poll": row.poll.as_ref().map(|it| it.1.value()),
     }))
 }
 

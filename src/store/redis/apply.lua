@@ -5,8 +5,8 @@
 -- ARGV  1 log id, 2 epoch, 3 the number before the first one of this part, or '' for a part that moves no checkpoint,
 --       4 seq and 5 time of the new checkpoint, 6 TTL in seconds, 7 window, 8 length of the quarantine,
 --       then sections:
---   'p' peer, n, s, n ids, s members of `seen` each after its score, then for each id:
---       rank, content, first_seq, received_at ('' each for no content), g, and g times: field, seq field, seq, value
+--   'p' peer, n, m, s, n times: id, message; m times: id, state (both as `text` writes them);
+--       s times: score, member of `seen`
 --   'c' peer, g, and g times: field, seq field, seq, value
 --   'q' seq, text
 -- Returns {'ok'} | {'other', log id, epoch} | {'moved', seq}
@@ -45,53 +45,83 @@ local function newer(key, i, g, set)
 end
 
 -- Puts ids into the window; returns the lowest id that is in it
-local function slide(peer, recent, seen, from, n, s)
+local function slide(messages, recent, seen, from, n, s)
   local list = {}
   for k = 0, n - 1 do
-    list[2 * k + 1], list[2 * k + 2] = ARGV[from + k], ARGV[from + k]
+    local id = ARGV[from + 2 * k]
+    list[2 * k + 1], list[2 * k + 2] = id, id
   end
   each_thousand(list, function(...) call('ZADD', recent, ...) end)
   if s > 0 then
     list = {}
-    for k = 1, 2 * s do list[k] = ARGV[from + n + k - 1] end
+    for k = 1, 2 * s do list[k] = ARGV[from + 2 * n + k - 1] end
     each_thousand(list, function(...) call('ZADD', seen, ...) end)
   end
   local over, floor = call('ZCARD', recent) - window, -math.huge
   if over > 0 then
-    local gone, keys = call('ZPOPMIN', recent, over), {}
-    for k = 1, #gone, 2 do keys[#keys + 1] = base .. 'msg:' .. peer .. ':' .. gone[k] end
-    each_thousand(keys, function(...) call('UNLINK', ...) end)
+    local gone, fields = call('ZPOPMIN', recent, over), {}
+    for k = 1, #gone, 2 do fields[k], fields[k + 1] = gone[k], gone[k] .. ':state' end
+    each_thousand(fields, function(...) call('HDEL', messages, ...) end)
     local lowest = call('ZRANGE', recent, 0, 0)[1]
     floor = tonumber(lowest)
     call('ZREMRANGEBYSCORE', seen, '-inf', '(' .. lowest)
   end
-  call('EXPIRE', recent, ttl)
-  call('EXPIRE', seen, ttl)
-  call('EXPIRE', base .. 'channel:' .. peer, ttl)
   return floor
 end
 
-local function message(key, i, inside)
-  local rank, g = ARGV[i], tonumber(ARGV[i + 4])
-  if not inside then return i + 5 + 4 * g end
-  local set = {}
-  if rank ~= '' then
-    local old = call('HMGET', key, 'rank', 'first_seq')
-    if not old[1] or tonumber(old[1]) < tonumber(rank) then
-      set[1], set[2], set[3], set[4] = 'content', ARGV[i + 1], 'rank', rank
-    end
-    if not old[2] or tonumber(ARGV[i + 2]) < tonumber(old[2]) then
-      local n = #set
-      set[n + 1], set[n + 2], set[n + 3], set[n + 4] = 'received_at', ARGV[i + 3], 'first_seq', ARGV[i + 2]
+-- The higher rank's content, and the lower first_seq with its time
+local guards = '^{"rank":(%-?%d+),"first_seq":(%d+),"received_at":"([^"]*)"(.*)$'
+local function merged_message(old, new)
+  if not old then return new end
+  local rank, first, at, content = string.match(old, guards)
+  if not rank then return new end
+  local new_rank, new_first, new_at, new_content = string.match(new, guards)
+  if tonumber(rank) < tonumber(new_rank) then rank, content = new_rank, new_content end
+  if tonumber(new_first) < tonumber(first) then first, at = new_first, new_at end
+  return '{"rank":' .. rank .. ',"first_seq":' .. first .. ',"received_at":"' .. at .. '"' .. content
+end
+
+-- Of each part the one with the higher seq
+local parts = {'deleted_at', 'pinned', 'views', 'forwards', 'reactions', 'poll'}
+local function merged_state(old, new)
+  if not old then return new end
+  local seqs, lines = {}, {}
+  for _, text in ipairs({old, new}) do
+    for line, name, seq in string.gmatch(text, '((%S+) (%d+) [^\n]*\n)') do
+      seq = tonumber(seq)
+      if not seqs[name] or seqs[name] < seq then seqs[name], lines[name] = seq, line end
     end
   end
-  i = i + 5
-  if g > 0 then i = newer(key, i, g, set) end
-  if #set > 0 then
-    call('HSET', key, unpack(set))
-    call('EXPIRE', key, ttl)
+  local list = {}
+  for _, name in ipairs(parts) do list[#list + 1] = lines[name] end
+  return table.concat(list)
+end
+
+-- Merges what is inside the window: n messages, then m states
+local function merge(messages, from, n, m, floor)
+  local fields, values, inside = {}, {}, 0
+  for k = 0, n + m - 1 do
+    local id = ARGV[from + 2 * k]
+    if tonumber(id) >= floor then
+      local at = #fields + 1
+      fields[at], values[at] = k < n and id or id .. ':state', ARGV[from + 2 * k + 1]
+      if k < n then inside = at end
+    end
   end
-  return i
+  local old, at, set = {}, 0, {}
+  each_thousand(fields, function(...)
+    for k, value in ipairs(call('HMGET', messages, ...)) do old[at + k] = value end
+    at = #old
+  end)
+  for k, field in ipairs(fields) do
+    local merger = k <= inside and merged_message or merged_state
+    local value = merger(old[k], values[k])
+    if value ~= old[k] then
+      local size = #set
+      set[size + 1], set[size + 2] = field, value
+    end
+  end
+  each_thousand(set, function(...) call('HSET', messages, ...) end)
 end
 
 local i, peers, poison = 9, false, false
@@ -99,14 +129,11 @@ while i <= #ARGV do
   local section, name = ARGV[i], ARGV[i + 1]
   if section == 'p' then
     peers = true
-    local n, s = tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
-    local ids, start = i + 4, base .. 'msg:' .. name .. ':'
-    local floor = slide(name, base .. 'recent:' .. name, base .. 'seen:' .. name, ids, n, s)
-    i = ids + n + 2 * s
-    for k = 0, n - 1 do
-      local id = ARGV[ids + k]
-      i = message(start .. id, i, tonumber(id) >= floor)
-    end
+    local n, m, s = tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4])
+    local messages, recent, seen = base .. 'msg:' .. name, base .. 'recent:' .. name, base .. 'seen:' .. name
+    merge(messages, i + 5, n, m, slide(messages, recent, seen, i + 5, n + m, s))
+    for _, key in ipairs({messages, recent, seen, base .. 'channel:' .. name}) do call('EXPIRE', key, ttl) end
+    i = i + 5 + 2 * (n + m + s)
   elseif section == 'c' then
     peers = true
     local g, key, set = tonumber(ARGV[i + 2]), base .. 'channel:' .. name, {}

@@ -2,15 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
-use serde_json::Value;
-
-use crate::event::{Body, Timestamp};
+use super::text::{message_text, quarantine_text, seen_member, state_text};
+use crate::event::{Body, Json, Timestamp};
 use crate::store::rows::{ChannelNameRow, MessageRow, Rows, Stamped, StateRow};
-use crate::store::{Batch, Checkpoint, Entry, Poison};
+use crate::store::{Batch, Checkpoint, Entry};
 
 /// Most entries in one run of the script: nothing else is served meanwhile.
-pub(super) const PART_ENTRIES_MAX: usize = 500;
+pub(super) const PART_ENTRIES_MAX: usize = 1000;
 /// Rough most bytes of text in one run.
 const PART_BYTES_MAX: usize = 2 * 1024 * 1024;
 
@@ -153,42 +151,29 @@ fn peer_section(
     peer: &Peer<'_>,
     seen: Option<&BTreeSet<(i64, i64)>>,
 ) {
-    let ids: BTreeSet<i64> = peer
-        .contents
-        .keys()
-        .chain(peer.states.keys())
-        .copied()
-        .collect();
     let seen = seen.into_iter().flatten();
     args.text("p");
     args.number(peer_id);
-    args.number(ids.len());
+    args.number(peer.contents.len());
+    args.number(peer.states.len());
     args.number(seen.clone().count());
-    ids.iter().for_each(|id| args.number(id));
+    for (id, rows) in &peer.contents {
+        // Two contents of one number have two dates, which only an input that lies can bring; the higher rank wins.
+        let best = rows.iter().max_by_key(|row| row.rank);
+        let first = rows.iter().min_by_key(|row| row.first_seq);
+        args.number(id);
+        args.text(
+            best.zip(first)
+                .map_or_else(String::new, |(best, first)| message_text(best, first)),
+        );
+    }
+    for (id, row) in &peer.states {
+        args.number(id);
+        args.text(state_text(row));
+    }
     for (id, stamp) in seen {
         args.number(id);
         args.text(seen_member(*id, *stamp));
-    }
-    for id in &ids {
-        // Two contents of one number have two dates, which only an input that lies can bring; the higher rank wins.
-        let contents = peer.contents.get(id).map_or(&[][..], |rows| &rows[..]);
-        let best = contents.iter().max_by_key(|row| row.rank);
-        let first = contents.iter().min_by_key(|row| row.first_seq);
-        match best.zip(first) {
-            Some((best, first)) => {
-                args.number(best.rank);
-                args.text(content_text(best));
-                args.number(first.first_seq);
-                args.text(first.received_at.to_string());
-            }
-            None => (0..4).for_each(|_| args.text("")),
-        }
-        let groups = peer
-            .states
-            .get(id)
-            .map_or_else(Vec::new, |row| state_groups(row));
-        args.number(groups.len());
-        groups.iter().for_each(|group| args.group(group));
     }
 }
 
@@ -208,9 +193,8 @@ pub(super) fn seen(entries: &[Entry]) -> BTreeMap<i64, BTreeSet<(i64, i64)>> {
     seen
 }
 
-/// A member of the set of contents seen.
-pub(super) fn seen_member(id: i64, stamp: i64) -> String {
-    format!("{id}:{stamp}")
+fn json_text(json: &Json) -> String {
+    json.as_str().to_owned()
 }
 
 /// The state fields of a message.
@@ -265,9 +249,9 @@ pub(super) fn state_groups(row: &StateRow) -> Vec<Group> {
         "reactions",
         "reactions_seq",
         &row.reactions,
-        Value::to_string,
+        json_text,
     );
-    group(&mut groups, "poll", "poll_seq", &row.poll, Value::to_string);
+    group(&mut groups, "poll", "poll_seq", &row.poll, json_text);
     groups
 }
 
@@ -288,95 +272,4 @@ pub(super) fn channel_groups(row: &ChannelNameRow) -> Vec<Group> {
         })
     });
     told.collect()
-}
-
-/// What the quarantine says of a record; the record itself is in the log.
-pub(super) fn quarantine_text(poison: &Poison) -> String {
-    let received_at = poison.received_at.to_string();
-    serde_json::json!({
-        "seq": poison.seq.get(), "kind": poison.kind, "received_at": received_at, "reason": poison.reason,
-    })
-    .to_string()
-}
-
-/// The content columns, by their names in SQL.
-#[derive(Serialize)]
-struct Columns<'a> {
-    kind: &'a str,
-    posted_at: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    edited_at: Option<Timestamp>,
-    origin: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sender_id: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sender_name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    post_author: Option<&'a str>,
-    text: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    entities: Option<&'a Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reply_to_message_id: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reply_to_peer_id: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    topic_id: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    grouped_id: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    forward: Option<&'a Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    via_bot: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    media_kind: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    media: Option<&'a Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    views: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    forwards: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reactions: Option<&'a Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    poll: Option<&'a Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    buttons: Option<&'a Value>,
-    pinned: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    service: Option<&'a Value>,
-    seq: i64,
-}
-
-/// The JSON of the content columns.
-pub(super) fn content_text(row: &MessageRow) -> String {
-    let columns = Columns {
-        kind: row.kind,
-        posted_at: row.posted_at,
-        edited_at: row.edited_at,
-        origin: row.origin,
-        sender_id: row.sender_id,
-        sender_name: row.sender_name.as_deref(),
-        post_author: row.post_author.as_deref(),
-        text: &row.text,
-        entities: row.entities.as_ref(),
-        reply_to_message_id: row.reply_to_message_id,
-        reply_to_peer_id: row.reply_to_peer_id,
-        topic_id: row.topic_id,
-        grouped_id: row.grouped_id,
-        forward: row.forward.as_ref(),
-        via_bot: row.via_bot.as_deref(),
-        media_kind: row.media_kind,
-        media: row.media.as_ref(),
-        views: row.views,
-        forwards: row.forwards,
-        reactions: row.reactions.as_ref(),
-        poll: row.poll.as_ref(),
-        buttons: row.buttons.as_ref(),
-        pinned: row.pinned,
-        service: row.service.as_ref(),
-        seq: row.seq,
-    };
-    // Writing to memory does not fail, and every key is a string.
-    serde_json::to_string(&columns).unwrap_or_default()
 }

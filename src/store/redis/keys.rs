@@ -2,7 +2,7 @@
 //!
 //! | key | type | what |
 //! |---|---|---|
-//! | `<prefix>:{1}:msg:<peer>:<id>` | hash | one message, see below |
+//! | `<prefix>:{1}:msg:<peer>` | hash | the messages of a peer, two fields for each, see below |
 //! | `<prefix>:{1}:recent:<peer>` | sorted set | the newest message ids of a peer; score and member are the id |
 //! | `<prefix>:{1}:seen:<peer>` | sorted set | `<id>:<edit stamp>` of each content seen, score the id; as far back as `recent` |
 //! | `<prefix>:{1}:channels` | set | the peers whose name is known |
@@ -10,20 +10,23 @@
 //! | `<prefix>:{1}:quarantine` | sorted set | the newest records that could not be applied; JSON, score the seq |
 //! | `<prefix>:{1}:checkpoint` | hash | `log_id`, `epoch`, `seq`, `updated_at`; the only key without TTL |
 //!
-//! A message's hash has these groups of fields. Each is there only once it was told; the one with the highest rank or
-//! seq wins, so any order of events gives the same hash:
+//! A message has these fields in its peer's hash, `HMGET ...:msg:<peer> 7 7:state` reads one. Each is there only once it
+//! was told; the highest rank or seq wins, so any order of events gives the same:
 //!
-//! | field | guarded by | what |
-//! |---|---|---|
-//! | `content` | `rank`, highest wins | JSON of the content columns, by their names in SQL |
-//! | `received_at` | `first_seq`, lowest wins | when the message reached the gateway first |
-//! | `deleted_at` | `deleted_seq` | the tombstone; stays when a post comes later |
-//! | `pinned`, `views`, `forwards`, `reactions`, `poll` | `<field>_seq` | what came without content; reactions and poll are JSON |
+//! | field | what |
+//! |---|---|
+//! | `<id>` | JSON: `rank`, `first_seq`, `received_at`, then the content columns by their names in SQL |
+//! | `<id>:state` | what came without content: a line for each part, its name, its seq and its value |
 //!
-//! A reader shows a state field instead of the content's if its seq is higher than `rank`, or if the content has
-//! none. A hash without `content` is not in the cache: ask the store. Of each peer only the newest ids are kept; a
-//! message that falls out of the window takes its hash and its flags along. The hash tag keeps all keys in one slot
-//! of a cluster, which a script needs.
+//! The content of the highest `rank` wins. `received_at` is when the message reached the gateway first, and belongs to
+//! `first_seq`, the lowest. The parts of the state are `deleted_at` (the tombstone; stays when a post comes later),
+//! `pinned`, `views`, `forwards`, `reactions` and `poll`; the last two are JSON on one line.
+//!
+//! A reader shows a part of the state instead of the content's if its seq is higher than `rank`, or if the content has
+//! none. An id without content is not in the cache: ask the store. Of each peer only the newest ids are kept; a message
+//! that falls out of the window takes its fields and its flags along. All messages of a peer are in one hash, so a few
+//! commands write a batch of them, and a tombstone never expires or is evicted before its message. The hash tag keeps
+//! all keys in one slot of a cluster, which a script needs.
 
 /// The names under one prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,9 +62,9 @@ impl Keys {
         format!("{}channel:{peer}", self.base)
     }
 
-    /// A message.
-    pub fn message(&self, peer: i64, id: i64) -> String {
-        format!("{}msg:{peer}:{id}", self.base)
+    /// The messages of a peer.
+    pub fn messages(&self, peer: i64) -> String {
+        format!("{}msg:{peer}", self.base)
     }
 
     /// The newest ids of a peer.
@@ -99,7 +102,7 @@ mod tests {
     #[test]
     fn all_keys_are_under_the_prefix_and_in_one_slot() {
         let keys = Keys::new("tgw");
-        assert_eq!(keys.message(-100, 7), "tgw:{1}:msg:-100:7");
+        assert_eq!(keys.messages(-100), "tgw:{1}:msg:-100");
         for key in [
             keys.checkpoint(),
             keys.channels(),

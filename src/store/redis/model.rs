@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::commands::{
-    Group, channel_groups, content_text, quarantine_text, seen, seen_member, state_groups,
-};
+use super::commands::{Group, channel_groups, seen, state_groups};
+use super::text::{content_text, quarantine_text, seen_member};
 use crate::store::Entry;
 use crate::store::rows::Rows;
 
-/// Fields of a hash.
+/// Parts of a message or a channel, by name.
 pub type Fields = BTreeMap<String, String>;
 
 /// What is kept of one peer.

@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use ::redis::{FromRedisValue, Pipeline};
+use ::redis::Pipeline;
 
+use super::text::message_fields;
 use super::{CHECKPOINT_FIELDS, Cache, Fields, KEYS_PER_COMMAND, NAME, Peer, Redis, checkpoint};
 use crate::failure::Class;
 use crate::store::{Checkpoint, Projection, ProjectionError};
@@ -185,22 +186,24 @@ impl Redis {
         found.seen.extend(seen);
         for ids in ids.chunks(KEYS_PER_COMMAND) {
             let mut block = self.block();
-            for id in ids {
-                block.cmd("HGETALL").arg(self.keys.message(peer, *id));
-            }
+            let fields = ids
+                .iter()
+                .flat_map(|id| [id.to_string(), format!("{id}:state")]);
+            block
+                .cmd("HMGET")
+                .arg(self.keys.messages(peer))
+                .arg(fields.collect::<Vec<_>>());
             let answer = block.query_async(&mut connection).await;
-            let answer: Vec<::redis::Value> = self.done("reading messages", answer)?;
-            let mut answer = answer.into_iter();
-            let fields = answer.next().unwrap_or(::redis::Value::Nil);
-            let fields = Vec::from_redis_value(fields).map_err(Into::into);
-            if checkpoint(&self.done("reading messages", fields)?)? != at {
+            let (fields, values): (Vec<Option<String>>, Vec<Option<String>>) =
+                self.done("reading messages", answer)?;
+            if checkpoint(&fields)? != at {
                 return Ok(None);
             }
-            for (id, fields) in ids.iter().zip(answer) {
-                let fields = Fields::from_redis_value(fields).map_err(Into::into);
-                found
-                    .messages
-                    .insert(*id, self.done("reading messages", fields)?);
+            let mut values = values.into_iter();
+            for id in ids {
+                let (message, state) = (values.next().flatten(), values.next().flatten());
+                let fields = message_fields(message, state.as_deref());
+                found.messages.insert(*id, fields);
             }
         }
         Ok(Some(found))

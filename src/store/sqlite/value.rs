@@ -5,7 +5,7 @@ use sqlx::Row as _;
 use sqlx::query::Query;
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
 
-use crate::event::Timestamp;
+use crate::event::{Json, Timestamp};
 use crate::store::contract;
 use crate::store::rows::{MessageRow, Stamped, StateRow, VersionRow};
 
@@ -15,8 +15,8 @@ pub(super) fn time(at: Timestamp) -> String {
     at.to_string()
 }
 
-fn json(value: Option<&Value>) -> Option<String> {
-    value.map(Value::to_string)
+fn json(value: Option<&Json>) -> Option<String> {
+    value.map(|json| json.as_str().to_owned())
 }
 
 /// In the order of `statements::CONTENT`.

@@ -112,7 +112,7 @@ async fn write(
     rows: &Rows,
 ) -> Result<(), sqlx::Error> {
     write_contents(statements, connection, &rows.messages).await?;
-    for row in rows.superseded() {
+    for row in &rows.versions {
         value::bind_version(sqlx::query(statements::INSERT_VERSION), row)
             .execute(&mut *connection)
             .await?;

@@ -9,12 +9,14 @@ use sqlx::postgres::{
 };
 use sqlx::{Decode, Encode, Row as _, Type};
 
-use crate::event::Timestamp;
+use crate::event::{Json, Timestamp};
 use crate::store::contract;
 
-/// Oids of `timestamptz` and `timestamptz[]`; fixed in PostgreSQL's catalogue, so no lookup is needed.
+/// Oids of the types and of their arrays; fixed in PostgreSQL's catalogue, so no lookup is needed.
 const TIMESTAMPTZ: Oid = Oid(1184);
 const TIMESTAMPTZ_ARRAY: Oid = Oid(1185);
+const JSONB: Oid = Oid(3802);
+const JSONB_ARRAY: Oid = Oid(3807);
 /// 2000-01-01, from where PostgreSQL counts its microseconds.
 const EPOCH_MICROS: i64 = 946_684_800_000_000;
 
@@ -62,6 +64,31 @@ impl Decode<'_, Postgres> for Time {
         let bytes: [u8; 8] = value.as_bytes()?.try_into()?;
         let micros = i64::from_be_bytes(bytes).saturating_add(EPOCH_MICROS);
         Ok(Time(Timestamp::from_micros(micros)))
+    }
+}
+
+/// JSON text as `jsonb`, without reading it again on this side.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Jsonb<'a>(pub(super) &'a Json);
+
+impl Type<Postgres> for Jsonb<'_> {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(JSONB)
+    }
+}
+
+impl PgHasArrayType for Jsonb<'_> {
+    fn array_type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(JSONB_ARRAY)
+    }
+}
+
+impl Encode<'_, Postgres> for Jsonb<'_> {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        // The version of jsonb's binary form, and then it is text.
+        buffer.extend_from_slice(&[1]);
+        buffer.extend_from_slice(self.0.as_str().as_bytes());
+        Ok(IsNull::No)
     }
 }
 

@@ -2,16 +2,14 @@
 
 use std::collections::HashSet;
 
-use serde_json::Value;
 use sqlx::postgres::{PgArguments, PgBindIterExt as _, PgConnection};
 use sqlx::query::Query;
-use sqlx::types::Json;
 use sqlx::{Connection as _, Executor as _, Postgres, Row as _, Transaction};
 
 use super::statements::Statements;
-use super::value::Time;
+use super::value::{Jsonb, Time};
 use super::{NAME, Timescale};
-use crate::event::Timestamp;
+use crate::event::{Json, Timestamp};
 use crate::failure::Class;
 use crate::store::rows::{MessageRow, Rows, Stamped, StateRow, VersionRow};
 use crate::store::sql::{Bisect, StoredCheckpoint, backend, cause, moves, ours, poison, refusal};
@@ -123,10 +121,9 @@ async fn write(
     rows: &Rows,
 ) -> Result<(), sqlx::Error> {
     write_contents(statements, connection, &rows.messages).await?;
-    let superseded: Vec<&VersionRow> = rows.superseded().collect();
-    if !superseded.is_empty() {
+    if !rows.versions.is_empty() {
         let query = sqlx::query(ours(&statements.insert_versions));
-        bind_versions(query, &superseded)
+        bind_versions(query, &rows.versions)
             .execute(&mut *connection)
             .await?;
     }
@@ -232,8 +229,8 @@ fn time(at: Option<Timestamp>) -> Option<Time> {
     at.map(Time::from)
 }
 
-fn json(value: &Option<Value>) -> Option<Json<&Value>> {
-    value.as_ref().map(Json)
+fn json(value: &Option<Json>) -> Option<Jsonb<'_>> {
+    value.as_ref().map(Jsonb)
 }
 
 /// In the order of `statements::CONTENT`.
@@ -286,7 +283,7 @@ fn bind_contents<'q>(query: Statement<'q>, rows: &[&MessageRow]) -> Statement<'q
 }
 
 /// In the order of `statements::VERSION`.
-fn bind_versions<'q>(query: Statement<'q>, rows: &[&VersionRow]) -> Statement<'q> {
+fn bind_versions<'q>(query: Statement<'q>, rows: &[VersionRow]) -> Statement<'q> {
     query
         .bind(rows.iter().map(|row| row.peer_id).bind_iter())
         .bind(rows.iter().map(|row| row.message_id).bind_iter())
@@ -307,8 +304,8 @@ fn value<T: Clone>(part: &Stamped<T>) -> Option<T> {
     part.as_ref().map(|(_, value)| value.clone())
 }
 
-fn json_value(part: &Stamped<Value>) -> Option<Json<&Value>> {
-    part.as_ref().map(|(_, value)| Json(value))
+fn json_value(part: &Stamped<Json>) -> Option<Jsonb<'_>> {
+    part.as_ref().map(|(_, value)| Jsonb(value))
 }
 
 /// In the order of `statements::STATE`.
