@@ -20,6 +20,9 @@ use crate::status::{Stage, Status};
 /// Batches on their way to the disk. Two keep the disk busy while the next one is made; more only add latency.
 const IN_FLIGHT_MAX: usize = 4;
 
+/// How long the events on their way may take to become durable once a stop was asked for; with a full disk they never do.
+const FLUSH_DEADLINE: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// Why ingest ended before its source did.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
@@ -32,6 +35,9 @@ pub enum IngestError {
     /// An event does not fit a record.
     #[error("an event of the source cannot be stored")]
     Event(#[source] CodecError),
+    /// A stop came while the log could not be written.
+    #[error("stopped while the log cannot be written: the last events were not acknowledged")]
+    NotDurable,
     /// The receipts file cannot be written.
     #[error("cannot write the receipts file")]
     Receipts(#[source] io::Error),
@@ -43,7 +49,7 @@ impl Classify for IngestError {
             IngestError::Source(error) => error.class(),
             IngestError::Journal(error) => error.class(),
             IngestError::Event(_) => Class::Bug,
-            IngestError::Receipts(_) => Class::Operator,
+            IngestError::Receipts(_) | IngestError::NotDurable => Class::Operator,
         }
     }
 
@@ -51,6 +57,9 @@ impl Classify for IngestError {
         match self {
             IngestError::Source(error) => error.hint(),
             IngestError::Journal(error) => error.hint(),
+            IngestError::NotDurable => {
+                Some("free some disk space; the same command goes on where the log ends".to_owned())
+            }
             IngestError::Event(_) | IngestError::Receipts(_) => None,
         }
     }
@@ -59,7 +68,9 @@ impl Classify for IngestError {
         match self {
             IngestError::Source(error) => error.exit(),
             IngestError::Journal(error) => error.exit(),
-            IngestError::Event(_) | IngestError::Receipts(_) => crate::failure::Exit::Failure,
+            IngestError::Event(_) | IngestError::Receipts(_) | IngestError::NotDurable => {
+                crate::failure::Exit::Failure
+            }
         }
     }
 }
@@ -133,19 +144,35 @@ pub async fn run<S: Source>(
             landed = land(&mut flights), if !flights.is_empty() => {
                 settle(landed?, &mut receipts, status, &mut ingested)?;
             }
-            batch = source.next(), if !full => match batch? {
-                Some(batch) => flights.push_back(launch(batch, journal, status).await?),
-                None => break,
-            },
+            batch = source.next(), if !full => {
+                let Some(batch) = batch? else { break };
+                tokio::select! {
+                    // A batch that found no room in the queue was not taken; the source gives it again.
+                    () = stop.cancelled() => break,
+                    flight = launch(batch, journal, status) => flights.push_back(flight?),
+                }
+            }
         }
     }
-    while !flights.is_empty() {
-        settle(
-            land(&mut flights).await?,
-            &mut receipts,
-            status,
-            &mut ingested,
-        )?;
+    let flush = async {
+        while !flights.is_empty() {
+            settle(
+                land(&mut flights).await?,
+                &mut receipts,
+                status,
+                &mut ingested,
+            )?;
+        }
+        Ok::<(), IngestError>(())
+    };
+    let given_up = async {
+        stop.cancelled().await;
+        tokio::time::sleep(FLUSH_DEADLINE).await;
+    };
+    tokio::select! {
+        biased;
+        flushed = flush => flushed?,
+        () = given_up => return Err(IngestError::NotDurable),
     }
     Ok(ingested)
 }

@@ -1,6 +1,5 @@
 //! Stopping: the first signal asks for a drain, the second ends the process at once.
 
-use std::future::Future;
 use std::io;
 
 use tokio_util::sync::CancellationToken;
@@ -51,23 +50,6 @@ where
     tracing::info!("stopping: draining; a second signal ends at once");
     stop.cancel();
     next(signals).await
-}
-
-/// Runs until the work is done, or gives up on it once `limit` has passed since the stop was asked for.
-pub async fn drained<F: Future>(
-    work: F,
-    stop: &CancellationToken,
-    limit: std::time::Duration,
-) -> Option<F::Output> {
-    let deadline = async {
-        stop.cancelled().await;
-        tokio::time::sleep(limit).await;
-    };
-    tokio::select! {
-        biased;
-        output = work => Some(output),
-        () = deadline => None,
-    }
 }
 
 #[cfg(unix)]
@@ -134,15 +116,5 @@ mod tests {
         let (signal, ()) = tokio::join!(listening, sending);
         assert_eq!(signal, Some(Signal::Interrupt));
         assert_eq!(signal.map(Signal::exit_code), Some(130));
-    }
-
-    #[tokio::test]
-    async fn a_drain_has_a_limit() {
-        let stop = CancellationToken::new();
-        let limit = std::time::Duration::from_millis(10);
-        assert_eq!(drained(async { 7 }, &stop, limit).await, Some(7));
-        stop.cancel();
-        let stuck = std::future::pending::<()>();
-        assert_eq!(drained(stuck, &stop, limit).await, None);
     }
 }

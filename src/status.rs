@@ -56,6 +56,8 @@ pub struct Progress {
     pub last_us: i64,
     /// Why it is not working at the moment.
     pub fault: Option<String>,
+    /// The fault will not go away by itself.
+    pub needs_operator: bool,
 }
 
 impl Progress {
@@ -69,6 +71,7 @@ impl Progress {
             latency_us,
             last_us: 0,
             fault: None,
+            needs_operator: false,
         }
     }
 }
@@ -134,6 +137,7 @@ impl Status {
         self.with(stage, |progress| {
             progress.seq = progress.seq.max(seq);
             progress.fault = None;
+            progress.needs_operator = false;
             for received in received_us {
                 progress.last_us = now;
                 let latency = u64::try_from(now - received).unwrap_or(0);
@@ -150,9 +154,20 @@ impl Status {
         self.with(stage, |progress| progress.seq = seq);
     }
 
+    /// A stage is in trouble that only a person can mend.
+    pub fn stuck(&self, stage: Stage, fault: String) {
+        self.with(stage, |progress| {
+            progress.fault = Some(fault);
+            progress.needs_operator = true;
+        });
+    }
+
     /// A stage is in trouble, or out of it.
     pub fn fault(&self, stage: Stage, fault: Option<String>) {
-        self.with(stage, |progress| progress.fault = fault);
+        self.with(stage, |progress| {
+            progress.fault = fault;
+            progress.needs_operator = false;
+        });
     }
 
     /// Everything on the board.

@@ -16,7 +16,7 @@ use super::{CommandResult, output};
 use crate::config::Config;
 use crate::daemon::{Daemon, DaemonError, Options};
 use crate::event::Timestamp;
-use crate::failure::Exit;
+use crate::failure::{Class, Classify, Exit};
 use crate::ingest::{IngestError, Ingested, to_append};
 use crate::journal::{JournalError, socket::Remote};
 use crate::source::import::{self, ImportSource, Report, Survey};
@@ -39,6 +39,9 @@ pub(super) async fn run(globals: &Globals, args: &ImportArgs) -> CommandResult {
     let mut sources = Vec::new();
     for file in &args.files {
         let survey = look_through(file, &options)?;
+        if stop.is_cancelled() {
+            return Err(Interrupted { appended: 0 }.into());
+        }
         report.merge(survey.report());
         if !args.dry_run {
             sources.push(ImportSource::open(survey)?);
@@ -48,11 +51,34 @@ pub(super) async fn run(globals: &Globals, args: &ImportArgs) -> CommandResult {
         let mut files = Files::new(sources);
         let ingested = append(config, &mut files, stop).await?;
         files.bar.done();
+        if files.current.is_some() {
+            return Err(Interrupted {
+                appended: ingested.appended,
+            }
+            .into());
+        }
         report.appended = ingested.appended;
         report.duplicates = ingested.duplicates;
     }
-    output::result(&report, args.json, text)?;
+    output::result(&report, args.json, |report| text(report, args.dry_run))?;
     Ok(Exit::Ok)
+}
+
+/// A stop came before the last event was in the log.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped before all was in the log; {appended} events are")]
+struct Interrupted {
+    appended: u64,
+}
+
+impl Classify for Interrupted {
+    fn class(&self) -> Class {
+        Class::Operator
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("the same command goes on; nothing is doubled".to_owned())
+    }
 }
 
 fn look_through(file: &Path, options: &import::Options) -> Result<Survey, SourceError> {
@@ -228,13 +254,20 @@ impl Bar {
     }
 }
 
-fn text(report: &Report) -> String {
+fn text(report: &Report, dry_run: bool) -> String {
+    let done = if dry_run {
+        "nothing was appended".to_owned()
+    } else {
+        format!(
+            "{} appended, {} known already",
+            report.appended, report.duplicates
+        )
+    };
     let mut text = format!(
-        "{} messages read: {} appended, {} known already\n\
+        "{} messages read: {}\n\
          messages {}  edited {} ({} hidden)  replies {}  forwards {}  albums {} ({} members)  service {}",
         report.read,
-        report.appended,
-        report.duplicates,
+        done,
         report.messages,
         report.edited,
         report.edited_hidden,
@@ -265,7 +298,7 @@ fn text(report: &Report) -> String {
     }
     if let Some(at) = report.truncated_at {
         text.push_str(&format!(
-            "\nthe file is cut off at byte {at}; what was whole before it is in"
+            "\nthe file is cut off at byte {at}; only what is whole before it is taken"
         ));
     }
     text

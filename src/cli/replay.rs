@@ -26,6 +26,7 @@ pub(super) async fn replay(globals: &Globals, args: &ReplayArgs) -> CommandResul
         since: args.since,
         before: args.before,
     };
+    stores::place(&config, name)?;
     let journal = JournalReader::open(&config.data_dir)?;
     if args.plan {
         let plan = replay::plan(&journal, &selection).await?;

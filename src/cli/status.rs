@@ -36,8 +36,8 @@ struct Position {
     name: String,
     seq: u64,
     lag_events: u64,
-    /// Between the receipt of the last event it has and of the last there is.
-    lag_seconds: f64,
+    /// Between the receipt of the last event it has and of the last there is; none while it has none.
+    lag_seconds: Option<f64>,
     /// Why it could not be asked.
     error: Option<String>,
 }
@@ -74,6 +74,9 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
     for name in stores::configured(config) {
         let position = match checkpoint(config, name).await {
             Ok(None) => report.position(name.to_string(), 0, None),
+            Ok(Some(it)) if it.identity == journal.identity() && it.seq.get() > tail => {
+                report.unknown(name, format!("at {}, ahead of the log: rebuild it", it.seq))
+            }
             Ok(Some(it)) if it.identity == journal.identity() => {
                 report.position(name.to_string(), it.seq.get(), Some(it.updated_at))
             }
@@ -92,10 +95,9 @@ impl Report {
     fn position(&self, name: String, seq: u64, at: Option<Timestamp>) -> Position {
         let lag_events = self.tail.saturating_sub(seq);
         let lag_seconds = match (self.tail_received_at, at) {
-            (Some(tail), Some(at)) if lag_events > 0 => {
-                (tail.micros() - at.micros()).max(0) as f64 / 1e6
-            }
-            _ => 0.0,
+            _ if lag_events == 0 => Some(0.0),
+            (Some(tail), Some(at)) => Some((tail.micros() - at.micros()).max(0) as f64 / 1e6),
+            _ => None,
         };
         Position {
             name,
@@ -158,11 +160,16 @@ fn text(report: &Report) -> String {
     for (title, positions) in [("cursor", &report.cursors), ("store", &report.stores)] {
         for it in positions {
             let _ = match &it.error {
-                None => write!(
-                    text,
-                    "\n{title} {:<14} {:>10}   lag {:>8} events {:>9.1} s",
-                    it.name, it.seq, it.lag_events, it.lag_seconds
-                ),
+                None => {
+                    let lag = it
+                        .lag_seconds
+                        .map_or("-".to_owned(), |lag| format!("{lag:.1}"));
+                    write!(
+                        text,
+                        "\n{title} {:<14} {:>10}   lag {:>8} events {lag:>9} s",
+                        it.name, it.seq, it.lag_events
+                    )
+                }
                 Some(error) => write!(text, "\n{title} {:<14} cannot tell: {error}", it.name),
             };
         }

@@ -33,10 +33,23 @@ async fn checks(config: &Config, args: &VerifyArgs) -> Result<bool, CommandError
         VerifyTarget::Redis => vec![ProjectionName::Redis],
         VerifyTarget::All => stores::configured(config),
     };
+    // One that cannot be checked does not keep the others from it; a difference found weighs more.
+    let mut failed = None;
     for name in named {
-        clean &= show(&check(config, name).await?, args.json)?;
+        match check(config, name).await {
+            Ok(report) => clean &= show(&report, args.json)?,
+            Err(error) if failed.is_none() => failed = Some(error),
+            Err(error) => output::report(&error),
+        }
     }
-    Ok(clean)
+    match failed {
+        Some(error) if clean => Err(error),
+        Some(error) => {
+            output::report(&error);
+            Ok(false)
+        }
+        None => Ok(clean),
+    }
 }
 
 async fn check(config: &Config, name: ProjectionName) -> Result<Report, CommandError> {

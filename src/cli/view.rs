@@ -40,7 +40,7 @@ pub(super) async fn follow(title: String, status: Status, stop: CancellationToke
         let per_second = rate.update(elapsed, board.received);
         if terminal {
             bar.set_message(block(&title, elapsed, per_second, &board));
-        } else {
+        } else if !stopped {
             eprintln!("{}", line(elapsed, per_second, &board));
         }
         if stopped {

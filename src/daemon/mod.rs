@@ -50,7 +50,7 @@ pub enum DaemonError {
         source: std::io::Error,
     },
     /// A drain cannot end: a stage has given up.
-    #[error("{stage} cannot reach the tail of the log: {reason}")]
+    #[error("all is in the log, but {stage} cannot reach its end: {reason}")]
     Stuck {
         /// The stage.
         stage: &'static str,
@@ -106,6 +106,7 @@ pub struct Daemon {
 impl Daemon {
     /// Opens the log; fails at once when another process holds it.
     pub fn open(config: Config, status: Status) -> Result<Daemon, DaemonError> {
+        socket::check_path(&config.data_dir)?;
         let journal = Journal::open(&config.data_dir, &config.wal, status.clone())?;
         let recovery = &journal.recovery;
         tracing::info!(
@@ -186,7 +187,13 @@ impl Daemon {
         serve_stop.cancel();
         finish("control socket", served).await;
         stages.stop().await;
-        journal.close().await;
+        // With a full disk the writer never ends; the process does.
+        if tokio::time::timeout(STOP_DEADLINE, journal.close())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the log could not be closed in time; the next start repairs it");
+        }
         drained?;
         Ok(ingested?)
     }
@@ -199,7 +206,8 @@ fn open_receipts(path: &std::path::Path) -> Result<Receipts, DaemonError> {
     })
 }
 
-/// Waits until every configured stage has passed the tail, or a stop. A stage that has given up ends the wait.
+/// Waits until every configured stage has passed the tail, or a stop. A stage that has given up, or
+/// that only a person can help, ends the wait.
 async fn drain(
     stages: &stages::Stages,
     status: &Status,
@@ -214,11 +222,17 @@ async fn drain(
         if behind.is_empty() || stop.is_cancelled() {
             return Ok(());
         }
-        if let Some((stage, reason)) = stages.ended().find(|(stage, _)| behind.contains(stage)) {
-            return Err(DaemonError::Stuck {
-                stage: stage.as_str(),
-                reason,
-            });
+        let ended = stages.ended().find(|(stage, _)| behind.contains(stage));
+        let stuck = || {
+            let progress = behind
+                .iter()
+                .filter_map(|stage| Some((*stage, board.stages.get(stage)?)));
+            let mut stuck = progress.filter(|(_, it)| it.needs_operator);
+            stuck.find_map(|(stage, it)| Some((stage, it.fault.clone()?)))
+        };
+        if let Some((stage, reason)) = ended.or_else(stuck) {
+            let stage = stage.as_str();
+            return Err(DaemonError::Stuck { stage, reason });
         }
         tokio::select! {
             () = stop.cancelled() => {}

@@ -205,21 +205,16 @@ impl Stages {
     ) {
         let mark = stage(make().0.name());
         let options = projector_options(&config.relay);
-        let identity = journal.reader.identity();
+        let reader = journal.reader.clone();
         let (status, ended) = (status.clone(), Arc::clone(&self.ended));
         let stop = self.projectors.stop.clone();
         let task = supervise(mark, status.clone(), stop.clone(), move || {
             let (mut projection, mut feed) = make();
             let (status, stop, ended) = (status.clone(), stop.clone(), Arc::clone(&ended));
+            let reader = reader.clone();
             async move {
-                let run = projector::run(
-                    &mut projection,
-                    &mut feed,
-                    identity,
-                    options,
-                    &status,
-                    &stop,
-                );
+                let run =
+                    projector::run(&mut projection, &mut feed, &reader, options, &status, &stop);
                 if let Err(error) = run.await {
                     give_up(mark, &error, &status, &ended);
                 }
@@ -262,7 +257,13 @@ async fn supervise<F: Future<Output = ()> + Send + 'static>(
     start: impl Fn() -> F + Send,
 ) {
     const PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
-    while let Err(error) = tokio::spawn(start()).await {
+    // Dropped with this future, so that a stage that is abandoned ends and lets go of the log.
+    let mut stage = tokio::task::JoinSet::new();
+    loop {
+        stage.spawn(start());
+        let Some(Err(error)) = stage.join_next().await else {
+            return;
+        };
         tracing::error!(stage = mark.as_str(), %error, "stage panicked and is started again");
         status.fault(mark, Some("panicked; started again".to_owned()));
         tokio::select! {

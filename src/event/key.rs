@@ -23,9 +23,12 @@ const TAG_UNKNOWN: u8 = 4;
 /// views is the same content.
 pub fn dedup_key(event: &Event) -> Option<Vec<u8>> {
     let (tag, stamp, hash) = match &event.body {
-        Body::Posted(message) | Body::Edited { message, .. } => {
-            (TAG_CONTENT, message.edit_stamp(), content_hash(message))
-        }
+        Body::Posted(message) => (TAG_CONTENT, message.edit_stamp(), content_hash(message, 0)),
+        Body::Edited { message, .. } => (
+            TAG_CONTENT,
+            message.edit_stamp(),
+            content_hash(message, event.stamp),
+        ),
         Body::Channel(info) => {
             let mut hash = Sha256::new();
             for part in [
@@ -35,6 +38,11 @@ pub fn dedup_key(event: &Event) -> Option<Vec<u8>> {
             ] {
                 update_text(&mut hash, part.map(String::as_str));
             }
+            hash.update(
+                info.migrated_from
+                    .map_or(0, |peer| peer.marked())
+                    .to_le_bytes(),
+            );
             (TAG_CHANNEL, event.stamp, finish(hash))
         }
         Body::Unknown { what, .. } => {
@@ -76,8 +84,12 @@ fn finish(hash: Sha256) -> [u8; 8] {
     short
 }
 
-fn content_hash(message: &Message) -> [u8; 8] {
+/// Where the source has a position for an edit, it tells apart two edits in one second that lead back to the same text.
+fn content_hash(message: &Message, stamp: i64) -> [u8; 8] {
     let mut hash = Sha256::new();
+    if stamp != 0 {
+        hash.update(stamp.to_le_bytes());
+    }
     update_text(&mut hash, Some(&message.text));
     // JSON of the visible parts: stable, since field order is that of the structs.
     let visible = (

@@ -34,9 +34,32 @@ pub enum JournalError {
         #[source]
         source: io::Error,
     },
+    /// The data directory's path leaves no room for the daemon's socket.
+    #[error("{path} is longer than the {max} bytes that the path of a socket may have")]
+    PathTooLong {
+        /// The socket's path.
+        path: String,
+        /// The limit.
+        max: usize,
+    },
     /// The daemon that holds the log could not append.
     #[error("the daemon could not append: {0}")]
     Remote(String),
+}
+
+impl JournalError {
+    /// Whether the system does not let this user at the files.
+    fn is_refused(&self) -> bool {
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            let io = cause.downcast_ref::<io::Error>();
+            if io.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
+                return true;
+            }
+            source = cause.source();
+        }
+        false
+    }
 }
 
 impl Classify for JournalError {
@@ -63,7 +86,7 @@ impl Classify for JournalError {
             },
             JournalError::Reopening | JournalError::Remote(_) => Class::Transient,
             JournalError::Closed => Class::Bug,
-            JournalError::Thread(_) => Class::Operator,
+            JournalError::Thread(_) | JournalError::PathTooLong { .. } => Class::Operator,
             JournalError::Socket { source, .. } => crate::failure::io_class(source),
         }
     }
@@ -77,8 +100,18 @@ impl Classify for JournalError {
                 "start at the oldest number that is kept: --from {first}"
             )),
             JournalError::Open(wal::OpenError::NotALog { dir }) => Some(format!(
-                "no log is in {dir} yet: `run`, `import` or `demo` makes one; or give its --data-dir"
+                "no log is in {dir}: `run` or `import` makes one; that of `demo` is in telegram-gateway-demo"
             )),
+            JournalError::PathTooLong { .. } => Some(
+                "choose a shorter --data-dir, or one relative to the working directory".to_owned(),
+            ),
+            JournalError::Socket { .. } => Some(
+                "if a daemon was stopped meanwhile, run the command again: nothing is doubled"
+                    .to_owned(),
+            ),
+            _ if self.is_refused() => {
+                Some("run it as the owner of the files, or mend their permissions".to_owned())
+            }
             _ if self.class() == Class::Corrupt => Some("telegram-gateway verify log".to_owned()),
             _ => None,
         }
@@ -87,6 +120,7 @@ impl Classify for JournalError {
     fn exit(&self) -> Exit {
         match self {
             JournalError::Open(wal::OpenError::Locked { .. }) => Exit::Locked,
+            _ if self.is_refused() => Exit::Auth,
             _ => match self.class() {
                 Class::Corrupt => Exit::Data,
                 _ => Exit::Failure,
@@ -112,7 +146,10 @@ fn open_class(error: &wal::OpenError) -> Class {
 
 fn disk_class(error: &wal::DiskError) -> Class {
     match error {
-        wal::DiskError::Full(_) | wal::DiskError::Io(_) => Class::Operator,
+        // A file that ends early was cut; on a socket the same error would be a lost connection.
+        wal::DiskError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => Class::Corrupt,
+        wal::DiskError::Io(error) => crate::failure::io_class(error),
+        wal::DiskError::Full(_) => Class::Operator,
         wal::DiskError::Engine(_) | wal::DiskError::Panicked { .. } => Class::Corrupt,
     }
 }

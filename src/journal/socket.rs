@@ -35,6 +35,21 @@ pub fn path(data_dir: &Path) -> PathBuf {
     data_dir.join(SOCKET)
 }
 
+/// Longest path that a Unix socket may have on Linux, in bytes.
+const PATH_BYTES_MAX: usize = 107;
+
+/// Refuses a data directory whose socket could not be made, before anything else is made in it.
+pub fn check_path(data_dir: &Path) -> Result<(), JournalError> {
+    let path = path(data_dir);
+    if path.as_os_str().len() <= PATH_BYTES_MAX {
+        return Ok(());
+    }
+    Err(JournalError::PathTooLong {
+        path: path.display().to_string(),
+        max: PATH_BYTES_MAX,
+    })
+}
+
 /// Takes the place of a socket that a killed daemon left behind. Call only while holding the log.
 pub fn bind(data_dir: &Path) -> Result<UnixListener, JournalError> {
     let path = path(data_dir);

@@ -15,7 +15,7 @@ use wal::{Identity, Record, Seq};
 
 use crate::event::Envelope;
 use crate::failure::{Class, Classify, chain};
-use crate::journal::JournalError;
+use crate::journal::{JournalError, JournalReader};
 use crate::status::{Stage, Status};
 use crate::store::{Batch, Checkpoint, Entry, Poison, Projection, ProjectionError, ProjectionName};
 
@@ -68,7 +68,7 @@ pub struct Options {
 pub async fn run<P: Projection, F: Feed>(
     projection: &mut P,
     feed: &mut F,
-    identity: Identity,
+    journal: &JournalReader,
     options: Options,
     status: &Status,
     stop: &CancellationToken,
@@ -77,15 +77,18 @@ pub async fn run<P: Projection, F: Feed>(
     let mut wait = options.backoff.0;
     loop {
         let step = async {
-            let applied = position(projection, identity).await?;
+            let applied = position(projection, journal).await?;
             status.starts_at(stage, applied);
+            let identity = journal.identity();
             follow(projection, feed, identity, applied, options, status, stop).await
         };
         // A stop is honoured inside, between two batches; a store that hangs runs into its own time-outs.
         let error = match step.await {
             Ok(()) => return Ok(()),
             Err(Stopped::Projection(
-                error @ (ProjectionError::OtherLog { .. } | ProjectionError::UnknownSchema { .. }),
+                error @ (ProjectionError::OtherLog { .. }
+                | ProjectionError::AheadOfLog { .. }
+                | ProjectionError::UnknownSchema { .. }),
             )) => return Err(error),
             Err(error) => error,
         };
@@ -100,7 +103,10 @@ pub async fn run<P: Projection, F: Feed>(
         {
             wait = options.backoff.0;
         }
-        status.fault(stage, Some(text));
+        match error.class() {
+            Class::Operator => status.stuck(stage, text),
+            Class::Transient | Class::Corrupt | Class::Bug => status.fault(stage, Some(text)),
+        }
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(wait) => {}
@@ -123,26 +129,51 @@ impl Stopped {
     }
 }
 
+impl Stopped {
+    fn class(&self) -> Class {
+        match self {
+            Stopped::Projection(error) => error.class(),
+            Stopped::Feed(error) => error.class(),
+        }
+    }
+}
+
 impl From<ProjectionError> for Stopped {
     fn from(error: ProjectionError) -> Stopped {
         Stopped::Projection(error)
     }
 }
 
-/// Where the projection is, or 0; refuses one that was fed from another log.
+/// Where the projection is, or 0; refuses one that was fed from another log, or that knows more than this one: what
+/// comes next would be taken for what it has already.
 pub async fn position<P: Projection>(
     projection: &mut P,
-    identity: Identity,
+    journal: &JournalReader,
 ) -> Result<u64, ProjectionError> {
-    match projection.checkpoint().await? {
-        None => Ok(0),
-        Some(checkpoint) if checkpoint.identity == identity => Ok(checkpoint.seq.get()),
-        Some(checkpoint) => Err(ProjectionError::OtherLog {
+    let Some(checkpoint) = projection.checkpoint().await? else {
+        return Ok(0);
+    };
+    if checkpoint.identity != journal.identity() {
+        return Err(ProjectionError::OtherLog {
             projection: projection.name(),
             found: show(checkpoint.identity),
-            ours: show(identity),
-        }),
+            ours: show(journal.identity()),
+        });
     }
+    let found = checkpoint.seq.get();
+    if found > journal.tail() {
+        // Another process may have appended since the log was opened here.
+        let tail = journal.refresh().await.unwrap_or(u64::MAX);
+        if found > tail {
+            let projection = projection.name();
+            return Err(ProjectionError::AheadOfLog {
+                projection,
+                found,
+                tail,
+            });
+        }
+    }
+    Ok(found)
 }
 
 fn show(identity: Identity) -> String {

@@ -124,7 +124,7 @@ pub async fn replay<P: Projection>(
     let resume = Resume::of(data_dir, projection.name(), selection, journal.identity());
     let mut progress = start(journal, selection).await?;
     // A store that knows another log must not be mixed with this one, even though no checkpoint moves.
-    crate::projector::position(projection, journal.identity()).await?;
+    crate::projector::position(projection, journal).await?;
     if let Some(at) = resume.load()
         && at >= progress.from
         && at < progress.until
@@ -159,15 +159,27 @@ pub async fn replay<P: Projection>(
 }
 
 /// Empties the store and applies the whole log, the checkpoint moving along: interrupted, the daemon's projector or
-/// the next rebuild finishes it.
+/// the next rebuild finishes it. The log is read through first: while a record of it cannot be read, the store may hold
+/// the only copy, and is left as it is.
 pub async fn rebuild<P: Projection>(
     journal: &JournalReader,
     projection: &mut P,
     report: &mut (dyn FnMut(&Progress) + Send),
     stop: &CancellationToken,
 ) -> Result<Progress, ReplayError> {
-    projection.clear().await?;
     let selection = Selection::default();
+    let mut looked = start(journal, &selection).await?;
+    while looked.at < looked.until {
+        if stop.is_cancelled() {
+            return Err(ReplayError::Stopped { at: 0 });
+        }
+        let records = chunk(journal, &looked).await?;
+        if let Some(batch) = full_batch(journal.identity(), looked.at, &records) {
+            refuse_poison(&batch)?;
+        }
+        advance(&mut looked, &records, &selection);
+    }
+    projection.clear().await?;
     let mut progress = start(journal, &selection).await?;
     loop {
         while progress.at < progress.until {

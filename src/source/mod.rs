@@ -13,7 +13,7 @@ pub mod synthetic;
 use std::future::Future;
 
 use crate::event::{Event, Timestamp};
-use crate::failure::{Class, Classify};
+use crate::failure::{Class, Classify, Exit};
 
 /// Events that are appended together, with the source's new position: all of it is durable, or nothing (I2).
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -58,6 +58,18 @@ impl Classify for SourceError {
         match self {
             SourceError::Io { .. } => Class::Operator,
             SourceError::Input { .. } => Class::Corrupt,
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            SourceError::Io { source, .. }
+                if source.kind() == std::io::ErrorKind::PermissionDenied =>
+            {
+                Exit::Auth
+            }
+            SourceError::Io { .. } => Exit::Failure,
+            SourceError::Input { .. } => Exit::Data,
         }
     }
 

@@ -161,6 +161,18 @@ pub enum ProjectionError {
         /// Where the batch begins.
         after: u64,
     },
+    /// The store is ahead of the log: the log lost its end, or an older copy of it was put back.
+    #[error(
+        "{projection} is at {found}, but the log ends at {tail}: the log is older than the store"
+    )]
+    AheadOfLog {
+        /// Which projection.
+        projection: ProjectionName,
+        /// Its checkpoint.
+        found: u64,
+        /// The last number of the log.
+        tail: u64,
+    },
     /// The schema is not one this version knows.
     #[error(
         "{projection}: schema version {found} is not known to this version (newest known: {known})"
@@ -181,9 +193,9 @@ impl Classify for ProjectionError {
             ProjectionError::Backend { class, .. } => *class,
             // The projector reads the checkpoint again and goes on from there.
             ProjectionError::CheckpointMoved { .. } => Class::Transient,
-            ProjectionError::OtherLog { .. } | ProjectionError::UnknownSchema { .. } => {
-                Class::Operator
-            }
+            ProjectionError::OtherLog { .. }
+            | ProjectionError::AheadOfLog { .. }
+            | ProjectionError::UnknownSchema { .. } => Class::Operator,
         }
     }
 
@@ -194,6 +206,9 @@ impl Classify for ProjectionError {
             ProjectionError::OtherLog { projection, .. } => Some(format!(
                 "point the configuration at the right log or store, or start the projection anew: \
                  telegram-gateway rebuild {projection}"
+            )),
+            ProjectionError::AheadOfLog { projection, .. } => Some(format!(
+                "put the newer log back, or give up what only the store has: telegram-gateway rebuild {projection}"
             )),
             ProjectionError::UnknownSchema { .. } => {
                 Some("run the version that wrote it, or a newer one".to_owned())

@@ -30,7 +30,6 @@ use wal::{Identity, LogId, Seq};
 
 pub use keys::Keys;
 pub use model::{Cache, Fields, Model, Peer};
-pub use read::Comparison;
 
 use crate::config;
 use crate::event::Timestamp;
@@ -195,10 +194,16 @@ impl Projection for Redis {
                 self.done::<()>("removing keys", gone)?;
             }
             if next == 0 {
-                return Ok(());
+                break;
             }
             cursor = next;
         }
+        // A daemon may have begun anew meanwhile, with keys that were removed behind its back.
+        let mut connection = self.connection().await?;
+        let mut command = ::redis::cmd("UNLINK");
+        command.arg(self.keys.checkpoint());
+        let gone = command.query_async(&mut connection).await;
+        self.done::<()>("removing the checkpoint", gone)
     }
 }
 

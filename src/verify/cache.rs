@@ -58,6 +58,10 @@ pub async fn cache(
             &mut report,
         );
     }
+    let known = &fold.model.cache().channels;
+    for peer in found.keys().filter(|peer| !known.contains_key(peer)) {
+        report.found(told(format!("channel:{peer}"), "surplus"));
+    }
     report.checkpoint = fold.at;
     report.records = fold.at;
     report.buckets = fold.model.cache().peers.len();

@@ -244,8 +244,16 @@ async fn range(
     let until = checkpoint.map_or(0, |checkpoint| checkpoint.seq.get());
     let tail = journal.refresh().await?;
     report.checkpoint = until;
-    report.records = until;
+    report.records = until.min(tail);
     report.behind = tail.saturating_sub(until);
+    if until > tail {
+        report.found(Difference {
+            place: "checkpoint".to_owned(),
+            key: vec![until.into()],
+            what: format!("is ahead of the log, which ends at {tail}"),
+            columns: Vec::new(),
+        });
+    }
     let first = journal.first().await?.map_or(1, wal::Seq::get);
     Ok((first, until))
 }

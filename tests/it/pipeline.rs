@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use serde_json::Value;
+use telegram_gateway::event::Body;
 use telegram_gateway::store::contract::VERIFIED;
 use telegram_gateway::store::public::PublicRow;
 use telegram_gateway::store::sqlite::Sqlite;
@@ -223,4 +224,116 @@ fn a_changed_row_is_found_and_named() {
         gateway.ok(&["rebuild", "sqlite", "--yes"]);
         gateway.verify();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_cache_is_found_and_named() {
+    let Some(gateway) = Gateway::with_services().await else {
+        return;
+    };
+    play(&gateway, "500");
+    gateway.verify();
+    let config = gateway.config().redis.expect("configured");
+    let client = redis::Client::open(config.url.expose()).expect("an address");
+    let mut connection = client
+        .get_multiplexed_async_connection()
+        .await
+        .expect("Redis");
+    let prefix = format!("{}:{{1}}:", config.prefix);
+    let keys: Vec<String> = redis::cmd("KEYS")
+        .arg(format!("{}msg:*", prefix.replace(['{', '}'], "?")))
+        .query_async(&mut connection)
+        .await
+        .expect("keys");
+    let gone: u64 = redis::cmd("DEL")
+        .arg(&keys[0])
+        .query_async(&mut connection)
+        .await
+        .expect("DEL");
+    assert_eq!(gone, 1);
+    let checked = gateway.run(&["verify", "redis", "--json"]);
+    assert_eq!(checked.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&checked.stdout).expect("JSON");
+    assert!(report["differences"].as_u64() > Some(0), "{report}");
+    gateway.ok(&["rebuild", "redis", "--yes"]);
+    gateway.verify();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_from_a_damaged_log_leaves_the_store_as_it_is() {
+    let gateway = Gateway::embedded();
+    play(&gateway, "300");
+    let before = sqlite_rows(&gateway).await;
+    let text = gateway
+        .events()
+        .await
+        .into_iter()
+        .find_map(|event| match event.event.body {
+            Body::Posted(message) if message.text.len() > 40 => Some(message.text),
+            _ => None,
+        });
+    let text = text.expect("a text");
+    let segment = gateway
+        .data_dir()
+        .join("log/segment-00000000000000000001.redb");
+    let mut bytes = std::fs::read(&segment).expect("the segment");
+    let at = bytes
+        .windows(text.len())
+        .position(|part| part == text.as_bytes());
+    bytes[at.expect("the text") + 20] ^= 1;
+    std::fs::write(&segment, bytes).expect("the segment");
+
+    assert_eq!(gateway.run(&["verify", "log"]).status.code(), Some(1));
+    let refused = gateway.run(&["rebuild", "sqlite", "--yes"]);
+    assert_eq!(refused.status.code(), Some(65));
+    assert_eq!(sqlite_rows(&gateway).await, before);
+}
+
+#[test]
+fn a_log_older_than_its_store_is_noticed() {
+    let gateway = Gateway::embedded();
+    let run = |events| {
+        let arguments = [
+            "run",
+            "--source",
+            "synthetic",
+            "--rate",
+            "0",
+            "--drain",
+            "--events",
+            events,
+        ];
+        gateway.run(&arguments)
+    };
+    assert!(run("100").status.success());
+    let (log, aside) = (gateway.data_dir().join("log"), gateway.path("aside"));
+    let copy = |from: &std::path::Path, to: &std::path::Path| {
+        let done = std::process::Command::new("cp")
+            .arg("-a")
+            .arg(from)
+            .arg(to)
+            .status();
+        assert!(done.expect("cp").success());
+    };
+    copy(&log, &aside);
+    assert!(run("200").status.success());
+    std::fs::remove_dir_all(&log).expect("the log");
+    copy(&aside, &log);
+
+    // What comes now would be taken for what the store has already.
+    let refused = run("150");
+    assert_eq!(refused.status.code(), Some(69));
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(words.contains("the log is older than the store"), "{words}");
+    assert_eq!(gateway.run(&["verify", "sqlite"]).status.code(), Some(1));
+    let status = gateway.json(&["status", "--json"]);
+    assert!(
+        status["stores"][0]["error"]
+            .to_string()
+            .contains("ahead of the log"),
+        "{status}"
+    );
+    gateway.ok(&["rebuild", "sqlite", "--yes"]);
+    assert!(run("300").status.success());
+    gateway.verify();
 }

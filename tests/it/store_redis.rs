@@ -307,27 +307,6 @@ fn long_batches_go_in_parts_and_a_server_that_forgot_the_script_is_told_again() 
         assert_eq!(at, Some(checkpoint(1, 1234)));
         let expected = modelled(100_000, &log);
         assert_eq!(found, expected);
-        let comparison = expected.compare(&found);
-        assert_eq!((comparison.compared, comparison.absent), (1234, 0));
-        assert!(comparison.different.is_empty());
-
-        let mut drifted = found.clone();
-        let messages = &mut drifted
-            .peers
-            .get_mut(&peer(1).marked())
-            .expect("there")
-            .messages;
-        messages
-            .get_mut(&1)
-            .expect("there")
-            .insert("views".to_owned(), "9".to_owned());
-        messages.remove(&4);
-        let comparison = expected.compare(&drifted);
-        assert_eq!(comparison.absent, 1);
-        assert_eq!(
-            comparison.different,
-            [format!("message {}/1", peer(1).marked())]
-        );
         store.clear().await.expect("clear");
     });
 }

@@ -56,10 +56,19 @@ impl Reader {
     /// # Errors
     /// [`OpenError::NotALog`] where there is no segment; the others name the file.
     pub fn open(dir: &Path) -> Result<Reader, OpenError> {
-        if !dir.is_dir() {
-            return Err(OpenError::NotALog {
-                dir: dir.display().to_string(),
-            });
+        match std::fs::metadata(dir) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(OpenError::Disk {
+                    file: dir.display().to_string(),
+                    source: e.into(),
+                });
+            }
+            Ok(found) if found.is_dir() => {}
+            _ => {
+                return Err(OpenError::NotALog {
+                    dir: dir.display().to_string(),
+                });
+            }
         }
         let files = Files::new(Arc::new(Disk::new(dir)), None);
         let identity = newest_identity(&files).map_err(|e| match e {

@@ -68,16 +68,6 @@ pub struct Options {
     pub include_private: bool,
 }
 
-/// A name that is no time zone.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no time zone: write it as in Europe/Berlin or UTC")]
-pub struct TimeZoneError(String);
-
-/// The time zone of a name of the IANA database, for [`Options::source_timezone`].
-pub fn time_zone(name: &str) -> Result<TimeZone, TimeZoneError> {
-    TimeZone::get(name).map_err(|_| TimeZoneError(name.to_owned()))
-}
-
 /// What a message of the file became.
 enum Mapped {
     Message(Box<Item>),

@@ -11,7 +11,7 @@ use super::survey::{Entry, Survey};
 use super::value::Context;
 use super::walk::Walker;
 use super::{Mapped, read_message, scan_error};
-use crate::event::{Body, Event, Origin, PeerId};
+use crate::event::{Body, Event, Origin, PeerId, Timestamp};
 use crate::source::{Source, SourceBatch, SourceError};
 
 /// Most events of a batch.
@@ -153,13 +153,14 @@ impl ImportSource {
         })
     }
 
-    /// The event that introduces a peer, once.
+    /// The event that introduces a peer, once. Its stamp is the newest date of the file: the same file says nothing
+    /// new, a later one may say that the peer is called as it was before.
     fn introduce(&mut self, peer: PeerId) -> Option<Event> {
         let info = self.survey.peers.remove(&peer)?;
         Some(Event {
             peer: Some(peer),
             origin: Origin::Import,
-            stamp: 0,
+            stamp: self.survey.report().last_date.map_or(0, Timestamp::seconds),
             body: Body::Channel(info),
             raw: None,
         })

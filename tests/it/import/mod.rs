@@ -146,7 +146,7 @@ fn lines(events: &[Event]) -> String {
 
 fn berlin() -> Options {
     Options {
-        source_timezone: Some(import::time_zone("Europe/Berlin").expect("known")),
+        source_timezone: Some(jiff::tz::TimeZone::get("Europe/Berlin").expect("known")),
         ..Options::default()
     }
 }
