@@ -234,6 +234,13 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key(
         "rabbitmq",
+        "events_per_second_max",
+        count(1, 1_000_000, "messages a second"),
+        Text("10000"),
+        "Most JSON messages a second to telegram.events; what is above it waits in the log.",
+    ),
+    key(
+        "rabbitmq",
         "prefetch",
         count(1, 65_535, "frames"),
         Text("64"),

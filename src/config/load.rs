@@ -146,6 +146,8 @@ fn assemble(layers: &Layers) -> Config {
         rabbitmq: on("rabbitmq").then(|| Rabbitmq {
             url: from.url("rabbitmq.url"),
             events: from.switch("rabbitmq.events"),
+            events_per_second_max: u32::try_from(from.number("rabbitmq.events_per_second_max"))
+                .unwrap_or(u32::MAX),
             prefetch: u16::try_from(from.number("rabbitmq.prefetch")).unwrap_or(u16::MAX),
         }),
         timescale: on("timescale").then(|| Timescale {

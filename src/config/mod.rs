@@ -92,6 +92,9 @@ pub struct Rabbitmq {
     pub url: BackendUrl,
     /// Publish one JSON message per event to the exchange `telegram.events` for the operator's own programs.
     pub events: bool,
+    /// Most JSON messages a second to `telegram.events`: an import of years of history must not take the broker and the
+    /// machine away from what is live. What is above it waits in the log. Default 10,000, 1 to 1,000,000.
+    pub events_per_second_max: u32,
     /// Frames a projector may hold unacknowledged.
     pub prefetch: u16,
 }

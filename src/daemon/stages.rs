@@ -143,8 +143,13 @@ impl Stages {
             Lane::Log(_) => Stage::Confirmed,
             Lane::Events => Stage::Published,
         };
+        let events_per_second_max = match lane {
+            Lane::Log(_) => None,
+            Lane::Events => Some(rabbitmq.events_per_second_max),
+        };
         let options = relay::Options {
             url: rabbitmq.url.clone(),
+            events_per_second_max,
             lane,
             stage: Some(mark),
             window: config.relay.window,

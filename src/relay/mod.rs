@@ -51,6 +51,8 @@ pub struct Options {
     pub frame_bytes_max: usize,
     /// Most records of a frame.
     pub frame_events_max: usize,
+    /// Most events a second, where that is limited.
+    pub events_per_second_max: Option<u32>,
     /// How often a tail marker is sent while nothing else is.
     pub marker_interval: Duration,
     /// First and longest wait after a failure.

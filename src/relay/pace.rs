@@ -12,6 +12,10 @@ pub struct Pace {
     linger: Duration,
     full: u64,
     last: Option<Instant>,
+    /// Shortest time for one event, where their rate is limited.
+    each: Duration,
+    /// Nothing leaves before.
+    not_before: Option<Instant>,
 }
 
 /// When the next frame leaves.
@@ -26,12 +30,17 @@ pub enum Due {
 }
 
 impl Pace {
-    /// A frame of `full` events waits for nothing.
-    pub fn new(full: usize) -> Pace {
+    /// A frame of `full` events waits for nothing but the limit of events a second, if there is one.
+    pub fn new(full: usize, per_second_max: Option<u32>) -> Pace {
+        let each = per_second_max.map_or(Duration::ZERO, |limit| {
+            Duration::from_secs(1) / limit.max(1)
+        });
         Pace {
             linger: LINGER,
             full: full as u64,
             last: None,
+            each,
+            not_before: None,
         }
     }
 
@@ -39,6 +48,9 @@ impl Pace {
     pub fn due(&self, now: Instant, waiting: u64) -> Due {
         match self.last {
             _ if waiting == 0 => Due::Never,
+            _ if self.not_before.is_some_and(|at| now < at) => {
+                self.not_before.map_or(Due::Now, Due::At)
+            }
             Some(last) if waiting < self.full && now < last + self.linger => {
                 Due::At(last + self.linger)
             }
@@ -46,9 +58,11 @@ impl Pace {
         }
     }
 
-    /// A frame left.
-    pub fn sent(&mut self, now: Instant) {
+    /// So many events left.
+    pub fn sent(&mut self, now: Instant, events: u64) {
         self.last = Some(now);
+        let events = u32::try_from(events).unwrap_or(u32::MAX);
+        self.not_before = Some(now + self.each * events);
     }
 }
 
@@ -59,14 +73,26 @@ mod tests {
     #[test]
     fn single_events_leave_at_once_and_bursts_wait_for_company() {
         let now = Instant::now();
-        let mut pace = Pace::new(500);
+        let mut pace = Pace::new(500, None);
         assert_eq!(pace.due(now, 0), Due::Never);
         assert_eq!(pace.due(now, 1), Due::Now);
-        pace.sent(now);
+        pace.sent(now, 1);
         assert_eq!(pace.due(now, 1), Due::At(now + LINGER));
         assert_eq!(pace.due(now, 499), Due::At(now + LINGER));
         assert_eq!(pace.due(now, 500), Due::Now);
         assert_eq!(pace.due(now + LINGER, 1), Due::Now);
         assert_eq!(pace.due(now + Duration::from_millis(20), 1), Due::Now);
+    }
+
+    #[test]
+    fn a_limited_rate_is_kept_and_delays_no_single_event() {
+        let now = Instant::now();
+        let mut pace = Pace::new(1, Some(1000));
+        assert_eq!(pace.due(now, 1), Due::Now);
+        pace.sent(now, 500);
+        let later = now + Duration::from_millis(500);
+        assert_eq!(pace.due(now, 9), Due::At(later));
+        assert_eq!(pace.due(now, 0), Due::Never);
+        assert_eq!(pace.due(later, 9), Due::Now);
     }
 }

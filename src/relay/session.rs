@@ -64,7 +64,10 @@ impl<'a> Relay<'a> {
             identity: journal.identity(),
             tail: journal.subscribe(),
             window: Window::new(cursor, options.lane.window(options.window)),
-            pace: Pace::new(options.lane.records_per_message(options.frame_events_max)),
+            pace: Pace::new(
+                options.lane.records_per_message(options.frame_events_max),
+                options.events_per_second_max,
+            ),
             saved: cursor,
             saved_at: Instant::now(),
         }
@@ -163,9 +166,11 @@ impl Session<'_, '_> {
             .borrow()
             .saturating_sub(self.relay.window.last());
         if self.relay.pace.due(now, waiting) == Due::Now {
+            let before = self.relay.window.last();
             self.send_new().await?;
             self.sent_at = Instant::now();
-            self.relay.pace.sent(self.sent_at);
+            let sent = self.relay.window.last() - before;
+            self.relay.pace.sent(self.sent_at, sent);
             return Ok(true);
         }
         if now >= self.sent_at + self.relay.options.marker_interval {

@@ -74,6 +74,7 @@ impl House {
 
     pub(crate) fn relay(&self, lane: Lane) -> JoinHandle<()> {
         let options = relay::Options {
+            events_per_second_max: None,
             url: self.url.clone(),
             lane,
             stage: Some(Stage::Confirmed),
