@@ -74,7 +74,11 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
     for name in stores::configured(config) {
         let position = match checkpoint(config, name).await {
             Ok(None) => report.position(name.to_string(), 0, None),
-            Ok(Some(it)) if it.identity == journal.identity() && it.seq.get() > tail => {
+            // A daemon goes on meanwhile, so the tail is looked up after the checkpoint.
+            Ok(Some(it))
+                if it.identity == journal.identity()
+                    && it.seq.get() > journal.refresh().await? =>
+            {
                 report.unknown(name, format!("at {}, ahead of the log: rebuild it", it.seq))
             }
             Ok(Some(it)) if it.identity == journal.identity() => {

@@ -89,6 +89,10 @@ fn text(report: &Report) -> String {
             "log: {} records in {} segments",
             report.records, report.buckets
         ),
+        "redis" => format!(
+            "redis: {} keys of {} channels against {} records, up to {}",
+            report.rows, report.buckets, report.records, report.checkpoint
+        ),
         name => format!(
             "{name}: {} rows in {} channel-days against {} records, up to {}",
             report.rows, report.buckets, report.records, report.checkpoint

@@ -129,6 +129,7 @@ pub async fn replay<P: Projection>(
         && at >= progress.from
         && at < progress.until
     {
+        tracing::info!(behind = at, "goes on where the same replay was interrupted");
         progress.at = at;
     }
     while progress.at < progress.until {
