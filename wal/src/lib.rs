@@ -38,7 +38,7 @@
 //! A payload has at most [`PAYLOAD_BYTES_MAX`] bytes, a key [`KEY_BYTES_MAX`], a name
 //! [`NAME_BYTES_MAX`], a bookmark [`BOOKMARK_BYTES_MAX`]. All bookmarks and cursors are copied
 //! into every new segment, so they should be few (thousands) and small. A directory may hold
-//! thousands of segments. Opening after a crash takes about 5 ms per MiB of
+//! thousands of segments. Opening after a crash takes about 1.5 ms per MiB of
 //! [`Options::segment_bytes_max`], whatever the length of the log.
 //!
 //! # Files
