@@ -170,12 +170,8 @@ struct Whole {
 }
 
 impl Whole {
-    fn new(dir: &Path, two_phase: bool, keys: bool, peers: u64) -> Whole {
-        let options = Options {
-            two_phase,
-            ..Options::default()
-        };
-        let log = Log::open(dir, options).unwrap();
+    fn new(dir: &Path, keys: bool, peers: u64) -> Whole {
+        let log = Log::open(dir, Options::default()).unwrap();
         Whole {
             log,
             keys,
@@ -254,20 +250,16 @@ fn engines(dir: &Path, count: usize) -> Vec<(&'static str, Box<dyn Engine>)> {
             Box::new(Blocks::new(&path("blocks"))),
         ),
         (
-            "log one-phase, keys",
-            Box::new(Whole::new(&path("log1k"), false, true, 20)),
-        ),
-        (
             "log, no keys",
-            Box::new(Whole::new(&path("log"), true, false, 20)),
+            Box::new(Whole::new(&path("log"), false, 20)),
         ),
         (
             "log, keys, 20 peers",
-            Box::new(Whole::new(&path("logk"), true, true, 20)),
+            Box::new(Whole::new(&path("logk"), true, 20)),
         ),
         (
             "log, keys, 1000 peers",
-            Box::new(Whole::new(&path("logk1000"), true, true, 1000)),
+            Box::new(Whole::new(&path("logk1000"), true, 1000)),
         ),
     ];
     if let Ok(only) = std::env::var("ONLY") {

@@ -53,10 +53,9 @@ pub(crate) fn append(log: &mut Log, batch: &Batch) -> Result<Appended, AppendErr
     let nothing =
         changes.tail == log.tail && changes.bookmarks.is_empty() && changes.cursors.is_empty();
     if !nothing {
-        let mut txn = active.db.begin_write().at(&file)?;
-        txn.set_two_phase_commit(log.options.two_phase);
+        let txn = active.db.begin_write().at(&file)?;
         let bytes = write(&txn, batch, &changes, log.identity.epoch).at(&file)?;
-        txn.commit().at(&file)?;
+        active.commit(txn).at(&file)?;
         log.live.set_bytes(log.live.bytes() + bytes);
     }
     drop(slot);
@@ -65,6 +64,7 @@ pub(crate) fn append(log: &mut Log, batch: &Batch) -> Result<Appended, AppendErr
         log.keys.insert(key, seq);
     }
     log.tail = changes.tail;
+    log.live.set_durable(log.tail);
     Ok(Appended {
         outcomes: changes.outcomes,
         tail: Seq::new(log.tail),

@@ -108,6 +108,12 @@ impl Files {
         is_active.then(|| live.bytes())
     }
 
+    /// The last number that may be read while the writer is in this process.
+    pub(crate) fn durable(&self) -> Option<u64> {
+        let live = self.live.as_ref()?;
+        live.active().is_some().then(|| live.durable())
+    }
+
     pub(crate) fn sealed(&self, first: u64) -> Option<SegmentInfo> {
         self.state().sealed.get(&first).cloned()
     }
@@ -157,7 +163,7 @@ pub(crate) fn open_settled(
             Err(e) => return Err(At::new(file, e).into()),
         }
         match storage.lock(Role::Repair) {
-            Ok(_guard) => segment::repair(storage, file).at(file)?,
+            Ok(_guard) => segment::repair(storage, file)?,
             Err(LockError::Io(e)) => return Err(At::new("lock", e).into()),
             Err(LockError::Held { .. }) if started.elapsed() < REPAIR_WAIT => {
                 std::thread::sleep(REPAIR_POLL);

@@ -113,6 +113,7 @@ mod error;
 pub mod fault;
 mod files;
 mod frame;
+mod guarded;
 mod info;
 mod key_index;
 mod live;
@@ -125,6 +126,7 @@ mod plan;
 #[cfg(test)]
 mod power_cut_tests;
 mod reader;
+mod redo;
 mod seal;
 mod segment;
 mod seq;

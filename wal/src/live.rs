@@ -1,14 +1,26 @@
 //! What the writer shares with readers of its own process: the open active segment.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use redb::Database;
+use redb::{Database, WriteTransaction};
+
+use crate::error::DiskError;
+use crate::guarded::Shared;
 
 /// The active segment, open for writing.
 pub(crate) struct Active {
     pub(crate) first: u64,
     pub(crate) db: Database,
+    pub(crate) guard: Arc<Shared>,
+}
+
+impl Active {
+    /// Commits, and returns once that is durable.
+    pub(crate) fn commit(&self, txn: WriteTransaction) -> Result<(), DiskError> {
+        txn.commit()?;
+        Ok(self.guard.flush()?)
+    }
 }
 
 /// Readers use the slot under the read lock for the length of one call, so the writer can take
@@ -18,6 +30,9 @@ pub(crate) struct Live {
     slot: RwLock<Option<Active>>,
     /// Record bytes of the active segment.
     bytes: AtomicU64,
+    /// The last number that is on disk. The engine shows readers of this process a commit before
+    /// it is durable; what a reader passes on must never be taken back by a power cut.
+    durable: AtomicU64,
 }
 
 impl Live {
@@ -32,6 +47,14 @@ impl Live {
 
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_durable(&self, tail: u64) {
+        self.durable.store(tail, Ordering::Release);
     }
 
     pub(crate) fn set_bytes(&self, bytes: u64) {

@@ -192,6 +192,8 @@ impl Log {
             let Some(active) = slot.as_ref() else {
                 return Err(AppendError::Poisoned);
             };
+            // From here to its end the file stands for itself: it is written seldom and closed.
+            active.guard.settle().at(&file)?;
             segment::seal(&active.db, &file).map_err(open_to_append)?
         };
         {
@@ -272,7 +274,7 @@ impl fmt::Debug for Log {
 pub(crate) fn segment_mode(options: &Options) -> Mode {
     Mode {
         cache_bytes: options.segment_cache(),
-        shared: options.two_phase,
+        redo_bytes: options.redo_bytes(),
     }
 }
 
@@ -303,15 +305,10 @@ pub(crate) fn start_next(
         created_at: clock::unix_micros(),
         recovered: false,
     };
-    let db = segment::create(storage, mode, &meta, &carried)?;
+    let active = segment::create(storage, mode, &meta, &carried)?;
     catalog.note_newest(meta.first).at(CATALOG)?;
-    Ok(Next {
-        active: Active {
-            first: meta.first,
-            db,
-        },
-        meta,
-    })
+    active.guard.defer().at(&segment_name(meta.first))?;
+    Ok(Next { active, meta })
 }
 
 /// Rolling and trimming meet the errors of opening, since they share its steps.

@@ -17,6 +17,7 @@ use crate::log::{Age, Closer, Log, segment_mode, start_next};
 use crate::manifest::Manifest;
 use crate::options::{Options, Recovery};
 use crate::plan::{CATALOG, TEMPORARY, plan, segment_name, segments_in};
+use crate::redo;
 use crate::segment::{self, Carried, Meta, Mode};
 use crate::seq::{Identity, LogId, Seq};
 use crate::storage::{LockError, LockGuard, Role, Storage};
@@ -33,6 +34,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Log, O
     let started = Instant::now();
     let lock = take_lock(&*storage)?;
     let names = clear_temporaries(&*storage)?;
+    redo::replay(&*storage)?;
     let mut recovery = Recovery::default();
     let mut files = segments_in(&names);
     let catalog_there = names.iter().any(|n| n == CATALOG);
@@ -52,6 +54,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Log, O
     let (tail, bytes, keys) = contained(&segment_name(meta.first), || measure(&active, &meta))?;
     let live = Arc::new(Live::default());
     live.set_bytes(bytes);
+    live.set_durable(tail);
     *live.change() = Some(active);
     recovery.tail = Seq::new(tail);
     recovery.took = started.elapsed();
@@ -109,7 +112,7 @@ pub(crate) fn remove(storage: &dyn Storage, name: &str) -> Result<(), At> {
     }
 }
 
-fn create_first(storage: &dyn Storage, mode: Mode) -> Result<(), At> {
+fn create_first(storage: &dyn Storage, mode: Mode) -> Result<(), OpenError> {
     let meta = Meta {
         identity: Identity {
             log_id: LogId::random(),
@@ -120,8 +123,8 @@ fn create_first(storage: &dyn Storage, mode: Mode) -> Result<(), At> {
         created_at: clock::unix_micros(),
         recovered: false,
     };
-    let db = segment::create(storage, mode, &meta, &Carried::default())?;
-    db.close().at(&segment_name(1))
+    let active = segment::create(storage, mode, &meta, &Carried::default())?;
+    Ok(active.db.close().at(&segment_name(1))?)
 }
 
 /// Opens the catalog, or makes a new one starting at the first segment when it is missing or
@@ -135,7 +138,7 @@ fn open_catalog(
 ) -> Result<Catalog, OpenError> {
     let mode = Mode {
         cache_bytes: options.catalog_cache(),
-        shared: true,
+        redo_bytes: 0,
     };
     if there {
         match Catalog::open(storage, mode).at(CATALOG) {
@@ -198,7 +201,7 @@ fn describe(storage: &dyn Storage, first: u64) -> Result<(Meta, Option<Manifest>
     let file = segment_name(first);
     let db = match segment::open_read_only(storage, &file) {
         Err(e) if e.needs_repair() => {
-            segment::repair(storage, &file).at(&file)?;
+            segment::repair(storage, &file)?;
             segment::open_read_only(storage, &file)
         }
         other => other,
@@ -222,20 +225,21 @@ fn open_newest(
 ) -> Result<(Active, Meta), OpenError> {
     let file = segment_name(first);
     let mode = segment_mode(options);
-    let (db, unclean) = segment::open_writable(storage, mode, &file).at(&file)?;
+    let (active, unclean) = segment::open_active(storage, mode, first)?;
     recovery.unclean = unclean;
     if unclean {
-        segment::mark_recovered(&db).at(&file)?;
+        segment::mark_recovered(&active.db).at(&file)?;
     }
-    let txn = db.begin_read().at(&file)?;
+    let txn = active.db.begin_read().at(&file)?;
     let meta = segment::read_meta(&txn, &file)?;
     let manifest = segment::read_seal(&txn, &file)?;
     drop(txn);
     let Some(manifest) = manifest else {
-        return Ok((Active { first, db }, meta));
+        active.guard.defer().at(&file)?;
+        return Ok((active, meta));
     };
     recovery.seal_completed = true;
-    db.close().at(&file)?;
+    active.db.close().at(&file)?;
     let next = start_next(storage, catalog, mode, &manifest)?;
     Ok((next.active, next.meta))
 }

@@ -30,10 +30,6 @@ pub struct Options {
     pub segment_bytes_max: u64,
     /// Age after which a segment with records is sealed, looked at when appending. Default one day.
     pub segment_age_max: Duration,
-    /// Default true. Commits sync twice, and readers in other processes follow the log live.
-    /// False syncs once and keeps the active segment to this process: readers elsewhere get a
-    /// [`crate::DiskError`] until the log is closed.
-    pub two_phase: bool,
     /// Memory for the pages of the active segment and of the catalog together. Default 64 MiB.
     pub cache_bytes: usize,
 }
@@ -43,7 +39,6 @@ impl Default for Options {
         Options {
             segment_bytes_max: 64 << 20,
             segment_age_max: Duration::from_secs(24 * 60 * 60),
-            two_phase: true,
             cache_bytes: 64 << 20,
         }
     }
@@ -61,6 +56,13 @@ impl Options {
     /// asked about keys.
     pub(crate) fn segment_cache(&self) -> usize {
         self.cache_bytes / 4 * 3
+    }
+
+    /// Frames of many hundred small commits for a segment of the default size; less for a small
+    /// one, which needs no more.
+    pub(crate) fn redo_bytes(&self) -> usize {
+        let eighth = usize::try_from(self.segment_bytes_max / 8).unwrap_or(usize::MAX);
+        eighth.clamp(64 << 10, 8 << 20)
     }
 
     pub(crate) fn catalog_cache(&self) -> usize {

@@ -112,7 +112,12 @@ impl Reader {
     pub fn tail(&self) -> Result<Option<Seq>, ReadError> {
         self.on_newest(|txn, first| {
             let last = segment::read_last(txn).at(&segment_name(first))?;
-            Ok(Seq::new(last.unwrap_or(first - 1)))
+            let last = last.unwrap_or(first - 1);
+            Ok(Seq::new(
+                self.files
+                    .durable()
+                    .map_or(last, |durable| last.min(durable)),
+            ))
         })
     }
 
@@ -132,6 +137,13 @@ impl Reader {
         let mut out: Vec<Record> = Vec::new();
         let mut bytes_left = bytes_max;
         let mut next = from.get();
+        let records_max = match self.files.durable() {
+            Some(durable) => {
+                let durable = (durable + 1).saturating_sub(next);
+                records_max.min(usize::try_from(durable).unwrap_or(usize::MAX))
+            }
+            None => records_max,
+        };
         let mut firsts = self.files.firsts()?;
         // Each pass reads on, or lists the directory again; the latter only so often, since a
         // list can be outrun by a writer that seals and trims without pause.

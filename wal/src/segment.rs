@@ -2,23 +2,31 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use redb::{
     Builder, ConcurrencyMode, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase,
-    ReadableTable,
+    ReadableTable, StorageBackend,
 };
 
 use crate::block::Pieces;
-use crate::error::{At, AtFile, DiskError, OpenError};
+use crate::error::{AtFile, DiskError, OpenError};
 use crate::frame::array;
+use crate::guarded::{Guarded, Shared};
+use crate::live::Active;
 use crate::manifest::{ENGINE, Manifest, Tally};
 use crate::plan::{TEMPORARY, segment_name};
 use crate::seq::{Identity, LogId};
 use crate::storage::{Access, Boxed, Storage};
-use crate::{clock, tables};
+use crate::{clock, redo, tables};
 
 /// Pages a reader keeps per open segment. Readers go forward, so more would not be read again.
 pub(crate) const READ_CACHE_BYTES: usize = 4 << 20;
+/// How files are opened for reading and for repair.
+const READING: Mode = Mode {
+    cache_bytes: READ_CACHE_BYTES,
+    redo_bytes: 0,
+};
 
 /// What a segment file says about itself from its first moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,19 +49,16 @@ pub(crate) struct Carried {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mode {
     pub(crate) cache_bytes: usize,
-    /// Readers in other processes may follow; commits then sync twice.
-    pub(crate) shared: bool,
+    /// Length of the redo file.
+    pub(crate) redo_bytes: usize,
 }
 
 impl Mode {
     pub(crate) fn builder(self) -> Builder {
         let mut builder = Builder::new();
         builder.set_cache_size(self.cache_bytes);
-        builder.set_concurrency_mode(if self.shared {
-            ConcurrencyMode::SingleWriter
-        } else {
-            ConcurrencyMode::ExclusiveWriter
-        });
+        // Readers in other processes follow; the mode makes every commit a two-phase one.
+        builder.set_concurrency_mode(ConcurrencyMode::SingleWriter);
         builder
     }
 }
@@ -65,26 +70,48 @@ pub(crate) fn create(
     mode: Mode,
     meta: &Meta,
     carried: &Carried,
-) -> Result<Database, At> {
+) -> Result<Active, OpenError> {
     let name = segment_name(meta.first);
     let temporary = format!("{name}{TEMPORARY}");
-    let db = write_new(storage, mode, meta, carried, &temporary).at(&temporary)?;
+    let guard = guard(storage, mode, meta.first, &temporary, Access::Create)?;
+    let backend = Guarded(Arc::clone(&guard));
+    let db = mode.builder().create_with_backend(backend).at(&temporary)?;
+    describe(&db, meta, carried).at(&temporary)?;
     storage.rename(&temporary, &name).at(&temporary)?;
     storage.sync_dir().at(&name)?;
-    Ok(db)
+    let first = meta.first;
+    Ok(Active { first, db, guard })
 }
 
-fn write_new(
+fn guard(
     storage: &dyn Storage,
     mode: Mode,
-    meta: &Meta,
-    carried: &Carried,
-    temporary: &str,
-) -> Result<Database, DiskError> {
-    let backend = storage.open(temporary, Access::Create)?;
-    let db = mode.builder().create_with_backend(Boxed(backend))?;
-    let mut txn = db.begin_write()?;
-    txn.set_two_phase_commit(true);
+    first: u64,
+    name: &str,
+    access: Access,
+) -> Result<Arc<Shared>, OpenError> {
+    let redo = redo::open(storage, mode.redo_bytes)?;
+    let main = storage.open(name, access).at(name)?;
+    Ok(Shared::new(first, main, redo, mode.redo_bytes))
+}
+
+/// Opens the active segment for writing, which repairs it after an unclean stop; says whether it
+/// had to.
+pub(crate) fn open_active(
+    storage: &dyn Storage,
+    mode: Mode,
+    first: u64,
+) -> Result<(Active, bool), OpenError> {
+    let name = segment_name(first);
+    not_empty(storage, &name).at(&name)?;
+    let guard = guard(storage, mode, first, &name, Access::Write)?;
+    let (db, unclean) = open_database(mode, Guarded(Arc::clone(&guard))).at(&name)?;
+    Ok((Active { first, db, guard }, unclean))
+}
+
+/// Writes everything that a segment has before its first record.
+fn describe(db: &Database, meta: &Meta, carried: &Carried) -> Result<(), DiskError> {
+    let txn = db.begin_write()?;
     {
         let mut rows = txn.open_table(tables::META)?;
         rows.insert(tables::LAYOUT, &tables::LAYOUT_VERSION.to_le_bytes()[..])?;
@@ -107,8 +134,7 @@ fn write_new(
         txn.open_table(tables::SEGMENT_KEYS)?;
         txn.open_table(tables::SEAL)?;
     }
-    txn.commit()?;
-    Ok(db)
+    Ok(txn.commit()?)
 }
 
 /// Opens an existing file for writing, which repairs it after an unclean stop; says whether it
@@ -118,17 +144,26 @@ pub(crate) fn open_writable(
     mode: Mode,
     name: &str,
 ) -> Result<(Database, bool), DiskError> {
-    // The engine would turn an empty file into an empty database; here it means lost records.
+    not_empty(storage, name)?;
+    let backend = storage.open(name, Access::Write)?;
+    open_database(mode, Boxed(backend))
+}
+
+/// The engine would turn an empty file into an empty database; here it means lost records.
+fn not_empty(storage: &dyn Storage, name: &str) -> Result<(), DiskError> {
     if storage.len(name)? == 0 {
         return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
     }
+    Ok(())
+}
+
+fn open_database(mode: Mode, backend: impl StorageBackend) -> Result<(Database, bool), DiskError> {
     let repaired = Rc::new(Cell::new(false));
     let seen = Rc::clone(&repaired);
-    let backend = storage.open(name, Access::Write)?;
     let db = mode
         .builder()
         .set_repair_callback(move |_| seen.set(true))
-        .create_with_backend(Boxed(backend))?;
+        .create_with_backend(backend)?;
     Ok((db, repaired.get()))
 }
 
@@ -137,31 +172,25 @@ pub(crate) fn open_read_only(
     storage: &dyn Storage,
     name: &str,
 ) -> Result<ReadOnlyDatabase, DiskError> {
-    let mode = Mode {
-        cache_bytes: READ_CACHE_BYTES,
-        shared: true,
-    };
     let backend = storage.open(name, Access::Read)?;
-    Ok(mode.builder().open_read_only_with_backend(Boxed(backend))?)
+    Ok(READING
+        .builder()
+        .open_read_only_with_backend(Boxed(backend))?)
 }
 
 /// Repairs a segment after an unclean stop and closes it again. Only under the directory's lock.
-pub(crate) fn repair(storage: &dyn Storage, name: &str) -> Result<(), DiskError> {
-    let mode = Mode {
-        cache_bytes: READ_CACHE_BYTES,
-        shared: true,
-    };
-    let (db, unclean) = open_writable(storage, mode, name)?;
+pub(crate) fn repair(storage: &dyn Storage, name: &str) -> Result<(), OpenError> {
+    redo::replay(storage)?;
+    let (db, unclean) = open_writable(storage, READING, name).at(name)?;
     if unclean {
-        mark_recovered(&db)?;
+        mark_recovered(&db).at(name)?;
     }
-    Ok(db.close()?)
+    Ok(db.close().at(name)?)
 }
 
 /// Notes in the segment that it went through a repair; its manifest will say so.
 pub(crate) fn mark_recovered(db: &Database) -> Result<(), DiskError> {
-    let mut txn = db.begin_write()?;
-    txn.set_two_phase_commit(true);
+    let txn = db.begin_write()?;
     {
         let mut rows = txn.open_table(tables::META)?;
         rows.insert(tables::RECOVERED, &[1u8][..])?;
@@ -291,8 +320,7 @@ fn tally(txn: &ReadTransaction, first: u64) -> Result<(Tally, u64), DiskError> {
 }
 
 fn write_seal(db: &Database, manifest: &Manifest) -> Result<(), DiskError> {
-    let mut txn = db.begin_write()?;
-    txn.set_two_phase_commit(true);
+    let txn = db.begin_write()?;
     {
         let mut rows = txn.open_table(tables::SEAL)?;
         rows.insert(tables::MANIFEST, manifest.encode().as_slice())?;

@@ -244,7 +244,7 @@ fn files_are_private_to_their_owner() {
         assert_eq!(mode(&entry.unwrap().path()), 0o600);
         files += 1;
     }
-    assert_eq!(files, 4, "lock, catalog, two segments");
+    assert_eq!(files, 5, "lock, redo, catalog, two segments");
 }
 
 #[test]
@@ -296,28 +296,4 @@ fn no_reader_where_there_is_no_log() {
             Err(OpenError::NotALog { .. })
         ));
     }
-}
-
-#[test]
-fn a_one_phase_log_keeps_other_processes_out_until_it_is_closed() {
-    let dir = tempfile::tempdir().unwrap();
-    let options = Options {
-        two_phase: false,
-        ..Options::default()
-    };
-    let mut log = Log::open(dir.path(), options).unwrap();
-    tail_of(&mut log, plain(1));
-    log.seal().unwrap();
-    tail_of(&mut log, plain(2));
-    let here = log.reader().read(seq(1), 10, usize::MAX).unwrap();
-    assert_eq!(here.len(), 2);
-    assert!(matches!(
-        Reader::open(dir.path()),
-        Err(OpenError::Disk { .. })
-    ));
-    drop(log);
-    assert_eq!(
-        Reader::open(dir.path()).unwrap().tail().unwrap(),
-        Some(seq(2))
-    );
 }
