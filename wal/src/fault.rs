@@ -57,6 +57,29 @@ struct State {
     capacity: Option<u64>,
     off: bool,
     locked: BTreeSet<String>,
+    /// The disk at each sync asked for, while they are kept.
+    cuts: Option<Vec<Cut>>,
+}
+
+/// A machine at a moment at which its power could have been cut.
+#[derive(Clone)]
+pub struct Cut {
+    disk: Disk,
+    prefix: String,
+}
+
+impl Cut {
+    /// The machine as it starts again if the power went at that moment.
+    pub fn restart(&self, fate: Fate) -> Machine {
+        let next = State {
+            disk: self.disk.survivor(fate),
+            ..State::default()
+        };
+        Machine {
+            state: Arc::new(Mutex::new(next)),
+            prefix: self.prefix.clone(),
+        }
+    }
 }
 
 impl State {
@@ -127,7 +150,7 @@ impl Machine {
     pub fn file(&self, name: &str) -> Option<Vec<u8>> {
         let state = self.state();
         let file = *state.disk.names.get(&self.path(name))?;
-        Some(state.disk.files[file].current.clone())
+        Some(state.disk.files[file].current.to_vec())
     }
 
     /// Puts a durable file under the name, whatever was there.
@@ -136,19 +159,35 @@ impl Machine {
         self.state().disk.put(&path, bytes);
     }
 
+    /// Keeps from now on what a power cut at each sync would leave: one run then shows every
+    /// cut, instead of one run for each.
+    pub fn keep_cuts(&self) {
+        self.state().cuts = Some(Vec::new());
+    }
+
+    /// The cuts kept, one for each sync since, and an end of keeping them.
+    pub fn take_cuts(&self) -> Vec<Cut> {
+        self.state().cuts.take().unwrap_or_default()
+    }
+
+    /// The cut at this moment.
+    pub fn cut(&self) -> Cut {
+        Cut {
+            disk: self.state().disk.clone(),
+            prefix: self.prefix.clone(),
+        }
+    }
+
+    /// SHA-256 over names and contents of all files.
+    pub fn digest(&self) -> [u8; 32] {
+        self.state().disk.digest()
+    }
+
     /// Cuts the power now, if it is still on, and gives the machine as it starts again, in the
     /// same directory.
     pub fn restart(&self, fate: Fate) -> Machine {
-        let mut state = self.state();
-        state.off = true;
-        let next = State {
-            disk: state.disk.survivor(fate),
-            ..State::default()
-        };
-        Machine {
-            state: Arc::new(Mutex::new(next)),
-            prefix: self.prefix.clone(),
-        }
+        self.state().off = true;
+        self.cut().restart(fate)
     }
 
     fn path(&self, name: &str) -> String {
@@ -171,6 +210,13 @@ impl Machine {
     /// Cuts the power if this sync is the one to cut it at. The caller counts the sync.
     fn sync(&self) -> io::Result<MutexGuard<'_, State>> {
         let mut state = self.powered()?;
+        if state.cuts.is_some() {
+            let cut = Cut {
+                disk: state.disk.clone(),
+                prefix: self.prefix.clone(),
+            };
+            state.cuts.get_or_insert_default().push(cut);
+        }
         if state.cut_at == Some(state.done[Io::Sync as usize] + 1) {
             state.off = true;
             return Err(io::Error::other("the power went off"));

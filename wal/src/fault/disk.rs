@@ -1,33 +1,74 @@
 //! What the disk of a machine holds: contents and names, current and durable.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
 
 /// Disks write sectors of this size whole or not at all.
 const SECTOR: usize = 512;
 
-/// What becomes of writes that were not synced when the power went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What becomes of writes and name changes that were not synced when the power went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fate {
     /// None survives.
     Lost,
     /// All survive; only the answer to the sync was lost.
     Kept,
-    /// The first, third, fifth survive.
+    /// Of the writes to each file the first, third, fifth survive; of the names the first half.
     Odd,
-    /// The second, fourth, sixth survive.
+    /// Of the writes to each file the second, fourth, sixth survive; of the names the first half.
     Even,
-    /// Of every write each second sector survives.
+    /// The first half survives: the power went before the sync was asked for.
+    Half,
+    /// Of every write each second sector survives, of the names the first half.
     Torn,
+    /// All names survive and no write.
+    Names,
+    /// All writes survive and no name.
+    Writes,
 }
 
 /// All fates, for tests that try each.
-pub const FATES: [Fate; 5] = [Fate::Lost, Fate::Kept, Fate::Odd, Fate::Even, Fate::Torn];
+pub const FATES: [Fate; 8] = [
+    Fate::Lost,
+    Fate::Kept,
+    Fate::Odd,
+    Fate::Even,
+    Fate::Half,
+    Fate::Torn,
+    Fate::Names,
+    Fate::Writes,
+];
 
-#[derive(Default)]
+impl Fate {
+    /// Whether write `n` of `count` survives.
+    fn keeps_write(self, n: usize, count: usize) -> bool {
+        match self {
+            Fate::Lost | Fate::Names => false,
+            Fate::Kept | Fate::Torn | Fate::Writes => true,
+            Fate::Odd => n % 2 == 0,
+            Fate::Even => n % 2 == 1,
+            Fate::Half => n < count.div_ceil(2),
+        }
+    }
+
+    /// How many of the name changes survive: the first ones.
+    fn kept_names(self, count: usize) -> usize {
+        match self {
+            Fate::Lost | Fate::Writes => 0,
+            Fate::Kept | Fate::Names => count,
+            Fate::Odd | Fate::Even | Fate::Half | Fate::Torn => count.div_ceil(2),
+        }
+    }
+}
+
+/// Bytes are shared between a disk and its copies until one of them changes.
+#[derive(Default, Clone)]
 pub(super) struct File {
-    pub(super) current: Vec<u8>,
-    durable: Vec<u8>,
-    unsynced: Vec<Change>,
+    pub(super) current: Arc<Vec<u8>>,
+    durable: Arc<Vec<u8>>,
+    unsynced: Vec<Arc<Change>>,
 }
 
 pub(super) enum Change {
@@ -68,21 +109,22 @@ impl Change {
 
 impl File {
     pub(super) fn holding(bytes: Vec<u8>) -> File {
+        let bytes = Arc::new(bytes);
         File {
-            durable: bytes.clone(),
+            durable: Arc::clone(&bytes),
             current: bytes,
             unsynced: Vec::new(),
         }
     }
 
     pub(super) fn change(&mut self, change: Change) {
-        change.apply(&mut self.current, false);
-        self.unsynced.push(change);
+        change.apply(Arc::make_mut(&mut self.current), false);
+        self.unsynced.push(Arc::new(change));
     }
 
     pub(super) fn sync(&mut self) {
         for change in self.unsynced.drain(..) {
-            change.apply(&mut self.durable, false);
+            change.apply(Arc::make_mut(&mut self.durable), false);
         }
     }
 
@@ -90,28 +132,26 @@ impl File {
     /// on: reads go on showing them, no later sync writes them. Lengths are metadata and stay.
     pub(super) fn fail_sync(&mut self) {
         self.unsynced
-            .retain(|change| matches!(change, Change::Length(_)));
+            .retain(|change| matches!(**change, Change::Length(_)));
     }
 
     fn survivor(&self, fate: Fate) -> File {
-        let mut durable = self.durable.clone();
+        let mut durable = Arc::clone(&self.durable);
         for (n, change) in self.unsynced.iter().enumerate() {
-            let survives = match fate {
-                Fate::Lost => false,
-                Fate::Kept | Fate::Torn => true,
-                Fate::Odd => n % 2 == 0,
-                Fate::Even => n % 2 == 1,
-            };
-            if survives {
-                change.apply(&mut durable, fate == Fate::Torn);
+            if fate.keeps_write(n, self.unsynced.len()) {
+                change.apply(Arc::make_mut(&mut durable), fate == Fate::Torn);
             }
         }
-        File::holding(durable)
+        File {
+            current: Arc::clone(&durable),
+            durable,
+            unsynced: Vec::new(),
+        }
     }
 }
 
 /// Contents and names of all directories. A name in a sub-directory is `directory/name`.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct Disk {
     pub(super) files: Vec<File>,
     pub(super) names: BTreeMap<String, usize>,
@@ -119,6 +159,7 @@ pub(super) struct Disk {
     unsynced: Vec<NameChange>,
 }
 
+#[derive(Clone)]
 pub(super) enum NameChange {
     Create(String, usize),
     Rename(String, String),
@@ -190,14 +231,23 @@ impl Disk {
             .sum()
     }
 
+    /// SHA-256 over names and contents.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        let mut hasher = Sha256::new();
+        for (name, file) in &self.names {
+            let bytes = &self.files[*file].current;
+            hasher.update(name.len().to_le_bytes());
+            hasher.update(name);
+            hasher.update(bytes.len().to_le_bytes());
+            hasher.update(bytes.as_slice());
+        }
+        hasher.finalize().into()
+    }
+
     /// What is left after a power cut.
     pub(super) fn survivor(&self, fate: Fate) -> Disk {
         let mut names = self.durable_names.clone();
-        let kept = match fate {
-            Fate::Lost => 0,
-            Fate::Kept => self.unsynced.len(),
-            Fate::Odd | Fate::Even | Fate::Torn => self.unsynced.len().div_ceil(2),
-        };
+        let kept = fate.kept_names(self.unsynced.len());
         for change in &self.unsynced[..kept] {
             change.apply(&mut names);
         }

@@ -74,7 +74,15 @@ fn fates_choose_among_the_unsynced_writes() {
         (bytes[0], bytes[1023])
     };
     let all = FATES.map(after);
-    assert_eq!(all, [(0, 0), (2, 1), (1, 1), (2, 0), (2, 0)]);
+    assert_eq!(all[..4], [(0, 0), (2, 1), (1, 1), (2, 0)]);
+    assert_eq!(all[4..], [(1, 1), (2, 0), (0, 0), (2, 1)]);
+    let named = |fate| {
+        let machine = Machine::new();
+        write(&machine, "a", b"x");
+        let names = Storage::list(&machine.restart(fate)).unwrap();
+        names.len()
+    };
+    assert_eq!(FATES.map(named), [0, 1, 1, 1, 1, 1, 1, 0]);
 }
 
 #[test]
@@ -88,4 +96,22 @@ fn a_full_disk_refuses_growth_and_nothing_else() {
     }
     machine.set_capacity(None);
     file.set_len(101).unwrap();
+}
+
+#[test]
+fn every_sync_leaves_its_cut() {
+    let machine = Machine::new();
+    machine.keep_cuts();
+    let file = write(&machine, "a", b"one");
+    file.sync_data().unwrap();
+    machine.sync_dir().unwrap();
+    file.write(0, b"two").unwrap();
+    let cuts = machine.take_cuts();
+    assert_eq!(cuts.len(), 2);
+    assert_eq!(cuts[0].restart(Fate::Kept).file("a").unwrap(), b"one");
+    assert_eq!(cuts[1].restart(Fate::Lost).file("a"), None);
+    let now = machine.cut();
+    assert_eq!(now.restart(Fate::Lost).file("a").unwrap(), b"one");
+    assert_eq!(now.restart(Fate::Kept).digest(), machine.digest());
+    assert!(!machine.is_off());
 }
