@@ -1,4 +1,5 @@
-//! A machine whose power can be cut: files in memory that remember what was not yet synced.
+//! A machine whose power can be cut and whose disk can fail: directories in memory that remember
+//! what was not yet synced.
 //!
 //! ```text
 //! write --> current --sync--> durable
@@ -6,75 +7,91 @@
 //! ```
 //!
 //! Names are treated like contents: creating, renaming and removing a file is durable only after
-//! the directory was synced. Of unsynced name changes the first ones survive, since file systems
+//! its directory was synced. Of unsynced name changes the first ones survive, since file systems
 //! keep their order. Byte-range locks are always granted: one process uses a machine at a time.
 
-use std::collections::BTreeMap;
+mod disk;
+mod file;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
-use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use redb::{BackendError, StorageBackend};
+use redb::StorageBackend;
+
+pub use disk::{FATES, Fate};
 
 use crate::storage::{Access, LockError, LockGuard, Role, Storage};
-
-/// Disks write sectors of this size whole or not at all.
-const SECTOR: usize = 512;
-
-/// What becomes of writes that were not synced when the power went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    /// None survives.
-    Lost,
-    /// All survive; only the answer to the sync was lost.
-    Kept,
-    /// The first, third, fifth survive.
-    Odd,
-    /// The second, fourth, sixth survive.
-    Even,
-    /// Of every write each second sector survives.
-    Torn,
-}
-
-/// All fates, for tests that try each.
-pub const FATES: [Fate; 5] = [Fate::Lost, Fate::Kept, Fate::Odd, Fate::Even, Fate::Torn];
+use disk::{Disk, File, NameChange};
+use file::OpenFile;
 
 /// A directory of a machine whose power can be cut. Clones are the same machine.
 #[derive(Clone, Default)]
 pub struct Machine {
     state: Arc<Mutex<State>>,
+    /// Of the names in this directory, with the slash at its end; empty at the top.
+    prefix: String,
+}
+
+/// What a disk is asked to do and can fail at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Io {
+    /// Making a file or a directory durable. What was not synced of the file before is lost by
+    /// a failure, although reads show it until the machine starts again.
+    Sync,
+    /// Writing or resizing a file. A write that fails may have been done in part.
+    Write,
+    /// Reading from a file.
+    Read,
 }
 
 #[derive(Default)]
 struct State {
-    files: Vec<File>,
-    names: BTreeMap<String, usize>,
-    durable_names: BTreeMap<String, usize>,
-    name_changes: Vec<NameChange>,
-    syncs: u64,
+    disk: Disk,
+    done: [u64; 3],
+    fail_at: Option<(Io, u64)>,
     cut_at: Option<u64>,
     capacity: Option<u64>,
     off: bool,
-    locked: bool,
+    locked: BTreeSet<String>,
+    /// The disk at each sync asked for, while they are kept.
+    cuts: Option<Vec<Cut>>,
 }
 
-#[derive(Default)]
-struct File {
-    current: Vec<u8>,
-    durable: Vec<u8>,
-    changes: Vec<Change>,
+/// A machine at a moment at which its power could have been cut.
+#[derive(Clone)]
+pub struct Cut {
+    disk: Disk,
+    prefix: String,
 }
 
-enum Change {
-    Length(usize),
-    Bytes(usize, Vec<u8>),
+impl Cut {
+    /// The machine as it starts again if the power went at that moment.
+    pub fn restart(&self, fate: Fate) -> Machine {
+        let next = State {
+            disk: self.disk.survivor(fate),
+            ..State::default()
+        };
+        Machine {
+            state: Arc::new(Mutex::new(next)),
+            prefix: self.prefix.clone(),
+        }
+    }
 }
 
-enum NameChange {
-    Create(String, usize),
-    Rename(String, String),
-    Remove(String),
+impl State {
+    /// Counts an operation, or fails it.
+    fn count(&mut self, io: Io) -> io::Result<()> {
+        let done = &mut self.done[io as usize];
+        *done += 1;
+        if self.fail_at == Some((io, *done)) {
+            return Err(io::Error::other(format!("{io:?} failed")));
+        }
+        Ok(())
+    }
 }
 
 impl Machine {
@@ -83,15 +100,34 @@ impl Machine {
         Machine::default()
     }
 
+    /// A directory of the same machine, below the top one; it is there already. Power, disk and
+    /// the counts of operations are those of the whole machine, the lock is its own.
+    pub fn dir(&self, name: &str) -> Machine {
+        Machine {
+            state: Arc::clone(&self.state),
+            prefix: format!("{name}/"),
+        }
+    }
+
     /// Cuts the power when sync number `sync` (from 1) is asked for: it does not happen, and
     /// everything from then on fails.
     pub fn cut_power_at(&self, sync: u64) {
         self.state().cut_at = Some(sync);
     }
 
-    /// Syncs so far, of files and of the directory.
+    /// Lets operation number `nth` (from 1) of a kind fail, once: the next of its kind succeeds.
+    pub fn fail_at(&self, io: Io, nth: u64) {
+        self.state().fail_at = Some((io, nth));
+    }
+
+    /// Operations of a kind so far, of files and directories.
+    pub fn done(&self, io: Io) -> u64 {
+        self.state().done[io as usize]
+    }
+
+    /// Syncs so far, of files and of directories.
     pub fn syncs(&self) -> u64 {
-        self.state().syncs
+        self.done(Io::Sync)
     }
 
     /// Limits the disk to so many bytes in all files together; `None` lifts the limit. Growing
@@ -102,12 +138,7 @@ impl Machine {
 
     /// Bytes in all files that have a name.
     pub fn used(&self) -> u64 {
-        let state = self.state();
-        state
-            .names
-            .values()
-            .map(|file| state.files[*file].current.len() as u64)
-            .sum()
+        self.state().disk.used()
     }
 
     /// Whether the power was cut.
@@ -115,29 +146,52 @@ impl Machine {
         self.state().off
     }
 
-    /// Cuts the power now, if it is still on, and gives the machine as it starts again.
+    /// The bytes of a file as a reader sees them, for tests that damage it.
+    pub fn file(&self, name: &str) -> Option<Vec<u8>> {
+        let state = self.state();
+        let file = *state.disk.names.get(&self.path(name))?;
+        Some(state.disk.files[file].current.to_vec())
+    }
+
+    /// Puts a durable file under the name, whatever was there.
+    pub fn put_file(&self, name: &str, bytes: Vec<u8>) {
+        let path = self.path(name);
+        self.state().disk.put(&path, bytes);
+    }
+
+    /// Keeps from now on what a power cut at each sync would leave: one run then shows every
+    /// cut, instead of one run for each.
+    pub fn keep_cuts(&self) {
+        self.state().cuts = Some(Vec::new());
+    }
+
+    /// The cuts kept, one for each sync since, and an end of keeping them.
+    pub fn take_cuts(&self) -> Vec<Cut> {
+        self.state().cuts.take().unwrap_or_default()
+    }
+
+    /// The cut at this moment.
+    pub fn cut(&self) -> Cut {
+        Cut {
+            disk: self.state().disk.clone(),
+            prefix: self.prefix.clone(),
+        }
+    }
+
+    /// SHA-256 over names and contents of all files.
+    pub fn digest(&self) -> [u8; 32] {
+        self.state().disk.digest()
+    }
+
+    /// Cuts the power now, if it is still on, and gives the machine as it starts again, in the
+    /// same directory.
     pub fn restart(&self, fate: Fate) -> Machine {
-        let mut state = self.state();
-        state.off = true;
-        let mut names = state.durable_names.clone();
-        let kept = match fate {
-            Fate::Lost => 0,
-            Fate::Kept => state.name_changes.len(),
-            Fate::Odd | Fate::Even | Fate::Torn => state.name_changes.len().div_ceil(2),
-        };
-        for change in &state.name_changes[..kept] {
-            change.apply(&mut names);
-        }
-        let files: Vec<File> = state.files.iter().map(|file| file.survivor(fate)).collect();
-        let next = State {
-            files,
-            durable_names: names.clone(),
-            names,
-            ..State::default()
-        };
-        Machine {
-            state: Arc::new(Mutex::new(next)),
-        }
+        self.state().off = true;
+        self.cut().restart(fate)
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -153,74 +207,21 @@ impl Machine {
         }
     }
 
-    /// Counts a sync, or cuts the power at it.
+    /// Cuts the power if this sync is the one to cut it at. The caller counts the sync.
     fn sync(&self) -> io::Result<MutexGuard<'_, State>> {
         let mut state = self.powered()?;
-        state.syncs += 1;
-        if state.cut_at == Some(state.syncs) {
+        if state.cuts.is_some() {
+            let cut = Cut {
+                disk: state.disk.clone(),
+                prefix: self.prefix.clone(),
+            };
+            state.cuts.get_or_insert_default().push(cut);
+        }
+        if state.cut_at == Some(state.done[Io::Sync as usize] + 1) {
             state.off = true;
             return Err(io::Error::other("the power went off"));
         }
         Ok(state)
-    }
-}
-
-impl NameChange {
-    fn apply(&self, names: &mut BTreeMap<String, usize>) {
-        match self {
-            NameChange::Create(name, file) => {
-                names.insert(name.clone(), *file);
-            }
-            NameChange::Rename(from, to) => {
-                if let Some(file) = names.remove(from) {
-                    names.insert(to.clone(), file);
-                }
-            }
-            NameChange::Remove(name) => {
-                names.remove(name);
-            }
-        }
-    }
-}
-
-impl Change {
-    fn apply(&self, bytes: &mut Vec<u8>, torn: bool) {
-        match self {
-            Change::Length(len) => bytes.resize(*len, 0),
-            Change::Bytes(at, data) => {
-                if bytes.len() < at + data.len() {
-                    bytes.resize(at + data.len(), 0);
-                }
-                for (n, sector) in data.chunks(SECTOR).enumerate() {
-                    if !torn || n % 2 == 0 {
-                        let start = at + n * SECTOR;
-                        bytes[start..start + sector.len()].copy_from_slice(sector);
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl File {
-    fn survivor(&self, fate: Fate) -> File {
-        let mut durable = self.durable.clone();
-        for (n, change) in self.changes.iter().enumerate() {
-            let survives = match fate {
-                Fate::Lost => false,
-                Fate::Kept | Fate::Torn => true,
-                Fate::Odd => n % 2 == 0,
-                Fate::Even => n % 2 == 1,
-            };
-            if survives {
-                change.apply(&mut durable, fate == Fate::Torn);
-            }
-        }
-        File {
-            current: durable.clone(),
-            durable,
-            changes: Vec::new(),
-        }
     }
 }
 
@@ -230,20 +231,24 @@ fn absent(name: &str) -> io::Error {
 
 impl Storage for Machine {
     fn list(&self) -> io::Result<Vec<String>> {
-        Ok(self.powered()?.names.keys().cloned().collect())
+        let state = self.powered()?;
+        let names = state.disk.names.keys();
+        let here = names.filter(|name| disk::directory(name) == self.prefix);
+        Ok(here
+            .map(|name| name[self.prefix.len()..].to_owned())
+            .collect())
     }
 
     fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn StorageBackend>> {
+        let path = self.path(name);
         let mut state = self.powered()?;
         let file = if access == Access::Create {
-            state.files.push(File::default());
-            let file = state.files.len() - 1;
-            let change = NameChange::Create(name.to_owned(), file);
-            change.apply(&mut state.names);
-            state.name_changes.push(change);
+            state.disk.files.push(File::default());
+            let file = state.disk.files.len() - 1;
+            state.disk.change_name(NameChange::Create(path, file));
             file
         } else {
-            *state.names.get(name).ok_or_else(|| absent(name))?
+            *state.disk.names.get(&path).ok_or_else(|| absent(name))?
         };
         Ok(Box::new(OpenFile {
             machine: self.clone(),
@@ -253,48 +258,47 @@ impl Storage for Machine {
 
     fn len(&self, name: &str) -> io::Result<u64> {
         let state = self.powered()?;
-        let file = *state.names.get(name).ok_or_else(|| absent(name))?;
-        Ok(state.files[file].current.len() as u64)
+        let file = state.disk.names.get(&self.path(name));
+        let file = *file.ok_or_else(|| absent(name))?;
+        Ok(state.disk.files[file].current.len() as u64)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.powered()?;
-        if !state.names.contains_key(from) {
+        if !state.disk.names.contains_key(&self.path(from)) {
             return Err(absent(from));
         }
-        let change = NameChange::Rename(from.to_owned(), to.to_owned());
-        change.apply(&mut state.names);
-        state.name_changes.push(change);
+        let change = NameChange::Rename(self.path(from), self.path(to));
+        state.disk.change_name(change);
         Ok(())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.powered()?;
-        if !state.names.contains_key(name) {
+        if !state.disk.names.contains_key(&self.path(name)) {
             return Err(absent(name));
         }
-        let change = NameChange::Remove(name.to_owned());
-        change.apply(&mut state.names);
-        state.name_changes.push(change);
+        let change = NameChange::Remove(self.path(name));
+        state.disk.change_name(change);
         Ok(())
     }
 
     fn sync_dir(&self) -> io::Result<()> {
         let mut state = self.sync()?;
-        state.durable_names = state.names.clone();
-        state.name_changes.clear();
+        state.count(Io::Sync)?;
+        state.disk.sync_names(&self.prefix);
         Ok(())
     }
 
     fn lock(&self, _role: Role) -> Result<LockGuard, LockError> {
         let mut state = self.powered().map_err(LockError::Io)?;
-        if state.locked {
+        if !state.locked.insert(self.prefix.clone()) {
             return Err(LockError::Held {
                 holder: "this machine".to_owned(),
                 repair: false,
             });
         }
-        state.locked = true;
+        drop(state);
         Ok(Box::new(Unlock(self.clone())))
     }
 }
@@ -304,7 +308,7 @@ struct Unlock(Machine);
 
 impl Drop for Unlock {
     fn drop(&mut self) {
-        self.0.state().locked = false;
+        self.0.state().locked.remove(&self.0.prefix);
     }
 }
 
@@ -312,88 +316,9 @@ impl fmt::Debug for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state();
         f.debug_struct("Machine")
-            .field("syncs", &state.syncs)
+            .field("dir", &self.prefix)
+            .field("syncs", &state.done[Io::Sync as usize])
             .field("off", &state.off)
             .finish_non_exhaustive()
-    }
-}
-
-#[derive(Debug)]
-struct OpenFile {
-    machine: Machine,
-    file: usize,
-}
-
-fn index(n: u64) -> io::Result<usize> {
-    usize::try_from(n).map_err(io::Error::other)
-}
-
-impl StorageBackend for OpenFile {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.machine.powered()?.files[self.file].current.len() as u64)
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let state = self.machine.powered()?;
-        let at = index(offset)?;
-        let from = state.files[self.file].current.get(at..at + out.len());
-        out.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        let growth = len.saturating_sub(StorageBackend::len(self)?);
-        let full = self.machine.used() + growth;
-        if growth > 0
-            && self
-                .machine
-                .powered()?
-                .capacity
-                .is_some_and(|most| full > most)
-        {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        self.change(Change::Length(index(len)?))
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.machine.sync()?;
-        let file = &mut state.files[self.file];
-        file.durable.clone_from(&file.current);
-        file.changes.clear();
-        Ok(())
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.change(Change::Bytes(index(offset)?, data.to_vec()))
-    }
-
-    fn try_lock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<bool, BackendError> {
-        Ok(true)
-    }
-    fn try_lock_shared_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<bool, BackendError> {
-        Ok(true)
-    }
-    fn lock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<(), BackendError> {
-        Ok(())
-    }
-    fn lock_shared_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<(), BackendError> {
-        Ok(())
-    }
-    fn unlock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<(), BackendError> {
-        Ok(())
-    }
-    fn query_lock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<bool, BackendError> {
-        Ok(false)
-    }
-}
-
-impl OpenFile {
-    fn change(&self, change: Change) -> io::Result<()> {
-        let mut state = self.machine.powered()?;
-        let file = &mut state.files[self.file];
-        change.apply(&mut file.current, false);
-        file.changes.push(change);
-        Ok(())
     }
 }
