@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use redb::{ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 
+use crate::catalog::{self, Contents};
 use crate::contain::contained;
 use crate::error::{At, AtFile, OpenError, ReadError};
 use crate::info::SegmentInfo;
 use crate::live::Live;
 use crate::open::{REPAIR_POLL, REPAIR_WAIT};
-use crate::plan::{segment_name, segments_in};
+use crate::plan::{CATALOG, segment_name, segments_in};
 use crate::segment;
 use crate::storage::{LockError, Role, Storage};
 
@@ -100,6 +101,19 @@ impl Files {
         contained(&file, || work(&db.begin_read().at(&file)?).map(Some))
     }
 
+    /// What the catalog says; `None` where there is no catalog.
+    ///
+    /// # Errors
+    /// [`OpenError`] for one that cannot be read.
+    pub(crate) fn catalog(&self) -> Result<Option<Contents>, OpenError> {
+        contained(CATALOG, || {
+            let Some(db) = open_settled(&*self.storage, CATALOG)? else {
+                return Ok(None);
+            };
+            catalog::read(&db.begin_read().at(CATALOG)?).map(Some)
+        })
+    }
+
     /// Record bytes of the active segment if its writer is in this process.
     pub(crate) fn live_bytes(&self, first: u64) -> Option<u64> {
         let live = self.live.as_ref()?;
@@ -110,8 +124,7 @@ impl Files {
 
     /// The last number that may be read while the writer is in this process.
     pub(crate) fn durable(&self) -> Option<u64> {
-        let live = self.live.as_ref()?;
-        live.active().is_some().then(|| live.durable())
+        self.live.as_ref().and_then(|live| live.durable())
     }
 
     pub(crate) fn sealed(&self, first: u64) -> Option<SegmentInfo> {

@@ -29,6 +29,9 @@ enum Op {
 pub(crate) struct Shared {
     segment: u64,
     main: Box<dyn StorageBackend>,
+    /// The same file, opened once more: locks belong to an open file, and those of `main` are
+    /// the engine's, whose readers of this process hold them too.
+    header: Box<dyn StorageBackend>,
     redo: Box<dyn StorageBackend>,
     redo_bytes: usize,
     state: Mutex<State>,
@@ -59,13 +62,14 @@ impl Shared {
     /// through until [`Shared::defer`].
     pub(crate) fn new(
         segment: u64,
-        main: Box<dyn StorageBackend>,
+        [main, header]: [Box<dyn StorageBackend>; 2],
         redo: Box<dyn StorageBackend>,
         redo_bytes: usize,
     ) -> Arc<Shared> {
         Arc::new(Shared {
             segment,
             main,
+            header,
             redo,
             redo_bytes,
             state: Mutex::default(),
@@ -175,9 +179,9 @@ impl Shared {
         let Some((start, end)) = header.filter(|range| !state.locked.contains(range)) else {
             return self.main.write(offset, data);
         };
-        self.main.lock_range(start, end).map_err(plain)?;
-        let written = self.main.write(offset, data);
-        self.main.unlock_range(start, end).map_err(plain)?;
+        self.header.lock_range(start, end).map_err(plain)?;
+        let written = self.header.write(offset, data);
+        self.header.unlock_range(start, end).map_err(plain)?;
         written
     }
 
@@ -275,9 +279,8 @@ impl StorageBackend for Guarded {
 
     fn close(&self) -> io::Result<()> {
         let settled = self.0.settle();
-        let main = self.0.main.close();
-        let redo = self.0.redo.close();
-        settled.and(main).and(redo)
+        let closed = [&self.0.main, &self.0.header, &self.0.redo].map(|file| file.close());
+        closed.into_iter().fold(settled, Result::and)
     }
 
     fn try_lock_range(&self, start: Edge, end: Edge) -> Result<bool, BackendError> {

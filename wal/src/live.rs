@@ -8,6 +8,9 @@ use redb::{Database, WriteTransaction};
 use crate::error::DiskError;
 use crate::guarded::Shared;
 
+/// In place of a number that is never given out.
+const CLOSED: u64 = u64::MAX;
+
 /// The active segment, open for writing.
 pub(crate) struct Active {
     pub(crate) first: u64,
@@ -49,8 +52,15 @@ impl Live {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn durable(&self) -> u64 {
-        self.durable.load(Ordering::Acquire)
+    /// `None` once the log is closed: its readers then see what the files hold, all of it durable.
+    pub(crate) fn durable(&self) -> Option<u64> {
+        let durable = self.durable.load(Ordering::Acquire);
+        (durable != CLOSED).then_some(durable)
+    }
+
+    pub(crate) fn close(&self) {
+        drop(self.change().take());
+        self.durable.store(CLOSED, Ordering::Release);
     }
 
     pub(crate) fn set_durable(&self, tail: u64) {

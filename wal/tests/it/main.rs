@@ -4,7 +4,9 @@
 mod basic;
 mod beside;
 mod common;
+mod compact;
 mod damage;
 mod follow;
 mod format;
+mod holes;
 mod model;
