@@ -1,11 +1,12 @@
 //! The catalog: the chain of manifests, where the log starts, and the dedup keys of everything
 //! sealed. All of it can be made again from the segments, except keys of trimmed ones.
 
-use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
 
 use crate::dedup;
 use crate::error::{At, AtFile, DiskError, OpenError};
 use crate::frame::array;
+use crate::hole::Holes;
 use crate::manifest::Manifest;
 use crate::plan::{CATALOG, TEMPORARY};
 use crate::segment::{self, Mode};
@@ -52,7 +53,8 @@ impl Catalog {
         read(&self.db.begin_read().at(CATALOG)?)
     }
 
-    /// Takes in a sealed segment: manifest and keys in one commit.
+    /// Takes in a sealed segment: manifest, holes and keys in one commit. Does so again for one
+    /// that was replaced: a key that is known stays with its number, and holes are only added.
     pub(crate) fn absorb(
         &self,
         manifest: &Manifest,
@@ -60,6 +62,7 @@ impl Catalog {
     ) -> Result<(), DiskError> {
         let mut txn = self.db.begin_write()?;
         txn.set_quick_repair(true);
+        write_holes(&txn, &segment::read_holes(segment)?)?;
         {
             let keys = dedup::sorted(segment)?;
             dedup::insert_sorted(&mut txn.open_table(tables::KEYS)?, &keys)?;
@@ -92,6 +95,18 @@ impl Catalog {
         }
         Ok(txn.commit()?)
     }
+}
+
+/// Writes holes into a file being written; makes no table for none.
+pub(crate) fn write_holes(txn: &WriteTransaction, holes: &Holes) -> Result<(), DiskError> {
+    if holes.is_empty() {
+        return Ok(());
+    }
+    let mut rows = txn.open_table(tables::HOLES)?;
+    for hole in holes.iter() {
+        rows.insert(hole.first.get(), hole.encode().as_slice())?;
+    }
+    Ok(())
 }
 
 fn write_floor(
@@ -139,6 +154,8 @@ pub(crate) struct Contents {
     pub(crate) newest: u64,
     /// In order of their first numbers.
     pub(crate) manifests: Vec<Manifest>,
+    /// Of every segment that was ever sealed.
+    pub(crate) holes: Holes,
 }
 
 /// Reads the catalog through any handle.
@@ -184,5 +201,6 @@ pub(crate) fn read(txn: &ReadTransaction) -> Result<Contents, OpenError> {
         },
         newest: u64::from_le_bytes(array(&need(tables::NEWEST, 8)?, 0)),
         manifests,
+        holes: segment::read_holes(txn).at(CATALOG)?,
     })
 }

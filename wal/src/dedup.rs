@@ -32,7 +32,10 @@ pub(crate) fn load(segment: &ReadTransaction) -> Result<Index, DiskError> {
 }
 
 /// Walks the keys of a segment in the order of their records.
-fn each(segment: &ReadTransaction, mut take: impl FnMut(&[u8], u64)) -> Result<(), DiskError> {
+pub(crate) fn each(
+    segment: &ReadTransaction,
+    mut take: impl FnMut(&[u8], u64),
+) -> Result<(), DiskError> {
     for row in segment.open_table(tables::SEGMENT_KEYS)?.iter()? {
         let (first, keys) = row?;
         if block::keys(first.value(), keys.value(), &mut take).is_none() {

@@ -89,6 +89,7 @@ from_engine!(
     DatabaseError,
     TransactionError,
     CommitError,
+    CompactionError,
     CursorError
 );
 
@@ -128,7 +129,7 @@ macro_rules! from_at {
         }
     )*};
 }
-from_at!(OpenError, AppendError, ReadError);
+from_at!(OpenError, AppendError, ReadError, RewriteError);
 
 /// Why a log could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -196,6 +197,15 @@ pub enum OpenError {
     ChainBroken {
         /// The file.
         file: String,
+    },
+    /// A segment that was written anew did not read back as it should. What it was to replace is
+    /// untouched.
+    #[error("{file}: what was written is not what was read back ({what})")]
+    Rewrite {
+        /// The file.
+        file: String,
+        /// What differs.
+        what: &'static str,
     },
     /// No writer holds the log, yet a file stayed unreadable for the time a repair may take.
     #[error("{file} was not closed cleanly and is being repaired by another process")]
@@ -295,6 +305,41 @@ impl AppendError {
     /// A broken limit leaves the log as it was; anything else leaves it in an unknown state.
     pub(crate) fn poisons(&self) -> bool {
         matches!(self, AppendError::Disk { .. } | AppendError::Structure(_))
+    }
+}
+
+/// Why a segment was not written anew. The log is as it was, or opening it again completes the
+/// work.
+#[derive(Debug, thiserror::Error)]
+pub enum RewriteError {
+    /// An earlier error closed this handle; open the log again.
+    #[error("the log was closed by an earlier error and has to be opened again")]
+    Poisoned,
+    /// The number does not start a sealed segment.
+    #[error("no sealed segment starts at {first}")]
+    NotSealed {
+        /// The number.
+        first: Seq,
+    },
+    /// A file of the log failed.
+    #[error("{file}: {source}")]
+    Disk {
+        /// The file.
+        file: String,
+        /// What failed.
+        source: DiskError,
+    },
+    /// The segment could not be opened, or what was written is not what it should be.
+    #[error(transparent)]
+    Open(OpenError),
+}
+
+impl From<OpenError> for RewriteError {
+    fn from(e: OpenError) -> Self {
+        match e {
+            OpenError::Disk { file, source } => RewriteError::Disk { file, source },
+            e => RewriteError::Open(e),
+        }
     }
 }
 

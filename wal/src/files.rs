@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use redb::{ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 
+use crate::catalog::{self, Contents};
 use crate::contain::contained;
 use crate::error::{At, AtFile, OpenError, ReadError};
 use crate::info::SegmentInfo;
 use crate::live::Live;
 use crate::open::{REPAIR_POLL, REPAIR_WAIT};
-use crate::plan::{segment_name, segments_in};
+use crate::plan::{CATALOG, segment_name, segments_in};
 use crate::segment;
 use crate::storage::{LockError, Role, Storage};
 
@@ -98,6 +99,19 @@ impl Files {
             return Ok(None);
         };
         contained(&file, || work(&db.begin_read().at(&file)?).map(Some))
+    }
+
+    /// What the catalog says; `None` where there is no catalog.
+    ///
+    /// # Errors
+    /// [`OpenError`] for one that cannot be read.
+    pub(crate) fn catalog(&self) -> Result<Option<Contents>, OpenError> {
+        contained(CATALOG, || {
+            let Some(db) = open_settled(&*self.storage, CATALOG)? else {
+                return Ok(None);
+            };
+            catalog::read(&db.begin_read().at(CATALOG)?).map(Some)
+        })
     }
 
     /// Record bytes of the active segment if its writer is in this process.

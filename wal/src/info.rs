@@ -19,6 +19,8 @@ pub struct SegmentInfo {
     pub last: Option<Seq>,
     /// Records in it.
     pub count: u64,
+    /// Numbers of its range without a record: those of its holes.
+    pub missing: u64,
     /// Record bytes in it (headers and payloads).
     pub bytes: u64,
     /// Length of the file in bytes; parts of it may not occupy disk space.
@@ -27,6 +29,8 @@ pub struct SegmentInfo {
     pub sealed: bool,
     /// SHA-256 over its record bytes in order, once sealed.
     pub digest: Option<[u8; 32]>,
+    /// Digest of the segment it was salvaged from, which the next segment names instead of its own.
+    pub replaces: Option<[u8; 32]>,
     /// The digest of the segment before it, `None` for the first of the log.
     pub previous: Option<[u8; 32]>,
     /// Whether the file was repaired after an unclean stop of its writer.
@@ -40,10 +44,12 @@ impl SegmentInfo {
             first: Seq::at_least_first(manifest.first),
             last: Seq::new(manifest.last),
             count: manifest.count,
+            missing: manifest.missing,
             bytes: manifest.record_bytes,
             file_bytes,
             sealed: true,
             digest: Some(manifest.digest),
+            replaces: manifest.replaces,
             previous: manifest.previous,
             recovered: manifest.recovered,
         }
@@ -66,15 +72,18 @@ pub(crate) fn look(
         Some(bytes) => bytes,
         None => segment::sum_bytes(txn).at(&file)?,
     };
+    let missing = segment::read_holes(txn).at(&file)?.count();
     let meta = segment::read_meta(txn, &file)?;
     Ok(SegmentInfo {
         first: Seq::at_least_first(first),
         last: last.and_then(Seq::new),
-        count: last.map_or(0, |last| last + 1 - first),
+        count: last.map_or(0, |last| (last + 1 - first).saturating_sub(missing)),
+        missing,
         bytes,
         file_bytes,
         sealed: false,
         digest: None,
+        replaces: None,
         previous: meta.previous,
         recovered: meta.recovered,
         file,

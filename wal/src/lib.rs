@@ -106,14 +106,17 @@ mod batch;
 mod block;
 mod catalog;
 mod clock;
+mod compact;
 mod contain;
 mod dedup;
 mod error;
 #[cfg(any(test, feature = "fault"))]
 pub mod fault;
+mod fence;
 mod files;
 mod frame;
 mod guarded;
+mod hole;
 mod info;
 mod key_index;
 mod live;
@@ -127,6 +130,7 @@ mod plan;
 mod power_cut_tests;
 mod reader;
 mod redo;
+mod rewrite;
 mod seal;
 mod segment;
 mod seq;
@@ -137,8 +141,10 @@ mod verify;
 pub use batch::{
     Appended, BOOKMARK_BYTES_MAX, Batch, KEY_BYTES_MAX, NAME_BYTES_MAX, NewRecord, Outcome,
 };
-pub use error::{AppendError, DiskError, OpenError, ReadError};
+pub use compact::Compacted;
+pub use error::{AppendError, DiskError, OpenError, ReadError, RewriteError};
 pub use frame::{FORMAT_VERSION, FrameError, HEADER_LEN, Header, MAGIC, PAYLOAD_BYTES_MAX, Record};
+pub use hole::{Hole, HoleCause};
 pub use info::SegmentInfo;
 pub use log::Log;
 pub use options::{Options, Recovery};

@@ -168,7 +168,7 @@ impl Log {
         Ok(())
     }
 
-    fn guarded<T>(
+    pub(crate) fn guarded<T>(
         &mut self,
         work: impl FnOnce(&mut Log) -> Result<T, AppendError>,
     ) -> Result<T, AppendError> {
@@ -185,7 +185,7 @@ impl Log {
 
     /// Seals, catalogues, starts the next segment. A crash between any two of these steps is
     /// completed by the next open, which is why their order must not change.
-    fn roll(&mut self) -> Result<(), AppendError> {
+    pub(crate) fn roll(&mut self) -> Result<(), AppendError> {
         let file = segment_name(self.first);
         let manifest = {
             let slot = self.live.active();
@@ -231,7 +231,7 @@ impl Log {
         };
         let floor = Floor {
             first: last.last + 1,
-            previous: Some(last.digest),
+            previous: Some(last.link()),
         };
         let mut removed = Vec::with_capacity(gone.len());
         for manifest in &gone {
@@ -301,7 +301,7 @@ pub(crate) fn start_next(
     let meta = Meta {
         identity: sealed.identity,
         first: sealed.last + 1,
-        previous: Some(sealed.digest),
+        previous: Some(sealed.link()),
         created_at: clock::unix_micros(),
         recovered: false,
     };
@@ -312,7 +312,7 @@ pub(crate) fn start_next(
 }
 
 /// Rolling and trimming meet the errors of opening, since they share its steps.
-fn open_to_append(e: OpenError) -> AppendError {
+pub(crate) fn open_to_append(e: OpenError) -> AppendError {
     match e {
         OpenError::Disk { file, source } => AppendError::Disk { file, source },
         e => AppendError::Structure(e),

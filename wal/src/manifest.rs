@@ -20,6 +20,18 @@
 //! 174  u8      length of the engine's version text, then the text
 //!   .  u32     crc32 over everything before it
 //! ```
+//!
+//! Version 2 is written for a segment that has holes or replaces another, and only for those:
+//!
+//! ```text
+//!   0  u8      version (2)
+//!   1  u8      flags: as above, and 4 = replaces another
+//!   2  [172]   as above
+//! 174  [32]    digest of the segment it replaces, which the next one names (zeroes without one)
+//! 206  u64     numbers without a record: those of its holes
+//! 214  u8      length of the engine's version text, then the text
+//!   .  u32     crc32 over everything before it
+//! ```
 
 use crate::block::Piece;
 use crate::frame::{HEADER_LEN, array};
@@ -30,10 +42,13 @@ use sha2::{Digest, Sha256};
 /// it equal to the resolved dependency.
 pub(crate) const ENGINE: &str = "redb 4.6";
 
-const VERSION: u8 = 1;
 const HAS_PREVIOUS: u8 = 1;
 const RECOVERED: u8 = 2;
-const FIXED: usize = 175;
+const REPLACES: u8 = 4;
+/// Where the fields end that all versions share.
+const SHARED: usize = 174;
+/// What version 2 adds.
+const ADDED: usize = 40;
 
 /// The manifest of one sealed segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,18 +66,33 @@ pub(crate) struct Manifest {
     pub(crate) created_at: i64,
     pub(crate) sealed_at: i64,
     pub(crate) engine: String,
+    /// Digest of the segment this one was made from, when not all of that could be read.
+    pub(crate) replaces: Option<[u8; 32]>,
+    /// Numbers without a record, all of them in recorded holes.
+    pub(crate) missing: u64,
 }
 
 impl Manifest {
+    /// The digest by which the next segment knows this one.
+    pub(crate) fn link(&self) -> [u8; 32] {
+        self.replaces.unwrap_or(self.digest)
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(FIXED + 32);
+        let mut out = Vec::with_capacity(SHARED + ADDED + 32);
+        let version = if self.replaces.is_some() || self.missing > 0 {
+            2
+        } else {
+            1
+        };
+        let replaces = if self.replaces.is_some() { REPLACES } else { 0 };
         let previous = if self.previous.is_some() {
             HAS_PREVIOUS
         } else {
             0
         };
         let recovered = if self.recovered { RECOVERED } else { 0 };
-        out.extend_from_slice(&[VERSION, previous | recovered]);
+        out.extend_from_slice(&[version, previous | recovered | replaces]);
         out.extend_from_slice(&self.identity.log_id.0);
         out.extend_from_slice(&self.identity.epoch.to_le_bytes());
         for number in [
@@ -79,6 +109,10 @@ impl Manifest {
         out.extend_from_slice(&self.previous.unwrap_or_default());
         out.extend_from_slice(&self.created_at.to_le_bytes());
         out.extend_from_slice(&self.sealed_at.to_le_bytes());
+        if version == 2 {
+            out.extend_from_slice(&self.replaces.unwrap_or_default());
+            out.extend_from_slice(&self.missing.to_le_bytes());
+        }
         let engine = &self.engine.as_bytes()[..self.engine.len().min(255)];
         out.push(engine.len() as u8);
         out.extend_from_slice(engine);
@@ -90,13 +124,19 @@ impl Manifest {
     /// `None` for anything that [`Manifest::encode`] did not produce.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Manifest> {
         let body = bytes.get(..bytes.len().checked_sub(4)?)?;
-        if crc32fast::hash(body) != u32::from_le_bytes(array(bytes, body.len()))
-            || body.len() < FIXED
-            || body[0] != VERSION
-            || body.len() != FIXED + usize::from(body[174])
-        {
+        if crc32fast::hash(body) != u32::from_le_bytes(array(bytes, body.len())) {
             return None;
         }
+        let engine_at = match body.first()? {
+            1 => SHARED,
+            2 => SHARED + ADDED,
+            _ => return None,
+        };
+        let (engine_len, engine) = body.get(engine_at..)?.split_first()?;
+        if engine.len() != usize::from(*engine_len) {
+            return None;
+        }
+        let is_v2 = engine_at > SHARED;
         Some(Manifest {
             identity: Identity {
                 log_id: LogId(array(body, 2)),
@@ -113,7 +153,13 @@ impl Manifest {
             recovered: body[1] & RECOVERED != 0,
             created_at: i64::from_le_bytes(array(body, 158)),
             sealed_at: i64::from_le_bytes(array(body, 166)),
-            engine: String::from_utf8(body[FIXED..].to_vec()).ok()?,
+            engine: String::from_utf8(engine.to_vec()).ok()?,
+            replaces: (is_v2 && body[1] & REPLACES != 0).then(|| array(body, SHARED)),
+            missing: if is_v2 {
+                u64::from_le_bytes(array(body, SHARED + 32))
+            } else {
+                0
+            },
         })
     }
 }
@@ -172,13 +218,30 @@ mod tests {
             created_at: -5,
             sealed_at: 77,
             engine: ENGINE.to_owned(),
+            replaces: None,
+            missing: 0,
         }
     }
 
     #[test]
     fn manifests_survive_encoding_and_no_flipped_bit_does() {
-        for manifest in [sample(None), sample(Some([9; 32]))] {
+        let replaced = Manifest {
+            replaces: Some([6; 32]),
+            ..sample(None)
+        };
+        let fenced = Manifest {
+            missing: 3,
+            ..sample(Some([9; 32]))
+        };
+        let cases = [
+            (sample(None), 1, [8; 32]),
+            (sample(Some([9; 32])), 1, [8; 32]),
+            (replaced, 2, [6; 32]),
+            (fenced, 2, [8; 32]),
+        ];
+        for (manifest, version, link) in cases {
             let bytes = manifest.encode();
+            assert_eq!((bytes[0], manifest.link()), (version, link));
             assert_eq!(Manifest::decode(&bytes), Some(manifest));
             for at in 0..bytes.len() {
                 let mut bad = bytes.clone();

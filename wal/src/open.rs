@@ -265,7 +265,7 @@ fn check_chain(catalog: &Catalog, active: &Meta) -> Result<(), OpenError> {
     };
     for manifest in &contents.manifests {
         link(manifest.first, manifest.previous, expected, previous)?;
-        (expected, previous) = (manifest.last + 1, Some(manifest.digest));
+        (expected, previous) = (manifest.last + 1, Some(manifest.link()));
     }
     link(active.first, active.previous, expected, previous)?;
     if active.identity.log_id != contents.log_id {

@@ -10,6 +10,7 @@ use crate::block::{Piece, Pieces};
 use crate::error::{AtFile, OpenError, ReadError};
 use crate::files::Files;
 use crate::frame::Record;
+use crate::hole::{Hole, Holes};
 use crate::info::{self, SegmentInfo};
 use crate::plan::segment_name;
 use crate::segment;
@@ -31,6 +32,8 @@ pub struct Reader {
 /// What one look at a segment found.
 pub(crate) struct Part {
     pub(crate) records: Vec<Record>,
+    /// The number to go on with, past the holes that end here.
+    next: u64,
     /// The segment is sealed and was read to its end.
     sealed: bool,
     /// The window was used up.
@@ -93,7 +96,7 @@ impl Reader {
         self.identity
     }
 
-    /// The first number that can still be read; `None` when there is no record.
+    /// The first number still kept, which may lie in a hole; `None` when no number is.
     ///
     /// # Errors
     /// [`ReadError::Disk`], [`ReadError::Open`].
@@ -105,7 +108,8 @@ impl Reader {
             .and(Seq::new(first)))
     }
 
-    /// The highest number ever given out; `None` in a new log. One look at the active segment.
+    /// The highest number ever given out, which may lie in a hole; `None` in a new log. One look
+    /// at the active segment.
     ///
     /// # Errors
     /// [`ReadError::Disk`], [`ReadError::Open`].
@@ -121,7 +125,8 @@ impl Reader {
         })
     }
 
-    /// Records `from..`, in order, every one checked; empty when `from` is past the tail. Stops
+    /// Records `from..`, in order, every one checked; empty when there is none from `from` on.
+    /// Passes over the numbers of recorded holes ([`Reader::holes`]) and over no others. Stops
     /// before `records_max` or `bytes_max` (record bytes) is exceeded, but gives at least one
     /// record if there is one, so that a reader always gets on.
     ///
@@ -165,7 +170,7 @@ impl Reader {
                 None => None,
             };
             if let Some(part) = part {
-                next += part.records.len() as u64;
+                next = part.next;
                 bytes_left = part.bytes_left;
                 out.extend(part.records);
                 match firsts.get(at) {
@@ -200,6 +205,33 @@ impl Reader {
             }
         }
         Ok(out)
+    }
+
+    /// Every hole ever recorded, in order, those of trimmed segments included. Opens the catalog
+    /// and every segment that is not in it.
+    ///
+    /// # Errors
+    /// [`ReadError::Disk`], [`ReadError::Open`].
+    pub fn holes(&self) -> Result<Vec<Hole>, ReadError> {
+        let catalog = self.files.catalog()?;
+        let known = |first: u64| {
+            let mut manifests = catalog.iter().flat_map(|contents| &contents.manifests);
+            manifests.any(|manifest| manifest.first == first)
+        };
+        let mut holes: Vec<Hole> = Vec::new();
+        for first in self.files.refresh()?.iter().copied() {
+            if !known(first) {
+                let file = segment_name(first);
+                let found = self
+                    .files
+                    .with(first, |txn| Ok(segment::read_holes(txn).at(&file)?))?;
+                holes.extend(found.unwrap_or_default().iter());
+            }
+        }
+        holes.extend(catalog.iter().flat_map(|contents| contents.holes.iter()));
+        holes.sort_unstable_by_key(|hole| (hole.first, hole.last));
+        holes.dedup_by_key(|hole| hole.first);
+        Ok(holes)
     }
 
     /// All cursors, by name.
@@ -314,22 +346,25 @@ pub(crate) fn read_part(
 ) -> Result<Part, ReadError> {
     let file = segment_name(first);
     let table = txn.open_table(tables::RECORDS).at(&file)?;
+    let holes = segment::read_holes(txn).at(&file)?;
     let bytes_left = window.bytes_left;
     let mut part = Part {
         records: Vec::new(),
+        next: holes.after(window.next),
         sealed: false,
         full: false,
         bytes_left,
     };
-    let mut before = match table.range(..window.next).at(&file)?.next_back() {
+    let mut before = match table.range(..part.next).at(&file)?.next_back() {
         Some(row) => row.at(&file)?.0.value(),
         None => first - 1,
     };
-    for row in table.range(window.next..).at(&file)? {
+    for row in table.range(part.next..).at(&file)? {
         let (key, block) = row.at(&file)?;
         let last = key.value();
+        before = holes.after(before.saturating_add(1)) - 1;
         for piece in Pieces::new(before, last, block.value()) {
-            take(&mut part, &window, &piece, &file)?;
+            take(&mut part, &window, &holes, &piece, &file)?;
             if part.full {
                 return Ok(part);
             }
@@ -341,8 +376,14 @@ pub(crate) fn read_part(
 }
 
 /// Adds the piece's record to the part if it is wanted and there is room.
-fn take(part: &mut Part, window: &Window, piece: &Piece<'_>, file: &str) -> Result<(), ReadError> {
-    let seq = window.next + part.records.len() as u64;
+fn take(
+    part: &mut Part,
+    window: &Window,
+    holes: &Holes,
+    piece: &Piece<'_>,
+    file: &str,
+) -> Result<(), ReadError> {
+    let seq = part.next;
     if piece.last < seq {
         return Ok(());
     }
@@ -359,6 +400,7 @@ fn take(part: &mut Part, window: &Window, piece: &Piece<'_>, file: &str) -> Resu
         });
     }
     part.records.push(decode(piece.bytes, seq, file)?);
+    part.next = holes.after(seq + 1);
     part.bytes_left = part.bytes_left.saturating_sub(piece.bytes.len());
     Ok(())
 }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use redb::{
     Builder, ConcurrencyMode, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase,
-    ReadableTable, StorageBackend,
+    ReadableTable, StorageBackend, TableError, WriteTransaction,
 };
 
 use crate::block::Pieces;
 use crate::error::{AtFile, DiskError, OpenError};
 use crate::frame::array;
 use crate::guarded::{Guarded, Shared};
+use crate::hole::{Hole, Holes};
 use crate::live::Active;
 use crate::manifest::{ENGINE, Manifest, Tally};
 use crate::plan::{TEMPORARY, segment_name};
@@ -112,29 +113,40 @@ pub(crate) fn open_active(
 /// Writes everything that a segment has before its first record.
 fn describe(db: &Database, meta: &Meta, carried: &Carried) -> Result<(), DiskError> {
     let txn = db.begin_write()?;
-    {
-        let mut rows = txn.open_table(tables::META)?;
-        rows.insert(tables::LAYOUT, &tables::LAYOUT_VERSION.to_le_bytes()[..])?;
-        rows.insert(tables::LOG_ID, &meta.identity.log_id.0[..])?;
-        rows.insert(tables::EPOCH, &meta.identity.epoch.to_le_bytes()[..])?;
-        rows.insert(tables::FIRST, &meta.first.to_le_bytes()[..])?;
-        rows.insert(tables::CREATED_AT, &meta.created_at.to_le_bytes()[..])?;
-        if let Some(digest) = &meta.previous {
-            rows.insert(tables::PREVIOUS, &digest[..])?;
-        }
-        let mut bookmarks = txn.open_table(tables::BOOKMARKS)?;
-        for (name, value) in &carried.bookmarks {
-            bookmarks.insert(name.as_str(), value.as_slice())?;
-        }
-        let mut cursors = txn.open_table(tables::CURSORS)?;
-        for (name, value) in &carried.cursors {
-            cursors.insert(name.as_str(), value)?;
-        }
-        txn.open_table(tables::RECORDS)?;
-        txn.open_table(tables::SEGMENT_KEYS)?;
-        txn.open_table(tables::SEAL)?;
-    }
+    write_description(&txn, meta, carried)?;
     Ok(txn.commit()?)
+}
+
+/// Writes what a segment file has besides records, and all tables.
+pub(crate) fn write_description(
+    txn: &WriteTransaction,
+    meta: &Meta,
+    carried: &Carried,
+) -> Result<(), DiskError> {
+    let mut rows = txn.open_table(tables::META)?;
+    rows.insert(tables::LAYOUT, &tables::LAYOUT_VERSION.to_le_bytes()[..])?;
+    rows.insert(tables::LOG_ID, &meta.identity.log_id.0[..])?;
+    rows.insert(tables::EPOCH, &meta.identity.epoch.to_le_bytes()[..])?;
+    rows.insert(tables::FIRST, &meta.first.to_le_bytes()[..])?;
+    rows.insert(tables::CREATED_AT, &meta.created_at.to_le_bytes()[..])?;
+    if let Some(digest) = &meta.previous {
+        rows.insert(tables::PREVIOUS, &digest[..])?;
+    }
+    if meta.recovered {
+        rows.insert(tables::RECOVERED, &[1u8][..])?;
+    }
+    let mut bookmarks = txn.open_table(tables::BOOKMARKS)?;
+    for (name, value) in &carried.bookmarks {
+        bookmarks.insert(name.as_str(), value.as_slice())?;
+    }
+    let mut cursors = txn.open_table(tables::CURSORS)?;
+    for (name, value) in &carried.cursors {
+        cursors.insert(name.as_str(), value)?;
+    }
+    txn.open_table(tables::RECORDS)?;
+    txn.open_table(tables::SEGMENT_KEYS)?;
+    txn.open_table(tables::SEAL)?;
+    Ok(())
 }
 
 /// Opens an existing file for writing, which repairs it after an unclean stop; says whether it
@@ -248,10 +260,31 @@ pub(crate) fn read_carried(txn: &ReadTransaction) -> Result<Carried, DiskError> 
     Ok(carried)
 }
 
-/// The number of the last record, `None` in an empty segment.
+/// The highest number given out, in a record or in a hole; `None` in an empty segment.
 pub(crate) fn read_last(txn: &ReadTransaction) -> Result<Option<u64>, DiskError> {
     let records = txn.open_table(tables::RECORDS)?;
-    Ok(records.last()?.map(|(seq, _)| seq.value()))
+    let last = records.last()?.map(|(seq, _)| seq.value());
+    Ok(last.max(read_holes(txn)?.last()))
+}
+
+/// The holes of a segment or of the catalog.
+pub(crate) fn read_holes(txn: &ReadTransaction) -> Result<Holes, DiskError> {
+    let table = match txn.open_table(tables::HOLES) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(Holes::default()),
+        other => other?,
+    };
+    let mut holes = Vec::new();
+    for row in table.iter()? {
+        let (first, rest) = row?;
+        let hole = Hole::decode(first.value(), rest.value());
+        holes.push(hole.ok_or_else(|| bad_hole(first.value()))?);
+    }
+    let first = holes.first().map_or(0, |hole| hole.first.get());
+    Holes::new(holes).ok_or_else(|| bad_hole(first))
+}
+
+fn bad_hole(first: u64) -> DiskError {
+    redb::Error::Corrupted(format!("the hole from number {first} on")).into()
 }
 
 /// Whether the segment is sealed.
@@ -286,7 +319,8 @@ pub(crate) fn sum_bytes(txn: &ReadTransaction) -> Result<u64, DiskError> {
 pub(crate) fn seal(db: &Database, file: &str) -> Result<Manifest, OpenError> {
     let txn = db.begin_read().at(file)?;
     let meta = read_meta(&txn, file)?;
-    let (tally, last) = tally(&txn, meta.first).at(file)?;
+    let holes = read_holes(&txn).at(file)?;
+    let (tally, last) = tally(&txn, meta.first, &holes).at(file)?;
     drop(txn);
     let manifest = Manifest {
         identity: meta.identity,
@@ -302,21 +336,29 @@ pub(crate) fn seal(db: &Database, file: &str) -> Result<Manifest, OpenError> {
         created_at: meta.created_at,
         sealed_at: clock::unix_micros(),
         engine: ENGINE.to_owned(),
+        replaces: None,
+        missing: holes.count(),
     };
     write_seal(db, &manifest).at(file)?;
     Ok(manifest)
 }
 
-fn tally(txn: &ReadTransaction, first: u64) -> Result<(Tally, u64), DiskError> {
+/// Adds up the records; gives the last number beside.
+pub(crate) fn tally(
+    txn: &ReadTransaction,
+    first: u64,
+    holes: &Holes,
+) -> Result<(Tally, u64), DiskError> {
     let (mut tally, mut last) = (Tally::default(), first.saturating_sub(1));
     for row in txn.open_table(tables::RECORDS)?.iter()? {
         let (key, block) = row?;
-        for piece in Pieces::new(last, key.value(), block.value()) {
+        let before = holes.after(last.saturating_add(1)) - 1;
+        for piece in Pieces::new(before, key.value(), block.value()) {
             tally.add(&piece);
         }
         last = key.value();
     }
-    Ok((tally, last))
+    Ok((tally, last.max(holes.last().unwrap_or(0))))
 }
 
 fn write_seal(db: &Database, manifest: &Manifest) -> Result<(), DiskError> {

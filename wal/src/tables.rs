@@ -26,6 +26,11 @@ pub(crate) const SEAL: TableDefinition<&str, &[u8]> = TableDefinition::new("seal
 /// Catalog: first number -> manifest of every sealed segment that is kept. Removed by trim.
 pub(crate) const MANIFESTS: TableDefinition<u64, &[u8]> = TableDefinition::new("manifests");
 
+/// Both files, only where there is one: first number of a hole -> the rest of it. In a segment
+/// written when the file is made. In the catalog, those of every segment that was ever sealed:
+/// they stay when the segment is trimmed.
+pub(crate) const HOLES: TableDefinition<u64, &[u8]> = TableDefinition::new("holes");
+
 /// META, both files: layout version, u32.
 pub(crate) const LAYOUT: &str = "layout";
 /// META, both files: log id, 16 bytes.

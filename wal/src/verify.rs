@@ -10,6 +10,7 @@ use crate::catalog::{self, Contents};
 use crate::contain::contained;
 use crate::error::{AtFile, OpenError};
 use crate::files::open_settled;
+use crate::hole::Hole;
 use crate::manifest::Manifest;
 use crate::plan::{CATALOG, segment_name, segments_in};
 use crate::reader::{Window, read_part};
@@ -29,6 +30,9 @@ pub struct VerifyReport {
     pub records: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Recorded holes of the segments looked at. They are no findings: what they cover was
+    /// reported when it was lost.
+    pub holes: Vec<Hole>,
     /// Everything that is not as it should be; empty for a sound log.
     pub findings: Vec<Finding>,
 }
@@ -200,7 +204,7 @@ impl Check<'_> {
             after = Some(self.contents(&txn, first, newest, known, link.digest)?);
             Ok(())
         });
-        link.digest = known.map(|m| m.digest);
+        link.digest = known.map(Manifest::link);
         if let Some((expected, digest)) = after {
             (link.expected, link.digest) = (expected, digest);
         }
@@ -260,7 +264,7 @@ impl Check<'_> {
             }
             _ => {}
         }
-        Ok((next, sealed.map(|manifest| manifest.digest)))
+        Ok((next, sealed.map(|manifest| manifest.link())))
     }
 
     /// A segment that cannot be walked: names the records that cannot be read one by one.

@@ -8,7 +8,7 @@ use crate::error::DiskError;
 use crate::manifest::{Manifest, Tally};
 use crate::reader::decode;
 use crate::segment::Meta;
-use crate::{dedup, tables};
+use crate::{dedup, segment, tables};
 
 impl Check<'_> {
     /// Checks every record; returns their sum and the number after the last.
@@ -18,11 +18,13 @@ impl Check<'_> {
         meta: &Meta,
         file: &str,
     ) -> Result<(Tally, u64), DiskError> {
+        let holes = segment::read_holes(txn)?;
         let mut tally = Tally::default();
         let mut next = meta.first;
         let mut damaged = 0;
         for row in txn.open_table(tables::RECORDS)?.iter()? {
             let (key, block) = row?;
+            next = holes.after(next);
             for piece in Pieces::new(next.saturating_sub(1), key.value(), block.value()) {
                 if piece.seq != next {
                     let what = format!("records {next} to {} are missing", piece.seq - 1);
@@ -43,7 +45,8 @@ impl Check<'_> {
             let what = format!("{} more damaged records", damaged - FINDINGS_MAX);
             self.find(file, None, what);
         }
-        Ok((tally, next))
+        self.report.holes.extend(holes.iter());
+        Ok((tally, holes.after(next)))
     }
 
     fn count(&mut self, piece: &Piece<'_>) {

@@ -7,4 +7,5 @@ mod common;
 mod damage;
 mod follow;
 mod format;
+mod holes;
 mod model;
