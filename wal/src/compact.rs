@@ -10,6 +10,7 @@ use crate::dedup;
 use crate::error::{At, AtFile, DiskError, OpenError, RewriteError};
 use crate::hole::Holes;
 use crate::log::Log;
+use crate::manifest::Manifest;
 use crate::plan::segment_name;
 use crate::rewrite::{Keys, Whole, rewrite};
 use crate::seq::Seq;
@@ -50,7 +51,9 @@ impl Log {
         if self.poisoned {
             return Err(RewriteError::Poisoned);
         }
-        if first.get() >= self.first {
+        let contents = self.catalog.contents()?;
+        let starts = |manifest: &Manifest| manifest.first == first.get();
+        if !contents.manifests.iter().any(starts) {
             return Err(RewriteError::NotSealed { first });
         }
         Ok(())

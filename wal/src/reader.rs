@@ -263,11 +263,13 @@ impl Reader {
         let firsts = self.files.refresh()?;
         let mut infos = Vec::with_capacity(firsts.len());
         for first in firsts.iter().copied() {
-            if let Some(info) = self.files.sealed(first) {
+            let file_bytes = self.files.storage().len(&segment_name(first)).unwrap_or(0);
+            // Another length: it was compacted or salvaged.
+            let known = self.files.sealed(first);
+            if let Some(info) = known.filter(|info| info.file_bytes == file_bytes) {
                 infos.push(info);
                 continue;
             }
-            let file_bytes = self.files.storage().len(&segment_name(first)).unwrap_or(0);
             let live_bytes = self.files.live_bytes(first);
             let looked = self
                 .files

@@ -4,6 +4,7 @@
 mod basic;
 mod beside;
 mod common;
+mod compact;
 mod damage;
 mod follow;
 mod format;
