@@ -5,7 +5,6 @@ use redb::ReadableDatabase;
 use crate::clock;
 use crate::error::{AppendError, AtFile};
 use crate::hole::{Hole, HoleCause, Holes};
-use crate::live::Active;
 use crate::log::{Age, Log, open_to_append, segment_mode};
 use crate::plan::segment_name;
 use crate::rewrite::{NONE, Whole, rewrite};
@@ -50,16 +49,20 @@ impl Log {
         let live = std::sync::Arc::clone(&self.live);
         let mut slot = live.change();
         if let Some(active) = slot.take() {
+            // The redo file must hold nothing of the old file, or it is written into the new one.
+            active.guard.settle().at(&file)?;
             active.db.close().at(&file)?;
         }
         rewrite(&*self.storage, &file, &whole, NONE, std::iter::empty()).map_err(open_to_append)?;
         let mode = segment_mode(&self.options);
-        let (db, _) = segment::open_writable(&*self.storage, mode, &file).at(&file)?;
-        let first = self.first;
-        *slot = Some(Active { first, db });
+        let (active, _) =
+            segment::open_active(&*self.storage, mode, self.first).map_err(open_to_append)?;
+        active.guard.defer().at(&file)?;
+        *slot = Some(active);
         self.identity = whole.meta.identity;
         self.age = Age::of(whole.meta.created_at);
         self.tail = to.get();
+        self.live.set_durable(self.tail);
         Ok(hole)
     }
 }

@@ -96,15 +96,14 @@ fn write<'k>(
 ) -> Result<(), OpenError> {
     let mode = Mode {
         cache_bytes: CACHE_BYTES,
-        shared: true,
+        redo_bytes: 0,
     };
     let backend = storage.open(temporary, Access::Create).at(temporary)?;
     let mut db = mode
         .builder()
         .create_with_backend(Boxed(backend))
         .at(temporary)?;
-    let mut txn = db.begin_write().at(temporary)?;
-    txn.set_two_phase_commit(true);
+    let txn = db.begin_write().at(temporary)?;
     write_records(&txn, records, temporary)?;
     write_rest(&txn, whole, keys).at(temporary)?;
     txn.commit().at(temporary)?;
