@@ -131,6 +131,42 @@ macro_rules! from_at {
 }
 from_at!(OpenError, AppendError, ReadError, RewriteError);
 
+impl OpenError {
+    /// The file it is about, if it is about one.
+    pub(crate) fn file(&self) -> Option<&str> {
+        match self {
+            OpenError::Disk { file, .. }
+            | OpenError::BadFile { file, .. }
+            | OpenError::TooNew { file, .. }
+            | OpenError::Foreign { file }
+            | OpenError::SegmentMisplaced { file, .. }
+            | OpenError::ChainBroken { file }
+            | OpenError::Rewrite { file, .. }
+            | OpenError::BeingRepaired { file } => Some(file),
+            OpenError::Locked { .. }
+            | OpenError::NotALog { .. }
+            | OpenError::SegmentMissing { .. } => None,
+        }
+    }
+
+    /// Whether a file of the log is bad, rather than the access to it.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            OpenError::Disk { source, .. } => source.is_damage(),
+            OpenError::BadFile { .. }
+            | OpenError::Foreign { .. }
+            | OpenError::SegmentMissing { .. }
+            | OpenError::SegmentMisplaced { .. }
+            | OpenError::ChainBroken { .. } => true,
+            OpenError::Locked { .. }
+            | OpenError::NotALog { .. }
+            | OpenError::TooNew { .. }
+            | OpenError::Rewrite { .. }
+            | OpenError::BeingRepaired { .. } => false,
+        }
+    }
+}
+
 /// Why a log could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -176,7 +212,7 @@ pub enum OpenError {
         /// The file.
         file: String,
     },
-    /// The log ends or has a hole where a segment should start: records are missing.
+    /// The newest segment is gone: the end of the log is missing.
     #[error("the segment that starts at {first} is missing")]
     SegmentMissing {
         /// The number it should start with.
@@ -343,6 +379,17 @@ impl From<OpenError> for RewriteError {
     }
 }
 
+impl ReadError {
+    /// Whether the file is damaged where no record can be named.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            ReadError::Disk { source, .. } => source.is_damage(),
+            ReadError::Open(e) => e.is_damage(),
+            _ => false,
+        }
+    }
+}
+
 /// Why records could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -371,6 +418,14 @@ pub enum ReadError {
         file: String,
         /// The number in its header.
         found: Seq,
+    },
+    /// The file is damaged where the record lies, or as a whole.
+    #[error("record {seq} cannot be read: {source}")]
+    Unreadable {
+        /// Which record.
+        seq: Seq,
+        /// What reading its segment met.
+        source: Box<ReadError>,
     },
     /// A number has no record: proof of loss.
     #[error("record {seq} is missing from {file}")]

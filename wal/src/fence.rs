@@ -49,6 +49,8 @@ impl Log {
         let live = std::sync::Arc::clone(&self.live);
         let mut slot = live.change();
         if let Some(active) = slot.take() {
+            // The redo file must hold nothing of the old file, or it is written into the new one.
+            active.guard.settle().at(&file)?;
             active.db.close().at(&file)?;
         }
         rewrite(&*self.storage, &file, &whole, NONE, std::iter::empty()).map_err(open_to_append)?;

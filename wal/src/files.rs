@@ -98,7 +98,14 @@ impl Files {
         let Some(db) = self.opened(first, &file)? else {
             return Ok(None);
         };
-        contained(&file, || work(&db.begin_read().at(&file)?).map(Some))
+        let result = contained(&file, || work(&db.begin_read().at(&file)?).map(Some));
+        if result.is_err() {
+            // The next look opens the file anew: it may have been salvaged by then.
+            let mut state = self.state();
+            state.open.retain(|(open, _)| *open != first);
+            state.sealed.remove(&first);
+        }
+        result
     }
 
     /// What the catalog says; `None` where there is no catalog.

@@ -151,7 +151,8 @@ pub(crate) fn encode(record: &NewRecord, seq: Seq, epoch: u32, out: &mut Vec<u8>
     out.extend_from_slice(&record.payload);
 }
 
-fn decode_header(bytes: &[u8]) -> Result<Header, FrameError> {
+/// Checks a whole record and decodes its header.
+pub(crate) fn decode_header(bytes: &[u8]) -> Result<Header, FrameError> {
     let short = FrameError::Short { bytes: bytes.len() };
     let (head, payload) = bytes.split_at_checked(HEADER_LEN).ok_or(short)?;
     if head[0..2] != MAGIC {
@@ -176,20 +177,35 @@ fn decode_header(bytes: &[u8]) -> Result<Header, FrameError> {
     if found != expected {
         return Err(FrameError::Checksum { expected, found });
     }
-    Ok(Header {
+    fields(head).ok_or(FrameError::Seq)
+}
+
+/// `None` when the number is zero.
+fn fields(head: &[u8]) -> Option<Header> {
+    Some(Header {
         version: head[2],
         codec: head[3],
         flags: u16::from_le_bytes(array(head, 4)),
         kind: head[6],
         peer_kind: head[7],
         epoch: u32::from_le_bytes(array(head, 8)),
-        seq: Seq::new(u64::from_le_bytes(array(head, SEQ_AT))).ok_or(FrameError::Seq)?,
+        seq: Seq::new(u64::from_le_bytes(array(head, SEQ_AT)))?,
         peer_id: i64::from_le_bytes(array(head, 20)),
         message_id: i64::from_le_bytes(array(head, 28)),
         received_at: i64::from_le_bytes(array(head, 36)),
         source_at: i64::from_le_bytes(array(head, 44)),
-        payload_len,
+        payload_len: u32::from_le_bytes(array(head, LEN_AT)),
     })
+}
+
+/// What the first [`HEADER_LEN`] of these bytes say if they are a header; nothing is checked but
+/// that they can be one.
+pub(crate) fn peek(bytes: &[u8]) -> Option<Header> {
+    let head = bytes.get(..HEADER_LEN)?;
+    if head[0..2] != MAGIC || head[2] != FORMAT_VERSION {
+        return None;
+    }
+    fields(head).filter(|header| header.payload_len as usize <= PAYLOAD_BYTES_MAX)
 }
 
 /// Bytes of the record that `bytes` start with, as its header says; `None` when they are too few

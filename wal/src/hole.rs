@@ -129,6 +129,12 @@ impl Holes {
         self.0.is_empty()
     }
 
+    /// Those that lie from `first` to `last`.
+    pub(crate) fn within(&self, first: u64, last: u64) -> Holes {
+        let inside = |hole: &&Hole| hole.first.get() >= first && hole.last.get() <= last;
+        Holes(self.0.iter().filter(inside).copied().collect())
+    }
+
     /// The first number from `next` on that lies in no hole.
     pub(crate) fn after(&self, next: u64) -> u64 {
         let mut next = next;

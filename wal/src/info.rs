@@ -35,6 +35,9 @@ pub struct SegmentInfo {
     pub previous: Option<[u8; 32]>,
     /// Whether the file was repaired after an unclean stop of its writer.
     pub recovered: bool,
+    /// What is wrong with the file, in words, where it cannot be read; the rest is then what the
+    /// catalog knows.
+    pub damage: Option<String>,
 }
 
 impl SegmentInfo {
@@ -52,6 +55,7 @@ impl SegmentInfo {
             replaces: manifest.replaces,
             previous: manifest.previous,
             recovered: manifest.recovered,
+            damage: None,
         }
     }
 }
@@ -86,6 +90,51 @@ pub(crate) fn look(
         replaces: None,
         previous: meta.previous,
         recovered: meta.recovered,
+        damage: None,
         file,
     })
+}
+
+/// Adds the segments that are missing, and those that are `broken`: first numbers, with what is
+/// wrong.
+pub(crate) fn fill_in(
+    infos: &mut Vec<SegmentInfo>,
+    broken: Vec<(u64, String)>,
+    manifests: &[Manifest],
+    len: impl Fn(&str) -> u64,
+) {
+    for manifest in manifests {
+        if infos.iter().any(|info| info.first.get() == manifest.first) {
+            continue;
+        }
+        let why = broken.iter().find(|(first, _)| *first == manifest.first);
+        let why = why.map_or("the file is missing", |(_, why)| why);
+        let info = SegmentInfo::sealed(manifest, len(&segment_name(manifest.first)));
+        infos.push(SegmentInfo {
+            damage: Some(why.to_owned()),
+            ..info
+        });
+    }
+    for (first, why) in broken {
+        if infos.iter().any(|info| info.first.get() == first) {
+            continue;
+        }
+        let file = segment_name(first);
+        infos.push(SegmentInfo {
+            first: Seq::at_least_first(first),
+            last: None,
+            count: 0,
+            missing: 0,
+            bytes: 0,
+            file_bytes: len(&file),
+            sealed: true,
+            digest: None,
+            replaces: None,
+            previous: None,
+            recovered: false,
+            damage: Some(why),
+            file,
+        });
+    }
+    infos.sort_unstable_by_key(|info| info.first);
 }

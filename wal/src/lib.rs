@@ -104,7 +104,9 @@
 mod append;
 mod batch;
 mod block;
+mod carve;
 mod catalog;
+mod chain;
 mod clock;
 mod compact;
 mod contain;
@@ -125,12 +127,14 @@ mod log;
 mod manifest;
 mod open;
 mod options;
+mod part;
 mod plan;
 #[cfg(test)]
 mod power_cut_tests;
 mod reader;
 mod redo;
 mod rewrite;
+mod salvage;
 mod seal;
 mod segment;
 mod seq;
@@ -147,7 +151,8 @@ pub use frame::{FORMAT_VERSION, FrameError, HEADER_LEN, Header, MAGIC, PAYLOAD_B
 pub use hole::{Hole, HoleCause};
 pub use info::SegmentInfo;
 pub use log::Log;
-pub use options::{Options, Recovery};
+pub use options::{Damaged, Options, Recovery};
 pub use reader::Reader;
+pub use salvage::{Found, RecordSource, SalvageReport, Salvaged, salvage};
 pub use seq::{Identity, LogId, ParseLogIdError, Seq};
 pub use verify::{FINDINGS_MAX, Finding, VerifyReport, verify};

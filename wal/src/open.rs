@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use redb::ReadableDatabase;
 
 use crate::catalog::{Catalog, Floor};
+use crate::chain;
 use crate::clock;
 use crate::contain::contained;
 use crate::dedup;
@@ -15,9 +16,10 @@ use crate::key_index::Index;
 use crate::live::{Active, Live};
 use crate::log::{Age, Closer, Log, segment_mode, start_next};
 use crate::manifest::Manifest;
-use crate::options::{Options, Recovery};
+use crate::options::{Damaged, Options, Recovery};
 use crate::plan::{CATALOG, TEMPORARY, plan, segment_name, segments_in};
 use crate::redo;
+use crate::salvage;
 use crate::segment::{self, Carried, Meta, Mode};
 use crate::seq::{Identity, LogId, Seq};
 use crate::storage::{LockError, LockGuard, Role, Storage};
@@ -33,7 +35,7 @@ const DAMAGED_CATALOG: &str = "catalog-damaged.redb";
 pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Log, OpenError> {
     let started = Instant::now();
     let lock = take_lock(&*storage)?;
-    let names = clear_temporaries(&*storage)?;
+    let mut names = clear_temporaries(&*storage)?;
     redo::replay(&*storage)?;
     let mut recovery = Recovery::default();
     let mut files = segments_in(&names);
@@ -43,12 +45,19 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Log, O
         create_first(&*storage, segment_mode(&options))?;
         recovery.created = true;
         files.push(1);
+        names.push(segment_name(1));
     }
-    let catalog = open_catalog(&*storage, &options, catalog_there, &files, &mut recovery)?;
+    let catalog = open_catalog(&*storage, &options, catalog_there, &names, &mut recovery)?;
+    if salvage::settle(&*storage, &catalog, &names)? {
+        files = segments_in(&storage.list().at("the log directory")?);
+    }
     let newest = complete(&*storage, &catalog, &files, &mut recovery)?;
-    let (active, meta) = open_newest(&*storage, &catalog, &options, newest, &mut recovery)?;
-    check_chain(&catalog, &meta)?;
-    if catalog.contents()?.newest < meta.first {
+    let (active, meta) = contained(&segment_name(newest), || {
+        open_newest(&*storage, &catalog, &options, newest, &mut recovery)
+    })?;
+    let contents = catalog.contents()?;
+    note(&mut recovery.damaged, chain::check(&contents, &meta)?);
+    if contents.newest < meta.first {
         catalog.note_newest(meta.first).at(CATALOG)?;
     }
     let (tail, bytes, keys) = contained(&segment_name(meta.first), || measure(&active, &meta))?;
@@ -77,7 +86,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Log, O
 
 /// Refused at once by a writer; a reader that only repairs is waited for, so that a status
 /// command cannot keep a restarting daemon out.
-fn take_lock(storage: &dyn Storage) -> Result<LockGuard, OpenError> {
+pub(crate) fn take_lock(storage: &dyn Storage) -> Result<LockGuard, OpenError> {
     let started = Instant::now();
     loop {
         match storage.lock(Role::Writer) {
@@ -92,7 +101,7 @@ fn take_lock(storage: &dyn Storage) -> Result<LockGuard, OpenError> {
 }
 
 /// Removes half-made files; returns the names that are left.
-fn clear_temporaries(storage: &dyn Storage) -> Result<Vec<String>, At> {
+pub(crate) fn clear_temporaries(storage: &dyn Storage) -> Result<Vec<String>, At> {
     let (temporary, names): (Vec<_>, Vec<_>) = storage
         .list()
         .at("the log directory")?
@@ -129,37 +138,74 @@ fn create_first(storage: &dyn Storage, mode: Mode) -> Result<(), OpenError> {
 
 /// Opens the catalog, or makes a new one starting at the first segment when it is missing or
 /// damaged. A damaged one is kept beside it.
-fn open_catalog(
+pub(crate) fn open_catalog(
     storage: &dyn Storage,
     options: &Options,
     there: bool,
-    files: &[u64],
+    names: &[String],
     recovery: &mut Recovery,
 ) -> Result<Catalog, OpenError> {
+    let mut files = segments_in(names);
+    files.extend(salvage::replacements_in(names));
+    files.sort_unstable();
     let mode = Mode {
         cache_bytes: options.catalog_cache(),
         redo_bytes: 0,
     };
     if there {
-        match Catalog::open(storage, mode).at(CATALOG) {
-            Ok(catalog) => return Ok(catalog),
-            Err(At { source, .. }) if source.is_damage() && !files.is_empty() => {
+        let opened = contained::<_, OpenError>(CATALOG, || {
+            let catalog = Catalog::open(storage, mode).at(CATALOG)?;
+            catalog.contents()?;
+            Ok(catalog)
+        });
+        match opened {
+            Err(e) if e.is_damage() && !files.is_empty() => {
                 storage.rename(CATALOG, DAMAGED_CATALOG).at(CATALOG)?;
             }
-            Err(e) => return Err(e.into()),
+            opened => return opened,
         }
     }
-    let (Some(first), Some(newest)) = (files.first(), files.last()) else {
+    let (Some(first), Some(newest)) = (files.first().copied(), files.last().copied()) else {
         return Err(OpenError::SegmentMissing { first: Seq::FIRST });
     };
     recovery.catalog_rebuilt = !recovery.created;
-    let (meta, _) = describe(storage, *first)?;
+    let log_id = id_of(storage, &files, recovery)?;
+    let own = contained(&segment_name(first), || describe(storage, first));
+    let own = own.ok().filter(|(meta, ..)| meta.first == first);
     let floor = Floor {
-        first: meta.first,
-        previous: meta.previous,
+        first,
+        previous: own.and_then(|(meta, ..)| meta.previous),
     };
-    let log_id = meta.identity.log_id;
-    Ok(Catalog::create(storage, mode, log_id, floor, *newest)?)
+    Ok(Catalog::create(storage, mode, log_id, floor, newest)?)
+}
+
+/// The newest segment that can be read says which log this is.
+fn id_of(
+    storage: &dyn Storage,
+    files: &[u64],
+    recovery: &mut Recovery,
+) -> Result<LogId, OpenError> {
+    let mut first_error = None;
+    for (age, first) in files.iter().rev().enumerate() {
+        match contained(&segment_name(*first), || describe(storage, *first)) {
+            Ok((meta, _, repaired)) => {
+                recovery.unclean |= repaired && age == 0;
+                return Ok(meta.identity.log_id);
+            }
+            Err(e) => first_error = first_error.or(Some(e)),
+        }
+    }
+    Err(first_error.unwrap_or(OpenError::SegmentMissing { first: Seq::FIRST }))
+}
+
+/// Adds what is damaged, each segment once.
+fn note(known: &mut Vec<Damaged>, found: Vec<Damaged>) {
+    for damaged in found {
+        if !known.iter().any(|other| other.first == damaged.first) {
+            known.push(damaged);
+        }
+    }
+    known.sort_unstable_by_key(|damaged| damaged.first);
 }
 
 /// Carries out interrupted trims and seals of all segments but the newest, which is returned.
@@ -172,36 +218,78 @@ fn complete(
     let contents = catalog.contents()?;
     let known: Vec<u64> = contents.manifests.iter().map(|m| m.first).collect();
     let plan = plan(files, &known, contents.floor.first, contents.newest)
-        .map_err(|missing| OpenError::SegmentMissing { first: missing.0 })?;
+        .map_err(|newest| OpenError::SegmentMissing { first: newest.0 })?;
     for first in &plan.remove {
         remove(storage, &segment_name(*first))?;
     }
     if !plan.remove.is_empty() {
         storage.sync_dir().at(CATALOG)?;
     }
+    for first in plan.missing {
+        recovery.damaged.push(Damaged {
+            file: segment_name(first),
+            first: Seq::at_least_first(first),
+            why: "the file is missing".to_owned(),
+        });
+    }
     for first in plan.absorb {
-        let file = segment_name(first);
-        let (meta, manifest) = describe(storage, first)?;
-        let Some(manifest) = manifest else {
-            return Err(OpenError::ChainBroken { file });
-        };
-        if meta.identity.log_id != contents.log_id {
-            return Err(OpenError::Foreign { file });
+        let next = files.iter().copied().find(|next| *next > first);
+        let next = next.unwrap_or(u64::MAX);
+        match absorb(storage, catalog, contents.log_id, first, next) {
+            Ok(()) => recovery.seal_completed |= !recovery.catalog_rebuilt,
+            Err(e) if e.is_damage() && e.file() != Some(CATALOG) => {
+                let damaged = Damaged {
+                    file: segment_name(first),
+                    first: Seq::at_least_first(first),
+                    why: e.to_string(),
+                };
+                note(&mut recovery.damaged, vec![damaged]);
+            }
+            Err(e) => return Err(e),
         }
-        let db = segment::open_read_only(storage, &file).at(&file)?;
-        let txn = db.begin_read().at(&file)?;
-        catalog.absorb(&manifest, &txn).at(CATALOG)?;
-        recovery.seal_completed |= !recovery.catalog_rebuilt;
     }
     Ok(plan.newest)
 }
 
-/// Description and, if sealed, manifest of a segment, repairing the file if needed.
-fn describe(storage: &dyn Storage, first: u64) -> Result<(Meta, Option<Manifest>), OpenError> {
+/// Takes an old segment into the catalog, if it is what its name says and whole as far as the
+/// catalog wants it.
+fn absorb(
+    storage: &dyn Storage,
+    catalog: &Catalog,
+    log_id: LogId,
+    first: u64,
+    next: u64,
+) -> Result<(), OpenError> {
     let file = segment_name(first);
+    let (meta, manifest, _) = contained(&file, || describe(storage, first))?;
+    if meta.identity.log_id != log_id {
+        return Err(OpenError::Foreign { file });
+    }
+    let Some(manifest) = manifest else {
+        return Err(OpenError::ChainBroken { file });
+    };
+    if meta.first != first || manifest.first != first || manifest.last >= next {
+        return Err(OpenError::SegmentMisplaced {
+            file,
+            expected: Seq::at_least_first(first),
+            found: Seq::at_least_first(manifest.first),
+        });
+    }
+    salvage::absorb(storage, catalog, &file)
+}
+
+/// Description and, if sealed, manifest of a segment, repairing the file if needed; and whether
+/// it was.
+fn describe(
+    storage: &dyn Storage,
+    first: u64,
+) -> Result<(Meta, Option<Manifest>, bool), OpenError> {
+    let file = segment_name(first);
+    let mut repaired = false;
     let db = match segment::open_read_only(storage, &file) {
         Err(e) if e.needs_repair() => {
             segment::repair(storage, &file)?;
+            repaired = true;
             segment::open_read_only(storage, &file)
         }
         other => other,
@@ -211,6 +299,7 @@ fn describe(storage: &dyn Storage, first: u64) -> Result<(Meta, Option<Manifest>
     Ok((
         segment::read_meta(&txn, &file)?,
         segment::read_seal(&txn, &file)?,
+        repaired,
     ))
 }
 
@@ -226,7 +315,7 @@ fn open_newest(
     let file = segment_name(first);
     let mode = segment_mode(options);
     let (active, unclean) = segment::open_active(storage, mode, first)?;
-    recovery.unclean = unclean;
+    recovery.unclean |= unclean;
     if unclean {
         segment::mark_recovered(&active.db).at(&file)?;
     }
@@ -242,38 +331,6 @@ fn open_newest(
     active.db.close().at(&file)?;
     let next = start_next(storage, catalog, mode, &manifest)?;
     Ok((next.active, next.meta))
-}
-
-/// Every segment starts where the one before it ends and names its digest, from the first kept
-/// one to the active one.
-fn check_chain(catalog: &Catalog, active: &Meta) -> Result<(), OpenError> {
-    let contents = catalog.contents()?;
-    let (mut expected, mut previous) = (contents.floor.first, contents.floor.previous);
-    let link = |first: u64, named: Option<[u8; 32]>, expected: u64, previous| {
-        let file = segment_name(first);
-        if first != expected {
-            return Err(OpenError::SegmentMisplaced {
-                file,
-                expected: Seq::at_least_first(expected),
-                found: Seq::at_least_first(first),
-            });
-        }
-        if named != previous {
-            return Err(OpenError::ChainBroken { file });
-        }
-        Ok(())
-    };
-    for manifest in &contents.manifests {
-        link(manifest.first, manifest.previous, expected, previous)?;
-        (expected, previous) = (manifest.last + 1, Some(manifest.link()));
-    }
-    link(active.first, active.previous, expected, previous)?;
-    if active.identity.log_id != contents.log_id {
-        return Err(OpenError::Foreign {
-            file: segment_name(active.first),
-        });
-    }
-    Ok(())
 }
 
 /// Tail of the log; record bytes and keys of the active segment.

@@ -86,4 +86,20 @@ pub struct Recovery {
     /// The catalog was missing or damaged and was made again from the segments. Dedup keys of
     /// segments trimmed before are forgotten by that; nothing else is lost.
     pub catalog_rebuilt: bool,
+    /// Segments before the newest that were found missing or damaged, oldest first. The log goes
+    /// on without them, reads of their numbers are errors, and [`crate::Log::salvage`] repairs
+    /// them. Opening looks into sealed segments only while it makes the catalog again:
+    /// [`crate::verify()`] finds what else is damaged.
+    pub damaged: Vec<Damaged>,
+}
+
+/// A sealed segment that is missing or damaged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damaged {
+    /// File name within the log's directory.
+    pub file: String,
+    /// The number it starts with.
+    pub first: Seq,
+    /// What is wrong, in words.
+    pub why: String,
 }

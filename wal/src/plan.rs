@@ -37,11 +37,13 @@ pub(crate) struct Plan {
     pub(crate) remove: Vec<u64>,
     /// Sealed segments whose manifest and keys are not in the catalog.
     pub(crate) absorb: Vec<u64>,
+    /// Segments before the newest that must be there and are not.
+    pub(crate) missing: Vec<u64>,
     /// The newest segment.
     pub(crate) newest: u64,
 }
 
-/// A segment that must be there is not.
+/// The newest segment must be there and is not.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Missing(pub(crate) Seq);
 
@@ -55,20 +57,16 @@ pub(crate) fn plan(
     newest_made: u64,
 ) -> Result<Plan, Missing> {
     let (remove, kept): (Vec<u64>, Vec<u64>) = files.iter().partition(|first| **first < floor);
-    let missing = |first| Missing(Seq::at_least_first(first));
-    if kept.first() != Some(&floor) {
-        return Err(missing(floor));
-    }
-    if let Some(gone) = known
-        .iter()
-        .find(|first| **first >= floor && !kept.contains(first))
-    {
-        return Err(missing(*gone));
-    }
-    let newest = kept.last().copied().unwrap_or(floor);
-    if newest < newest_made {
-        return Err(missing(newest_made));
-    }
+    let newest = match kept.last() {
+        Some(newest) if *newest >= newest_made => *newest,
+        _ => return Err(Missing(Seq::at_least_first(newest_made.max(floor)))),
+    };
+    let mut missing: Vec<u64> = std::iter::once(floor)
+        .chain(known.iter().copied())
+        .filter(|first| *first >= floor && kept.binary_search(first).is_err())
+        .collect();
+    missing.sort_unstable();
+    missing.dedup();
     let absorb = kept
         .iter()
         .copied()
@@ -77,6 +75,7 @@ pub(crate) fn plan(
     Ok(Plan {
         remove,
         absorb,
+        missing,
         newest,
     })
 }
@@ -86,9 +85,19 @@ mod tests {
     use super::*;
 
     fn ok(remove: &[u64], absorb: &[u64], newest: u64) -> Result<Plan, Missing> {
+        lacking(remove, absorb, &[], newest)
+    }
+
+    fn lacking(
+        remove: &[u64],
+        absorb: &[u64],
+        missing: &[u64],
+        newest: u64,
+    ) -> Result<Plan, Missing> {
         Ok(Plan {
             remove: remove.to_vec(),
             absorb: absorb.to_vec(),
+            missing: missing.to_vec(),
             newest,
         })
     }
@@ -106,10 +115,11 @@ mod tests {
         assert_eq!(plan(&[5, 9, 20], &[], 5, 20), ok(&[], &[5, 9], 20));
         // Lost files: the first, one in between, the active one, all.
         let lost = |first| Err(Missing(Seq::new(first).unwrap()));
-        assert_eq!(plan(&[5, 9], &[1, 5], 1, 9), lost(1));
-        assert_eq!(plan(&[1, 9], &[1, 5], 1, 9), lost(5));
+        assert_eq!(plan(&[5, 9], &[1, 5], 1, 9), lacking(&[], &[], &[1], 9));
+        assert_eq!(plan(&[5, 9], &[], 1, 9), lacking(&[], &[5], &[1], 9));
+        assert_eq!(plan(&[1, 9], &[1, 5], 1, 9), lacking(&[], &[], &[5], 9));
         assert_eq!(plan(&[1, 5], &[1, 5], 1, 9), lost(9));
-        assert_eq!(plan(&[], &[1], 1, 5), lost(1));
+        assert_eq!(plan(&[], &[1], 1, 5), lost(5));
     }
 
     #[test]

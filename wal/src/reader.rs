@@ -6,17 +6,16 @@ use std::sync::Arc;
 
 use redb::ReadTransaction;
 
-use crate::block::{Piece, Pieces};
 use crate::error::{AtFile, OpenError, ReadError};
 use crate::files::Files;
 use crate::frame::Record;
-use crate::hole::{Hole, Holes};
+use crate::hole::Hole;
 use crate::info::{self, SegmentInfo};
+use crate::part::{self, Part, Window};
 use crate::plan::segment_name;
 use crate::segment;
 use crate::seq::{Identity, Seq};
 use crate::storage::Disk;
-use crate::tables;
 
 /// Reads while a writer (this process or another) appends; cheap to clone; holds no read
 /// transaction between calls, so it never keeps disk space from being used again.
@@ -27,18 +26,6 @@ use crate::tables;
 pub struct Reader {
     files: Arc<Files>,
     identity: Identity,
-}
-
-/// What one look at a segment found.
-pub(crate) struct Part {
-    pub(crate) records: Vec<Record>,
-    /// The number to go on with, past the holes that end here.
-    next: u64,
-    /// The segment is sealed and was read to its end.
-    sealed: bool,
-    /// The window was used up.
-    full: bool,
-    bytes_left: usize,
 }
 
 /// How often one read lists the directory.
@@ -84,6 +71,7 @@ impl Reader {
             ReadError::Trimmed { .. }
             | ReadError::Damaged { .. }
             | ReadError::Misplaced { .. }
+            | ReadError::Unreadable { .. }
             | ReadError::Missing { .. } => OpenError::NotALog {
                 dir: dir.display().to_string(),
             },
@@ -132,7 +120,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`ReadError::Trimmed`] below the first number; [`ReadError::Damaged`],
-    /// [`ReadError::Misplaced`], [`ReadError::Missing`] name the record.
+    /// [`ReadError::Misplaced`], [`ReadError::Unreadable`], [`ReadError::Missing`] name the record.
     pub fn read(
         &self,
         from: Seq,
@@ -140,59 +128,39 @@ impl Reader {
         bytes_max: usize,
     ) -> Result<Vec<Record>, ReadError> {
         let mut out: Vec<Record> = Vec::new();
-        let mut bytes_left = bytes_max;
-        let mut next = from.get();
-        let records_max = match self.files.durable() {
-            Some(durable) => {
-                let durable = (durable + 1).saturating_sub(next);
-                records_max.min(usize::try_from(durable).unwrap_or(usize::MAX))
-            }
-            None => records_max,
+        let mut window = Window {
+            next: from.get(),
+            last: self.files.durable().unwrap_or(u64::MAX),
+            records_max,
+            bytes_left: bytes_max,
+            take_one: true,
         };
         let mut firsts = self.files.firsts()?;
         // Each pass reads on, or lists the directory again; the latter only so often, since a
         // list can be outrun by a writer that seals and trims without pause.
         let mut lists_left = LISTS_MAX;
-        while out.len() < records_max {
-            let at = firsts.partition_point(|first| *first <= next);
+        while window.records_max > 0 && window.next <= window.last {
+            let at = firsts.partition_point(|first| *first <= window.next);
             let part = match at.checked_sub(1) {
-                Some(at) => self.files.with(firsts[at], |txn| {
-                    let records_max = records_max - out.len();
-                    let take_one = out.is_empty();
-                    let window = Window {
-                        next,
-                        records_max,
-                        bytes_left,
-                        take_one,
-                    };
-                    read_part(txn, firsts[at], window)
-                })?,
+                Some(at) => self.part(firsts[at], window)?,
                 None => None,
             };
             if let Some(part) = part {
-                next = part.next;
-                bytes_left = part.bytes_left;
+                window = window.after(&part);
+                let ends = part.full || !part.sealed;
                 out.extend(part.records);
                 match firsts.get(at) {
-                    _ if part.full || !part.sealed => break,
-                    Some(first) if *first == next => continue,
-                    Some(_) => {
-                        let file = segment_name(firsts[at - 1]);
-                        return Err(ReadError::Missing {
-                            seq: Seq::at_least_first(next),
-                            file,
-                        });
-                    }
+                    _ if ends => break,
+                    Some(first) if *first == window.next => continue,
+                    Some(_) => return Err(missing(window.next, firsts[at - 1])),
                     // Read to the end of a sealed segment: there may be a newer one by now.
                     None => {}
                 }
-            } else if lists_left < LISTS_MAX && next < firsts[0] {
-                let first = Seq::at_least_first(firsts[0]);
-                return if out.is_empty() {
-                    Err(ReadError::Trimmed { first })
-                } else {
-                    Ok(out)
-                };
+            } else if lists_left < LISTS_MAX && window.next < firsts[0] {
+                if out.is_empty() {
+                    return Err(self.before_first(window.next, firsts[0]));
+                }
+                break;
             }
             if lists_left == 0 {
                 break;
@@ -200,11 +168,38 @@ impl Reader {
             let known = firsts;
             firsts = self.files.refresh()?;
             lists_left -= 1;
-            if firsts == known && next >= firsts[0] {
+            if firsts == known && window.next >= firsts[0] {
                 break;
             }
         }
         Ok(out)
+    }
+
+    fn part(&self, first: u64, window: Window) -> Result<Option<Part>, ReadError> {
+        let read = |window| {
+            self.files
+                .with(first, |txn| part::read_part(txn, first, window))
+        };
+        match read(window) {
+            Err(e) if e.is_damage() => Err(part::narrow(window, e, read)),
+            other => other,
+        }
+    }
+
+    /// Why a number before the first segment cannot be read: removed on purpose, or lost.
+    fn before_first(&self, next: u64, first: u64) -> ReadError {
+        let catalog = self.files.catalog().ok().flatten();
+        let lost = catalog.filter(|contents| contents.floor.first <= next);
+        match lost {
+            Some(contents) => {
+                let starts = contents.manifests.iter().map(|manifest| manifest.first);
+                let segment = starts.filter(|first| *first <= next).max();
+                missing(next, segment.unwrap_or(contents.floor.first))
+            }
+            None => ReadError::Trimmed {
+                first: Seq::at_least_first(first),
+            },
+        }
     }
 
     /// Every hole ever recorded, in order, those of trimmed segments included. Opens the catalog
@@ -224,8 +219,12 @@ impl Reader {
                 let file = segment_name(first);
                 let found = self
                     .files
-                    .with(first, |txn| Ok(segment::read_holes(txn).at(&file)?))?;
-                holes.extend(found.unwrap_or_default().iter());
+                    .with(first, |txn| Ok(segment::read_holes(txn).at(&file)?));
+                match found {
+                    // What is damaged gets its holes when it is salvaged.
+                    Err(e) if e.is_damage() => {}
+                    found => holes.extend(found?.unwrap_or_default().iter()),
+                }
             }
         }
         holes.extend(catalog.iter().flat_map(|contents| contents.holes.iter()));
@@ -255,34 +254,51 @@ impl Reader {
     }
 
     /// All segments, oldest first. Looks into each sealed segment once in a reader's life; from
-    /// another process than the writer's it walks the active one to add up its bytes.
+    /// another process than the writer's it walks the active one to add up its bytes. One that
+    /// is missing or damaged is listed as the catalog knows it ([`SegmentInfo::damage`]).
     ///
     /// # Errors
     /// [`ReadError::Disk`], [`ReadError::Open`].
     pub fn segments(&self) -> Result<Vec<SegmentInfo>, ReadError> {
         let firsts = self.files.refresh()?;
         let mut infos = Vec::with_capacity(firsts.len());
+        let mut broken = Vec::new();
         for first in firsts.iter().copied() {
-            let file_bytes = self.files.storage().len(&segment_name(first)).unwrap_or(0);
-            // Another length: it was compacted or salvaged.
-            let known = self.files.sealed(first);
-            if let Some(info) = known.filter(|info| info.file_bytes == file_bytes) {
-                infos.push(info);
-                continue;
-            }
-            let live_bytes = self.files.live_bytes(first);
-            let looked = self
-                .files
-                .with(first, |txn| info::look(txn, first, file_bytes, live_bytes))?;
-            // `None`: trimmed since it was listed.
-            if let Some(info) = looked {
-                if info.sealed {
-                    self.files.remember_sealed(first, info.clone());
-                }
-                infos.push(info);
+            match self.segment(first) {
+                // `None`: trimmed since it was listed.
+                Ok(info) => infos.extend(info),
+                Err(e) if e.is_damage() => broken.push((first, e.to_string())),
+                Err(e) => return Err(e),
             }
         }
+        let mut pairs = infos.iter().zip(infos.iter().skip(1));
+        let whole = pairs.all(|(one, next)| one.last.map(Seq::next) == Some(next.first))
+            && infos.first().is_some_and(|info| info.previous.is_none());
+        if !broken.is_empty() || !whole {
+            let catalog = self.files.catalog().ok().flatten();
+            let manifests = catalog.map(|contents| contents.manifests);
+            info::fill_in(&mut infos, broken, &manifests.unwrap_or_default(), |file| {
+                self.files.storage().len(file).unwrap_or(0)
+            });
+        }
         Ok(infos)
+    }
+
+    fn segment(&self, first: u64) -> Result<Option<SegmentInfo>, ReadError> {
+        let file_bytes = self.files.storage().len(&segment_name(first)).unwrap_or(0);
+        // Another length: it was compacted or salvaged.
+        let known = self.files.sealed(first);
+        if let Some(info) = known.filter(|info| info.file_bytes == file_bytes) {
+            return Ok(Some(info));
+        }
+        let live_bytes = self.files.live_bytes(first);
+        let looked = self
+            .files
+            .with(first, |txn| info::look(txn, first, file_bytes, live_bytes))?;
+        if let Some(info) = looked.as_ref().filter(|info| info.sealed) {
+            self.files.remember_sealed(first, info.clone());
+        }
+        Ok(looked)
     }
 
     fn carried(&self) -> Result<segment::Carried, ReadError> {
@@ -325,106 +341,18 @@ fn on_newest<T>(
     }
 }
 
+fn missing(next: u64, segment: u64) -> ReadError {
+    ReadError::Missing {
+        seq: Seq::at_least_first(next),
+        file: segment_name(segment),
+    }
+}
+
 fn newest_identity(files: &Files) -> Result<Identity, ReadError> {
     on_newest(files, |txn, first| {
         let meta = segment::read_meta(txn, &segment_name(first))?;
         Ok(meta.identity)
     })
-}
-
-/// What is still wanted.
-pub(crate) struct Window {
-    pub(crate) next: u64,
-    pub(crate) records_max: usize,
-    pub(crate) bytes_left: usize,
-    /// The first record is taken whatever its size.
-    pub(crate) take_one: bool,
-}
-
-pub(crate) fn read_part(
-    txn: &ReadTransaction,
-    first: u64,
-    window: Window,
-) -> Result<Part, ReadError> {
-    let file = segment_name(first);
-    let table = txn.open_table(tables::RECORDS).at(&file)?;
-    let holes = segment::read_holes(txn).at(&file)?;
-    let bytes_left = window.bytes_left;
-    let mut part = Part {
-        records: Vec::new(),
-        next: holes.after(window.next),
-        sealed: false,
-        full: false,
-        bytes_left,
-    };
-    let mut before = match table.range(..part.next).at(&file)?.next_back() {
-        Some(row) => row.at(&file)?.0.value(),
-        None => first - 1,
-    };
-    for row in table.range(part.next..).at(&file)? {
-        let (key, block) = row.at(&file)?;
-        let last = key.value();
-        before = holes.after(before.saturating_add(1)) - 1;
-        for piece in Pieces::new(before, last, block.value()) {
-            take(&mut part, &window, &holes, &piece, &file)?;
-            if part.full {
-                return Ok(part);
-            }
-        }
-        before = last;
-    }
-    part.sealed = segment::is_sealed(txn).at(&file)?;
-    Ok(part)
-}
-
-/// Adds the piece's record to the part if it is wanted and there is room.
-fn take(
-    part: &mut Part,
-    window: &Window,
-    holes: &Holes,
-    piece: &Piece<'_>,
-    file: &str,
-) -> Result<(), ReadError> {
-    let seq = part.next;
-    if piece.last < seq {
-        return Ok(());
-    }
-    let must_take = window.take_one && part.records.is_empty();
-    part.full = part.records.len() == window.records_max
-        || (piece.bytes.len() > part.bytes_left && !must_take);
-    if part.full {
-        return Ok(());
-    }
-    if piece.seq > seq {
-        return Err(ReadError::Missing {
-            seq: Seq::at_least_first(seq),
-            file: file.to_owned(),
-        });
-    }
-    part.records.push(decode(piece.bytes, seq, file)?);
-    part.next = holes.after(seq + 1);
-    part.bytes_left = part.bytes_left.saturating_sub(piece.bytes.len());
-    Ok(())
-}
-
-/// Decodes the record stored under `seq`.
-pub(crate) fn decode(bytes: &[u8], seq: u64, file: &str) -> Result<Record, ReadError> {
-    let seq = Seq::at_least_first(seq);
-    let file = || file.to_owned();
-    let record = Record::decode(bytes.to_vec()).map_err(|source| ReadError::Damaged {
-        seq,
-        file: file(),
-        source,
-    })?;
-    let found = record.header().seq;
-    if found != seq {
-        return Err(ReadError::Misplaced {
-            seq,
-            file: file(),
-            found,
-        });
-    }
-    Ok(record)
 }
 
 impl fmt::Debug for Reader {

@@ -103,8 +103,7 @@ fn write<'k>(
         .builder()
         .create_with_backend(Boxed(backend))
         .at(temporary)?;
-    let mut txn = db.begin_write().at(temporary)?;
-    txn.set_two_phase_commit(true);
+    let txn = db.begin_write().at(temporary)?;
     write_records(&txn, records, temporary)?;
     write_rest(&txn, whole, keys).at(temporary)?;
     txn.commit().at(temporary)?;

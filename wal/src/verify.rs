@@ -12,8 +12,8 @@ use crate::error::{AtFile, OpenError};
 use crate::files::open_settled;
 use crate::hole::Hole;
 use crate::manifest::Manifest;
+use crate::part::{Window, read_part};
 use crate::plan::{CATALOG, segment_name, segments_in};
-use crate::reader::{Window, read_part};
 use crate::segment;
 use crate::seq::Seq;
 use crate::storage::{Disk, Storage};
@@ -280,13 +280,8 @@ impl Check<'_> {
         for seq in first..=last {
             let readable = contained::<_, OpenError>(&file, || {
                 let txn = db.begin_read().at(&file)?;
-                let one = Window {
-                    next: seq,
-                    records_max: 1,
-                    bytes_left: usize::MAX,
-                    take_one: true,
-                };
-                Ok(read_part(&txn, first, one).is_ok_and(|part| part.records.len() == 1))
+                Ok(read_part(&txn, first, Window::one(seq))
+                    .is_ok_and(|part| part.records.len() == 1))
             });
             if !matches!(readable, Ok(true)) {
                 lost = Some((lost.map_or(seq, |(from, _)| from), seq));

@@ -6,7 +6,7 @@ use super::{Check, FINDINGS_MAX};
 use crate::block::{Piece, Pieces};
 use crate::error::DiskError;
 use crate::manifest::{Manifest, Tally};
-use crate::reader::decode;
+use crate::part::decode;
 use crate::segment::Meta;
 use crate::{dedup, segment, tables};
 

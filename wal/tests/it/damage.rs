@@ -137,28 +137,6 @@ fn a_damaged_length_is_an_error_for_each_record_it_hides() {
 }
 
 #[test]
-fn a_missing_segment_is_refused_at_open_and_found() {
-    for first in [1, 5, 9] {
-        let dir = fast_dir();
-        log_in(dir.path());
-        fs::remove_file(segment(dir.path(), first)).unwrap();
-        let refused = Log::open(dir.path(), Options::default()).unwrap_err();
-        assert!(
-            matches!(refused, OpenError::SegmentMissing { first: f } if f == seq(first)),
-            "{refused}"
-        );
-        assert!(findings(dir.path()).iter().any(|f| f.1 == Some(first)));
-        // Without the catalog the chain still shows a hole, except at its very start.
-        fs::remove_file(dir.path().join("catalog.redb")).unwrap();
-        let opened = Log::open(dir.path(), Options::default());
-        match first {
-            1 => assert!(opened.unwrap().recovery().catalog_rebuilt),
-            _ => assert!(matches!(opened, Err(OpenError::SegmentMisplaced { .. }))),
-        }
-    }
-}
-
-#[test]
 fn a_missing_active_segment_is_not_replaced_by_an_empty_one() {
     let dir = fast_dir();
     log_in(dir.path());

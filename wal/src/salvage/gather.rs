@@ -1,0 +1,244 @@
+//! Everything that can be read of one segment, from whatever holds parts of it.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use redb::backends::InMemoryBackend;
+use redb::{
+    Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend,
+    TableDefinition,
+};
+
+use crate::block;
+use crate::carve::{Carved, Wanted, carve};
+use crate::contain::contained;
+use crate::error::{At, AtFile, DiskError, OpenError};
+use crate::frame::{HEADER_LEN, PAYLOAD_BYTES_MAX};
+use crate::hole::{Hole, Holes};
+use crate::manifest::Manifest;
+use crate::segment::{self, Carried, Meta};
+use crate::storage::{Access, Storage};
+use crate::tables;
+
+/// How much of a file is searched at a time; more than the longest record has.
+const WINDOW: usize = 2 * (HEADER_LEN + PAYLOAD_BYTES_MAX);
+/// What is given up where the disk itself cannot be read.
+const SECTOR: usize = 4096;
+/// After so many rows in a row that cannot be read, the steps get longer: no block has more
+/// records, so the damage is above the blocks, and what lies there is left to the search.
+const PATIENCE: u64 = 1500;
+
+/// What was read of one segment.
+#[derive(Default)]
+pub(super) struct Gathered {
+    /// As the engine has them: these were committed.
+    pub(super) committed: BTreeMap<u64, Vec<u8>>,
+    /// Found in the bytes of the files.
+    pub(super) carved: Carved,
+    pub(super) keys: BTreeMap<u64, Vec<u8>>,
+    pub(super) holes: Vec<Hole>,
+    pub(super) carried: Option<Carried>,
+    pub(super) meta: Option<Meta>,
+    pub(super) manifest: Option<Manifest>,
+}
+
+impl Gathered {
+    /// Numbers of the range that nothing was found for.
+    pub(super) fn lacks(&self, numbers: RangeInclusive<u64>, holes: &Holes) -> bool {
+        let there = |n: u64| self.committed.contains_key(&n) || self.carved.contains_key(&n);
+        let mut next = holes.after(*numbers.start());
+        while next <= *numbers.end() {
+            if !there(next) {
+                return true;
+            }
+            next = holes.after(next + 1);
+        }
+        false
+    }
+}
+
+/// A file opened in whatever way is possible without changing it.
+enum Opened {
+    AsItIs(ReadOnlyDatabase),
+    /// One that a writer left unclean: repaired in a copy.
+    Copy(Database),
+}
+
+impl Opened {
+    fn begin(&self, file: &str) -> Result<ReadTransaction, At> {
+        match self {
+            Opened::AsItIs(db) => db.begin_read().at(file),
+            Opened::Copy(db) => db.begin_read().at(file),
+        }
+    }
+}
+
+fn open(storage: &dyn Storage, file: &str) -> Result<Opened, At> {
+    contained(file, || match segment::open_read_only(storage, file) {
+        Ok(db) => Ok(Opened::AsItIs(db)),
+        Err(e) if e.needs_repair() => copy_repaired(storage, file).at(file).map(Opened::Copy),
+        Err(e) => Err(At::new(file, e)),
+    })
+}
+
+fn copy_repaired(storage: &dyn Storage, file: &str) -> Result<Database, DiskError> {
+    let (from, copy) = (storage.open(file, Access::Read)?, InMemoryBackend::new());
+    copy.set_len(from.len()?)?;
+    each_window(&*from, |at, bytes, _| {
+        // A copy in memory does not fail.
+        drop(copy.write(at, bytes));
+        bytes.len()
+    })?;
+    Ok(redb::Builder::new().create_with_backend(copy)?)
+}
+
+/// What the file says about itself; `None` when it does not say.
+pub(super) fn description(storage: &dyn Storage, file: &str) -> Option<Meta> {
+    let opened = open(storage, file).ok()?;
+    contained::<_, OpenError>(file, || segment::read_meta(&opened.begin(file)?, file)).ok()
+}
+
+/// Adds what the engine can read of the file. What it cannot is left out; a panic costs the
+/// number it was about to read.
+pub(super) fn from_tree(storage: &dyn Storage, file: &str, wanted: &Wanted, out: &mut Gathered) {
+    let Ok(opened) = open(storage, file) else {
+        return;
+    };
+    let Ok(txn) = contained::<_, At>(file, || opened.begin(file)) else {
+        return;
+    };
+    let meta = contained::<_, OpenError>(file, || segment::read_meta(&txn, file)).ok();
+    if meta
+        .as_ref()
+        .is_none_or(|meta| meta.first == *wanted.numbers.start())
+    {
+        describe(&txn, file, out);
+    }
+    out.meta = out.meta.take().or(meta);
+    walk(&txn, tables::RECORDS, file, wanted, |_, block| {
+        let mut found = Carved::new();
+        carve(block, wanted, false, &mut found);
+        for (seq, mut versions) in found {
+            // Two records of one number in one row: neither is what was written.
+            if let (Some(record), true) = (versions.pop(), versions.is_empty()) {
+                out.committed.entry(seq).or_insert(record);
+            }
+        }
+    });
+    let keys = &mut out.keys;
+    walk(&txn, tables::SEGMENT_KEYS, file, wanted, |first, row| {
+        let mut found = Vec::new();
+        // A block with a damaged length says nothing reliable about any of its keys.
+        if block::keys(first, row, |key, seq| found.push((seq, key.to_vec()))).is_some() {
+            for (seq, key) in found {
+                if wanted.numbers.contains(&seq) {
+                    keys.entry(seq).or_insert(key);
+                }
+            }
+        }
+    });
+}
+
+fn describe(txn: &ReadTransaction, file: &str, out: &mut Gathered) {
+    let seal = contained::<_, OpenError>(file, || segment::read_seal(txn, file));
+    out.manifest = out.manifest.take().or(seal.ok().flatten());
+    if let Ok(holes) = contained::<_, At>(file, || segment::read_holes(txn).at(file)) {
+        out.holes.extend(holes.iter());
+    }
+    let carried = contained::<_, At>(file, || segment::read_carried(txn).at(file));
+    out.carried = out.carried.take().or(carried.ok());
+}
+
+/// Hands out the rows of a table, stepping over what cannot be read.
+fn walk(
+    txn: &ReadTransaction,
+    table: TableDefinition<u64, &'static [u8]>,
+    file: &str,
+    wanted: &Wanted,
+    mut take: impl FnMut(u64, &[u8]),
+) {
+    let row = |from: u64| {
+        contained::<_, At>(file, || {
+            let table = txn.open_table(table).at(file)?;
+            let row = table.range(from..).at(file)?.next().transpose().at(file)?;
+            Ok(row.map(|(number, bytes)| (number.value(), bytes.value().to_vec())))
+        })
+    };
+    // Keys are numbered by the first of their block, which may hold more: none starts earlier.
+    let (mut next, mut failures) = (*wanted.numbers.start(), 0u64);
+    while next <= *wanted.numbers.end() {
+        match row(next) {
+            Ok(Some((number, bytes))) => {
+                take(number, &bytes);
+                (next, failures) = (number.saturating_add(1), 0);
+            }
+            Ok(None) => return,
+            Err(_) => {
+                failures += 1;
+                let step = 1u64.checked_shl((failures.saturating_sub(PATIENCE)) as u32);
+                let Some(after) = step.and_then(|step| next.checked_add(step)) else {
+                    return;
+                };
+                next = after;
+            }
+        }
+    }
+}
+
+/// Adds every record found in the bytes of the file.
+pub(super) fn from_bytes(
+    storage: &dyn Storage,
+    file: &str,
+    wanted: &Wanted,
+    out: &mut Carved,
+) -> Result<(), DiskError> {
+    let backend = storage.open(file, Access::Read)?;
+    each_window(&*backend, |_, bytes, more| carve(bytes, wanted, more, out))
+}
+
+/// Hands out the file in windows; `take` says how much of one it is done with, and the next
+/// starts there. Sectors that cannot be read are zeroes.
+fn each_window(
+    backend: &dyn StorageBackend,
+    mut take: impl FnMut(u64, &[u8], bool) -> usize,
+) -> Result<(), DiskError> {
+    let len = backend.len()?;
+    let mut at = 0;
+    let mut window = Vec::new();
+    while at < len {
+        let size = (len - at).min(WINDOW as u64);
+        window.clear();
+        window.resize(size as usize, 0);
+        if backend.read(at, &mut window).is_err() {
+            for (n, sector) in window.chunks_mut(SECTOR).enumerate() {
+                if backend.read(at + (n * SECTOR) as u64, sector).is_err() {
+                    sector.fill(0);
+                }
+            }
+        }
+        // A window is longer than any record, so this always gets on.
+        at += take(at, &window, at + size < len).max(1) as u64;
+    }
+    Ok(())
+}
+
+/// Adds the keys that the catalog has for these numbers. It is asked first: a segment that has
+/// to be salvaged is known to be damaged, the catalog is not.
+pub(super) fn keys_of_catalog(
+    txn: &ReadTransaction,
+    numbers: &RangeInclusive<u64>,
+    out: &mut BTreeMap<u64, Vec<u8>>,
+) {
+    // What comes before a damaged page is used all the same.
+    drop(contained::<_, At>(crate::plan::CATALOG, || {
+        let file = crate::plan::CATALOG;
+        for row in txn.open_table(tables::KEYS).at(file)?.iter().at(file)? {
+            let (key, seq) = row.at(file)?;
+            if numbers.contains(&seq.value()) {
+                out.entry(seq.value())
+                    .or_insert_with(|| key.value().to_vec());
+            }
+        }
+        Ok(())
+    }));
+}
