@@ -1,6 +1,8 @@
 //! The catalog: the chain of manifests, where the log starts, and the dedup keys of everything
 //! sealed. All of it can be made again from the segments, except keys of trimmed ones.
 
+use std::sync::Arc;
+
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
 
 use crate::dedup;
@@ -24,7 +26,7 @@ pub(crate) struct Floor {
 
 /// The open catalog of the writer.
 pub(crate) struct Catalog {
-    pub(crate) db: Database,
+    pub(crate) db: Arc<Database>,
 }
 
 impl Catalog {
@@ -40,13 +42,21 @@ impl Catalog {
         let db = write_new(storage, mode, log_id, floor, newest, &temporary).at(&temporary)?;
         storage.rename(&temporary, CATALOG).at(&temporary)?;
         storage.sync_dir().at(CATALOG)?;
-        Ok(Catalog { db })
+        Ok(Catalog { db: Arc::new(db) })
     }
 
     /// Opens it; instant at any size even after a crash, since every commit is quick-repairable.
     pub(crate) fn open(storage: &dyn Storage, mode: Mode) -> Result<Catalog, DiskError> {
         let (db, _) = segment::open_writable(storage, mode, CATALOG)?;
-        Ok(Catalog { db })
+        Ok(Catalog { db: Arc::new(db) })
+    }
+
+    /// Closes it cleanly. Nobody else may use it any more.
+    pub(crate) fn close(self) -> Result<(), At> {
+        match Arc::into_inner(self.db) {
+            Some(db) => db.close().at(CATALOG),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn contents(&self) -> Result<Contents, OpenError> {

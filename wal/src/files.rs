@@ -114,6 +114,11 @@ impl Files {
     /// [`OpenError`] for one that cannot be read.
     pub(crate) fn catalog(&self) -> Result<Option<Contents>, OpenError> {
         contained(CATALOG, || {
+            if let Some(live) = &self.live
+                && let Some(db) = live.catalog().as_ref()
+            {
+                return catalog::read(&db.begin_read().at(CATALOG)?).map(Some);
+            }
             let Some(db) = open_settled(&*self.storage, CATALOG)? else {
                 return Ok(None);
             };

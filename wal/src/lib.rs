@@ -155,4 +155,4 @@ pub use options::{Damaged, Options, Recovery};
 pub use reader::Reader;
 pub use salvage::{Found, RecordSource, SalvageReport, Salvaged, salvage};
 pub use seq::{Identity, LogId, ParseLogIdError, Seq};
-pub use verify::{FINDINGS_MAX, Finding, VerifyReport, verify};
+pub use verify::{FINDINGS_MAX, Finding, FindingKind, VerifyReport, verify};

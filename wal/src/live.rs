@@ -31,6 +31,8 @@ impl Active {
 #[derive(Default)]
 pub(crate) struct Live {
     slot: RwLock<Option<Active>>,
+    /// The writer's catalog: readers of its process must not open the file beside it.
+    catalog: RwLock<Option<Arc<Database>>>,
     /// Record bytes of the active segment.
     bytes: AtomicU64,
     /// The last number that is on disk. The engine shows readers of this process a commit before
@@ -48,6 +50,15 @@ impl Live {
         self.slot.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn catalog(&self) -> RwLockReadGuard<'_, Option<Arc<Database>>> {
+        self.catalog.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for readers inside a call.
+    pub(crate) fn set_catalog(&self, catalog: Option<Arc<Database>>) {
+        *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = catalog;
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
@@ -60,6 +71,7 @@ impl Live {
 
     pub(crate) fn close(&self) {
         drop(self.change().take());
+        self.set_catalog(None);
         self.durable.store(CLOSED, Ordering::Release);
     }
 

@@ -164,8 +164,8 @@ impl Log {
         if let Some(active) = active {
             active.db.close().at(&segment_name(active.first))?;
         }
-        self.catalog.db.close().at(CATALOG)?;
-        Ok(())
+        self.live.set_catalog(None);
+        Ok(self.catalog.close()?)
     }
 
     pub(crate) fn guarded<T>(

@@ -64,6 +64,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Log, O
     let live = Arc::new(Live::default());
     live.set_bytes(bytes);
     live.set_durable(tail);
+    live.set_catalog(Some(Arc::clone(&catalog.db)));
     *live.change() = Some(active);
     recovery.tail = Seq::new(tail);
     recovery.took = started.elapsed();

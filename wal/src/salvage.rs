@@ -13,6 +13,8 @@ mod active;
 mod assemble;
 mod gather;
 mod judge;
+#[cfg(test)]
+mod power_cut_tests;
 mod replace;
 
 use std::path::Path;

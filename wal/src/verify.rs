@@ -1,6 +1,9 @@
 //! Checking a log record by record, beside a running writer.
 
 mod contents;
+mod kind;
+
+pub use kind::FindingKind;
 
 use std::path::Path;
 
@@ -17,6 +20,11 @@ use crate::plan::{CATALOG, segment_name, segments_in};
 use crate::segment;
 use crate::seq::Seq;
 use crate::storage::{Disk, Storage};
+use FindingKind::{
+    CatalogDiffers, CatalogMissing, CatalogOlder, CatalogUnreadable, ChainBroken, HolesDiffer,
+    RecordUnreadable, SegmentForeign, SegmentMisplaced, SegmentMissing, SegmentNotSealed,
+    SegmentUnreadable,
+};
 
 /// Most findings listed per segment; a last one says how many more there were.
 pub const FINDINGS_MAX: usize = 1000;
@@ -40,6 +48,8 @@ pub struct VerifyReport {
 /// One thing that is wrong.
 #[derive(Debug, Clone)]
 pub struct Finding {
+    /// What sort of thing.
+    pub kind: FindingKind,
     /// The file.
     pub segment: String,
     /// The record, if it is about one.
@@ -76,6 +86,7 @@ pub(crate) fn verify_on(
     let mut check = Check {
         storage,
         catalog_file: None,
+        keys_in_catalog: Vec::new(),
         report: VerifyReport::default(),
         progress,
     };
@@ -115,13 +126,22 @@ struct Link {
 struct Check<'a> {
     storage: &'a dyn Storage,
     catalog_file: Option<ReadOnlyDatabase>,
+    /// How many dedup keys the catalog has for each of its manifests, in their order.
+    keys_in_catalog: Vec<u64>,
     report: VerifyReport,
     progress: &'a mut dyn FnMut(u64),
 }
 
 impl Check<'_> {
-    fn find(&mut self, segment: &str, seq: Option<u64>, what: impl Into<String>) {
+    fn find(
+        &mut self,
+        kind: FindingKind,
+        segment: &str,
+        seq: Option<u64>,
+        what: impl Into<String>,
+    ) {
         let finding = Finding {
+            kind,
             segment: segment.to_owned(),
             seq: seq.and_then(Seq::new),
             what: what.into(),
@@ -135,16 +155,19 @@ impl Check<'_> {
             let Some(db) = open_settled(storage, CATALOG)? else {
                 return Ok(None);
             };
-            let contents = catalog::read(&db.begin_read().at(CATALOG)?)?;
-            Ok(Some((db, contents)))
+            let txn = db.begin_read().at(CATALOG)?;
+            let contents = catalog::read(&txn)?;
+            let keys = contents::count_keys(&txn, &contents.manifests).at(CATALOG)?;
+            Ok(Some((db, contents, keys)))
         });
         match read {
-            Ok(Some((db, contents))) => {
+            Ok(Some((db, contents, keys))) => {
                 self.catalog_file = Some(db);
+                self.keys_in_catalog = keys;
                 return Some(contents);
             }
-            Ok(None) => self.find(CATALOG, None, "the catalog is missing"),
-            Err(e) => self.find(CATALOG, None, e.to_string()),
+            Ok(None) => self.find(CatalogMissing, CATALOG, None, "the catalog is missing"),
+            Err(e) => self.find(CatalogUnreadable, CATALOG, None, e.to_string()),
         }
         None
     }
@@ -167,7 +190,7 @@ impl Check<'_> {
         let newest = catalog.map_or(0, |contents| contents.newest);
         if firsts.last().is_none_or(|last| *last < newest) {
             let what = format!("the file with records from {newest} is missing");
-            self.find(&segment_name(newest), Some(newest), what);
+            self.find(SegmentMissing, &segment_name(newest), Some(newest), what);
         }
         let floor = self.floor_now();
         for manifest in catalog.iter().flat_map(|contents| &contents.manifests) {
@@ -178,7 +201,7 @@ impl Check<'_> {
                     "the file with records {} to {} is missing",
                     manifest.first, manifest.last
                 );
-                self.find(&file, Some(manifest.first), what);
+                self.find(SegmentMissing, &file, Some(manifest.first), what);
             }
         }
     }
@@ -187,7 +210,7 @@ impl Check<'_> {
         let file = segment_name(first);
         if first != link.expected && link.expected >= self.floor_now() {
             let what = format!("starts at {first}, but {} should come next", link.expected);
-            self.find(&file, Some(link.expected), what);
+            self.find(SegmentMissing, &file, Some(link.expected), what);
         }
         self.report.segments += 1;
         let known = catalog.and_then(|c| c.manifests.iter().find(|m| m.first == first));
@@ -201,7 +224,7 @@ impl Check<'_> {
                 return Ok(());
             };
             let txn = db.begin_read().at(&file)?;
-            after = Some(self.contents(&txn, first, newest, known, link.digest)?);
+            after = Some(self.contents(&txn, first, newest, catalog, link.digest)?);
             Ok(())
         });
         link.digest = known.map(Manifest::link);
@@ -209,7 +232,7 @@ impl Check<'_> {
             (link.expected, link.digest) = (expected, digest);
         }
         if let Err(e) = outcome {
-            self.find(&file, None, e.to_string());
+            self.find(SegmentUnreadable, &file, None, e.to_string());
             self.salvage(first, known);
         }
     }
@@ -220,46 +243,64 @@ impl Check<'_> {
         txn: &ReadTransaction,
         first: u64,
         newest: bool,
-        known: Option<&Manifest>,
+        catalog: Option<&Contents>,
         previous: Option<[u8; 32]>,
     ) -> Result<(u64, Option<[u8; 32]>), OpenError> {
         let file = segment_name(first);
+        let manifests = catalog.map_or(&[][..], |contents| &contents.manifests);
+        let at = manifests
+            .iter()
+            .position(|manifest| manifest.first == first);
+        let known = at.map(|at| &manifests[at]);
+        let log_id = catalog.map(|contents| contents.log_id);
         let meta = segment::read_meta(txn, &file)?;
         if meta.first != first {
-            self.find(
-                &file,
-                Some(first),
-                format!("says that it starts at {}", meta.first),
-            );
+            let what = format!("says that it starts at {}", meta.first);
+            self.find(SegmentMisplaced, &file, Some(first), what);
+        }
+        if log_id.is_some_and(|log_id| meta.identity.log_id != log_id) {
+            self.find(SegmentForeign, &file, None, "belongs to another log");
         }
         if previous.is_some() && meta.previous != previous {
-            self.find(
-                &file,
-                None,
-                "does not name the digest of the segment before",
-            );
+            let what = "does not name the digest of the segment before";
+            self.find(ChainBroken, &file, None, what);
         }
         let sealed = segment::read_seal(txn, &file)?;
         let (tally, next) = self.records(txn, &meta, &file).at(&file)?;
+        let missing = segment::read_holes(txn).at(&file)?.count();
         self.keys(txn, first, next, &file).at(&file)?;
         match &sealed {
-            Some(manifest) => self.manifest(manifest, &meta, &tally, next, &file),
-            None if !newest => self.find(&file, None, "is not sealed, but others follow it"),
+            Some(manifest) => self.manifest(manifest, &meta, &tally, next, missing, &file),
+            None if !newest => {
+                let what = "is not sealed, but others follow it";
+                self.find(SegmentNotSealed, &file, None, what);
+            }
             None => self.cursors(txn, next, &file).at(&file)?,
         }
-        if known.is_some() && sealed.is_some() {
-            self.catalogued(txn, &file).at(CATALOG)?;
+        if let (Some(at), true) = (at, sealed.is_some()) {
+            let count = self.keys_in_catalog.get(at).copied().unwrap_or(0);
+            self.catalogued(txn, &file, count).at(CATALOG)?;
+        }
+        if let (Some(known), Some(contents)) = (known, catalog) {
+            let holes = segment::read_holes(txn).at(&file)?;
+            if holes != contents.holes.within(known.first, known.last) {
+                self.find(HolesDiffer, &file, None, "the catalog has other holes");
+            }
         }
         match (&sealed, known) {
             (Some(sealed), Some(known)) if sealed != known => {
-                self.find(&file, None, "the catalog has another manifest");
+                let what = "the catalog has another manifest";
+                self.find(CatalogDiffers, &file, None, what);
             }
-            (None, Some(_)) => self.find(&file, None, "the catalog says that it is sealed"),
+            (None, Some(_)) => {
+                let what = "the catalog says that it is sealed";
+                self.find(CatalogDiffers, &file, None, what);
+            }
             (Some(sealed), None) if !newest => {
                 let now = self.catalog_now();
                 let gone = |now: &Contents| now.floor.first > sealed.first;
                 if !now.is_some_and(|now| gone(&now) || now.manifests.contains(sealed)) {
-                    self.find(&file, None, "is not in the catalog");
+                    self.find(CatalogOlder, &file, None, "is not in the catalog");
                 }
             }
             _ => {}
@@ -286,19 +327,13 @@ impl Check<'_> {
             if !matches!(readable, Ok(true)) {
                 lost = Some((lost.map_or(seq, |(from, _)| from), seq));
             } else if let Some((from, to)) = lost.take() {
-                self.find(
-                    &file,
-                    Some(from),
-                    format!("records {from} to {to} cannot be read"),
-                );
+                let what = format!("records {from} to {to} cannot be read");
+                self.find(RecordUnreadable, &file, Some(from), what);
             }
         }
         if let Some((from, to)) = lost {
-            self.find(
-                &file,
-                Some(from),
-                format!("records {from} to {to} cannot be read"),
-            );
+            let what = format!("records {from} to {to} cannot be read");
+            self.find(RecordUnreadable, &file, Some(from), what);
         }
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn salvage(
     let result = contained(&segment_name(newest), || {
         replace_newest(storage, &catalog, &contents, newest, fence_to, from)
     });
-    catalog.db.close().at(CATALOG)?;
+    catalog.close()?;
     result
 }
 

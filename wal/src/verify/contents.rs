@@ -2,6 +2,10 @@
 
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable};
 
+use super::FindingKind::{
+    CursorPastTail, KeyMissing, KeyStray, KeyTwice, KeyUnknown, ManifestDiffers, RecordDamaged,
+    RecordMissing,
+};
 use super::{Check, FINDINGS_MAX};
 use crate::block::{Piece, Pieces};
 use crate::error::DiskError;
@@ -28,14 +32,14 @@ impl Check<'_> {
             for piece in Pieces::new(next.saturating_sub(1), key.value(), block.value()) {
                 if piece.seq != next {
                     let what = format!("records {next} to {} are missing", piece.seq - 1);
-                    self.find(file, Some(next), what);
+                    self.find(RecordMissing, file, Some(next), what);
                 }
                 next = piece.last.saturating_add(1);
                 tally.add(&piece);
                 if let Some(what) = wrong(&piece, meta, file) {
                     damaged += 1;
                     if damaged <= FINDINGS_MAX {
-                        self.find(file, Some(piece.seq), what);
+                        self.find(RecordDamaged, file, Some(piece.seq), what);
                     }
                 }
                 self.count(&piece);
@@ -43,7 +47,7 @@ impl Check<'_> {
         }
         if damaged > FINDINGS_MAX {
             let what = format!("{} more damaged records", damaged - FINDINGS_MAX);
-            self.find(file, None, what);
+            self.find(RecordDamaged, file, None, what);
         }
         self.report.holes.extend(holes.iter());
         Ok((tally, holes.after(next)))
@@ -64,11 +68,13 @@ impl Check<'_> {
         meta: &Meta,
         found: &Tally,
         next: u64,
+        missing: u64,
         file: &str,
     ) {
         let mut differ = |name: &str, same: bool| {
             if !same {
-                self.find(file, None, format!("{name} differs from the manifest"));
+                let what = format!("{name} differs from the manifest");
+                self.find(ManifestDiffers, file, None, what);
             }
         };
         differ("the identity", said.identity == meta.identity);
@@ -82,6 +88,8 @@ impl Check<'_> {
             said.payload_bytes == found.payload_bytes,
         );
         differ("the codec set", said.codecs == found.codecs);
+        differ("the time of creation", said.created_at == meta.created_at);
+        differ("the number of missing records", said.missing == missing);
         differ("the digest", said.digest == found.digest());
     }
 
@@ -96,26 +104,25 @@ impl Check<'_> {
         let keys = dedup::sorted(txn)?;
         for (_, seq) in keys.iter() {
             if !(first..next).contains(&seq) {
-                self.find(
-                    file,
-                    Some(seq),
-                    "a dedup key belongs to a record that is not here",
-                );
+                let what = "a dedup key belongs to a record that is not here";
+                self.find(KeyStray, file, Some(seq), what);
             }
         }
         let pairs = keys.iter().zip(keys.iter().skip(1));
         for (one, other) in pairs.filter(|(one, other)| one.0 == other.0) {
             let what = format!("has the same dedup key as record {}", one.1);
-            self.find(file, Some(other.1), what);
+            self.find(KeyTwice, file, Some(other.1), what);
         }
         Ok(())
     }
 
-    /// The catalog knows every key of a sealed segment, under this or an older number.
+    /// The catalog knows every key of a sealed segment, under this or an older number, and has no
+    /// other for its records: keys have no checksum of their own, but there are two of each.
     pub(super) fn catalogued(
         &mut self,
         txn: &ReadTransaction,
         file: &str,
+        in_catalog: u64,
     ) -> Result<(), DiskError> {
         let Some(catalog) = &self.catalog_file else {
             return Ok(());
@@ -123,14 +130,22 @@ impl Check<'_> {
         let snapshot = catalog.begin_read()?;
         let table = snapshot.open_table(tables::KEYS)?;
         let mut probe = dedup::Probe::new(&table);
-        let mut unknown = Vec::new();
+        let (mut unknown, mut same) = (Vec::new(), 0u64);
         for (key, seq) in dedup::sorted(txn)?.iter() {
-            if probe.find(key)?.is_none_or(|known| known > seq) {
-                unknown.push(seq);
+            match probe.find(key)? {
+                Some(known) if known == seq => same += 1,
+                Some(known) if known < seq => {}
+                _ => unknown.push(seq),
             }
         }
-        for seq in unknown {
-            self.find(file, Some(seq), "the catalog does not know its dedup key");
+        for seq in unknown.iter().take(FINDINGS_MAX) {
+            let what = "the catalog does not know its dedup key";
+            self.find(KeyUnknown, file, Some(*seq), what);
+        }
+        if in_catalog > same {
+            let extra = in_catalog - same;
+            let what = format!("the catalog has {extra} dedup keys of its records that it has not");
+            self.find(KeyMissing, file, None, what);
         }
         Ok(())
     }
@@ -145,7 +160,7 @@ impl Check<'_> {
             let (name, at) = row?;
             if at.value() >= next {
                 let what = format!("cursor {} is past the tail", name.value());
-                self.find(file, Some(at.value()), what);
+                self.find(CursorPastTail, file, Some(at.value()), what);
             }
         }
         Ok(())
@@ -167,4 +182,20 @@ fn wrong(piece: &Piece<'_>, meta: &Meta, file: &str) -> Option<String> {
         )),
         Ok(_) => None,
     }
+}
+
+/// Dedup keys of the catalog by the manifest in whose range their number is.
+pub(super) fn count_keys(
+    txn: &ReadTransaction,
+    manifests: &[Manifest],
+) -> Result<Vec<u64>, DiskError> {
+    let mut counts = vec![0; manifests.len()];
+    for row in txn.open_table(tables::KEYS)?.iter()? {
+        let seq = row?.1.value();
+        let after = manifests.partition_point(|manifest| manifest.first <= seq);
+        if let Some(at) = after.checked_sub(1).filter(|at| seq <= manifests[*at].last) {
+            counts[at] += 1;
+        }
+    }
+    Ok(counts)
 }
