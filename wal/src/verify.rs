@@ -212,6 +212,12 @@ impl Check<'_> {
             let what = format!("starts at {first}, but {} should come next", link.expected);
             self.find(SegmentMissing, &file, Some(link.expected), what);
         }
+        if first != link.expected {
+            // The chain goes on past what is missing as far as the catalog knows that.
+            let manifests = catalog.iter().flat_map(|c| &c.manifests);
+            let before = manifests.into_iter().find(|m| m.last + 1 == first);
+            link.digest = before.map(Manifest::link);
+        }
         self.report.segments += 1;
         let known = catalog.and_then(|c| c.manifests.iter().find(|m| m.first == first));
         *link = Link {

@@ -7,6 +7,7 @@ mod common;
 mod compact;
 mod damage;
 mod degraded;
+mod findings;
 mod follow;
 mod format;
 mod holes;
