@@ -80,7 +80,10 @@ impl Classify for JournalError {
             },
             JournalError::Read(error) => match error {
                 R::Trimmed { .. } => Class::Operator,
-                R::Damaged { .. } | R::Misplaced { .. } | R::Missing { .. } => Class::Corrupt,
+                R::Damaged { .. }
+                | R::Misplaced { .. }
+                | R::Unreadable { .. }
+                | R::Missing { .. } => Class::Corrupt,
                 R::Disk { source, .. } => disk_class(source),
                 R::Open(error) => open_class(error),
             },
@@ -138,6 +141,7 @@ fn open_class(error: &wal::OpenError) -> Class {
         O::Disk { source, .. } => disk_class(source),
         O::BeingRepaired { .. } => Class::Transient,
         O::BadFile { .. }
+        | O::Rewrite { .. }
         | O::SegmentMissing { .. }
         | O::SegmentMisplaced { .. }
         | O::ChainBroken { .. } => Class::Corrupt,

@@ -20,6 +20,8 @@ fn goes_on(log: &mut Log) {
     assert_eq!(done.unwrap().outcomes, [Outcome::Appended(seq(n))]);
 }
 
+type Damage = fn(&mut Vec<u8>);
+
 /// The catalog is older than the directory, or gone.
 fn forget(dir: &Path) {
     fs::remove_file(dir.join("catalog.redb")).unwrap();
@@ -103,7 +105,7 @@ fn without_the_catalog_a_lost_start_looks_trimmed() {
 #[test]
 fn a_segment_damaged_while_the_catalog_is_made_again_is_named_and_the_log_goes_on() {
     for first in [1, EACH + 1, 2 * EACH + 1] {
-        let cases: [(&str, fn(&mut Vec<u8>)); 4] = [
+        let cases: [(&str, Damage); 4] = [
             ("first sector", |bytes| bytes[..512].fill(0)),
             ("cut", |bytes| bytes.truncate(5000)),
             ("empty", |bytes| bytes.clear()),
