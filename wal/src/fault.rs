@@ -56,6 +56,7 @@ struct State {
     cut_at: Option<u64>,
     capacity: Option<u64>,
     off: bool,
+    lies: bool,
     locked: BTreeSet<String>,
     /// The disk at each sync asked for, while they are kept.
     cuts: Option<Vec<Cut>>,
@@ -71,12 +72,22 @@ pub struct Cut {
 impl Cut {
     /// The machine as it starts again if the power went at that moment.
     pub fn restart(&self, fate: Fate) -> Machine {
-        let next = State {
-            disk: self.disk.survivor(fate),
+        self.running(self.disk.survivor(fate))
+    }
+
+    /// The machine as it goes on if only the process died at that moment: what was not synced is
+    /// there, and is still lost by a power cut.
+    pub fn kill(&self) -> Machine {
+        self.running(self.disk.clone())
+    }
+
+    fn running(&self, disk: Disk) -> Machine {
+        let state = State {
+            disk,
             ..State::default()
         };
         Machine {
-            state: Arc::new(Mutex::new(next)),
+            state: Arc::new(Mutex::new(state)),
             prefix: self.prefix.clone(),
         }
     }
@@ -118,6 +129,11 @@ impl Machine {
     /// Lets operation number `nth` (from 1) of a kind fail, once: the next of its kind succeeds.
     pub fn fail_at(&self, io: Io, nth: u64) {
         self.state().fail_at = Some((io, nth));
+    }
+
+    /// From now on syncs do nothing and succeed: what a test that counts on syncs must catch.
+    pub fn lie_about_syncs(&self) {
+        self.state().lies = true;
     }
 
     /// Operations of a kind so far, of files and directories.
@@ -178,9 +194,10 @@ impl Machine {
         }
     }
 
-    /// SHA-256 over names and contents of all files.
-    pub fn digest(&self) -> [u8; 32] {
-        self.state().disk.digest()
+    /// A number that tells what the disk holds from what another holds, as good as always: for
+    /// tests that try each disk once.
+    pub fn fingerprint(&self) -> u64 {
+        self.state().disk.fingerprint()
     }
 
     /// Cuts the power now, if it is still on, and gives the machine as it starts again, in the
@@ -286,7 +303,9 @@ impl Storage for Machine {
     fn sync_dir(&self) -> io::Result<()> {
         let mut state = self.sync()?;
         state.count(Io::Sync)?;
-        state.disk.sync_names(&self.prefix);
+        if !state.lies {
+            state.disk.sync_names(&self.prefix);
+        }
         Ok(())
     }
 

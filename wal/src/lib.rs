@@ -110,6 +110,8 @@ mod chain;
 mod clock;
 mod compact;
 mod contain;
+#[cfg(test)]
+mod crash_matrix;
 mod dedup;
 mod error;
 #[cfg(any(test, feature = "fault"))]
@@ -129,8 +131,6 @@ mod open;
 mod options;
 mod part;
 mod plan;
-#[cfg(test)]
-mod power_cut_tests;
 mod reader;
 mod redo;
 mod rewrite;

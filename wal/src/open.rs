@@ -111,6 +111,9 @@ pub(crate) fn clear_temporaries(storage: &dyn Storage) -> Result<Vec<String>, At
     for name in temporary {
         remove(storage, &name)?;
     }
+    // The names just listed may be there for this process and gone after a power cut: the one
+    // before may have died between a rename and the sync of the directory.
+    storage.sync_dir().at("the log directory")?;
     Ok(names)
 }
 

@@ -171,7 +171,7 @@ pub(crate) fn open(
 
 /// Writes to its segment again what the redo file holds, makes that durable, and ends the lap.
 /// Must come before anything else writes to a segment that a crashed writer left: a later replay
-/// would put old pages over new ones. Harmless when there is nothing to do.
+/// would put old pages over new ones.
 pub(crate) fn replay(storage: &dyn Storage) -> Result<(), OpenError> {
     let len = match storage.len(REDO) {
         Ok(len) => len,
@@ -183,8 +183,15 @@ pub(crate) fn replay(storage: &dyn Storage) -> Result<(), OpenError> {
     redo.read(0, &mut bytes).at(REDO)?;
     let frames = lap(&bytes);
     let Some(first) = frames.first() else {
-        return Ok(());
+        // A writer that died while it ended its lap may have left that to be read and not to
+        // last: frames that come back by a power cut would put old pages over new ones.
+        return Ok(end_lap(&*redo).at(REDO)?);
     };
+    // What can be read need not be durable, since the writer may have died before its sync or of
+    // it. No page goes to the segment before the frame that repairs it is known to last.
+    let lap_len: usize = frames.iter().map(|frame| encoded_len(&frame.writes)).sum();
+    redo.write(0, &bytes[..lap_len]).at(REDO)?;
+    redo.sync_data().at(REDO)?;
     let name = segment_name(first.segment);
     match storage.open(&name, Access::Write) {
         Ok(segment) => {

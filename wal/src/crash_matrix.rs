@@ -1,0 +1,274 @@
+//! The power is cut at every sync of every short life of a log, with every fate of what was not
+//! synced, and again at every sync of the recovery from that. What the caller was told decides
+//! what must be there ([`life::Told`]).
+//!
+//! A life is a sequence of [`life::Op`]s on a [`Machine`]. All sequences up to a length are tried;
+//! long ones are drawn at random. A sequence is cut only in its last operation: the cuts before
+//! that are those of a shorter sequence.
+//!
+//! `TGW_CRASH_LENGTH` is the length of the sequences, 3 without it and 2 at least; what comes after
+//! the first cut is cut, too, in those that are shorter. `PROPTEST_CASES` is the number of random
+//! ones.
+//!
+//! A new operation is a variant of [`life::Op`], its place in [`life::OPS`], what it asks for
+//! (`asked`) and how it is carried out (`carry_out`).
+
+mod check;
+mod errors;
+mod life;
+mod random;
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::fault::{Cut, FATES, Fate, Machine};
+use crate::{Log, Options};
+use check::{check, go_on, observe};
+use life::{Life, OPS, Op, State, Told};
+
+/// How a log is set up, for the two ways of a commit to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Setup {
+    /// Two batches fill a segment, and no commit fits into the redo file.
+    Tiny,
+    /// Commits go through the redo file, some five to a lap; segments are sealed by request.
+    Roomy,
+}
+
+/// Both.
+const SETUPS: [Setup; 2] = [Setup::Tiny, Setup::Roomy];
+
+fn options(setup: Setup) -> Options {
+    Options {
+        segment_bytes_max: match setup {
+            Setup::Tiny => 2000,
+            Setup::Roomy => 2 << 20,
+        },
+        cache_bytes: 1 << 20,
+        ..Options::default()
+    }
+}
+
+fn length() -> usize {
+    let set = std::env::var("TGW_CRASH_LENGTH").ok();
+    set.map_or(3, |text| text.parse().expect("TGW_CRASH_LENGTH"))
+}
+
+/// Every sequence of exactly this many operations.
+fn sequences(length: usize) -> Vec<Vec<Op>> {
+    let mut all = vec![Vec::new()];
+    for _ in 0..length {
+        let longer = |ops: &Vec<Op>| OPS.map(|op| [ops.as_slice(), &[op]].concat());
+        all = all.iter().flat_map(longer).collect();
+    }
+    all
+}
+
+/// The cuts of the last operation, or of the making of the log where there is none, and the one
+/// after it, each with what the caller had been told by then.
+fn cuts_of(ops: &[Op], setup: Setup) -> Vec<(Cut, Told)> {
+    let machine = Machine::new();
+    let Some((last, before)) = ops.split_last() else {
+        machine.keep_cuts();
+        let life = Life::on(machine.clone(), setup);
+        let told = Told::default();
+        let cuts = machine.take_cuts().into_iter().chain([life.machine.cut()]);
+        return cuts.map(|cut| (cut, told.clone())).collect();
+    };
+    let mut life = Life::on(machine, setup);
+    for op in before {
+        life.take(*op).unwrap();
+    }
+    let asked = Told {
+        asked: Some(last.asked(&life.told.now)),
+        ..life.told.clone()
+    };
+    life.keep_cuts();
+    life.take(*last).unwrap();
+    let cuts = life.machine.take_cuts().into_iter();
+    let mut all: Vec<(Cut, Told)> = cuts.map(|cut| (cut, asked.clone())).collect();
+    all.push((life.machine.cut(), life.told.clone()));
+    all
+}
+
+/// What was tried, so that a test can say that it was worth it.
+#[derive(Debug, Default)]
+struct Tried {
+    cuts: usize,
+    second_cuts: usize,
+    /// What they left of the disk, each counted once.
+    disks: usize,
+}
+
+/// Disks that were checked against what the caller had been told.
+#[derive(Default)]
+struct Seen(HashSet<(u64, State, bool)>);
+
+impl Seen {
+    fn is_new(&mut self, machine: &Machine, told: &Told) -> bool {
+        let key = (
+            machine.fingerprint(),
+            told.now.clone(),
+            told.asked.is_some(),
+        );
+        self.0.insert(key)
+    }
+}
+
+/// What happens to one sequence of operations.
+type Trial = fn(&[Op], Setup) -> Tried;
+
+/// Cuts the last operation everywhere.
+fn cut_once(ops: &[Op], setup: Setup) -> Tried {
+    try_cuts(ops, setup, false)
+}
+
+/// Cuts the last operation everywhere, and the recovery from each cut everywhere.
+fn cut_twice(ops: &[Op], setup: Setup) -> Tried {
+    try_cuts(ops, setup, true)
+}
+
+fn try_cuts(ops: &[Op], setup: Setup, twice: bool) -> Tried {
+    let mut tried = Tried::default();
+    let mut seen = Seen::default();
+    for (n, (cut, told)) in cuts_of(ops, setup).into_iter().enumerate() {
+        for fate in FATES {
+            tried.cuts += 1;
+            let machine = cut.restart(fate);
+            if !seen.is_new(&machine, &told) {
+                continue;
+            }
+            tried.disks += 1;
+            let how = format!("{setup:?} {ops:?} cut at sync {n} of the last, {fate:?}");
+            machine.keep_cuts();
+            let log = Log::open_on(&machine, options(setup));
+            let log = log.unwrap_or_else(|e| panic!("{how}: {e}"));
+            let cuts = machine.take_cuts();
+            let state = observe(&log, &told, &how);
+            go_on(log, &machine, &state, &how);
+            if twice {
+                tried.second_cuts += cuts.len() * FATES.len();
+                tried.disks += cut_again(&cuts, &told, &mut seen, &how);
+            }
+        }
+    }
+    tried
+}
+
+/// Cuts a recovery everywhere; says how many disks that left that were not seen before.
+fn cut_again(cuts: &[Cut], told: &Told, seen: &mut Seen, how: &str) -> usize {
+    let mut disks = 0;
+    for (n, cut) in cuts.iter().enumerate() {
+        for fate in FATES {
+            let machine = cut.restart(fate);
+            if seen.is_new(&machine, told) {
+                disks += 1;
+                let how = format!("{how}, then at sync {n} of the recovery, {fate:?}");
+                check(&machine, told, &how);
+            }
+        }
+    }
+    disks
+}
+
+/// Kills the process at each sync of the last operation; the next one opens the log and goes on,
+/// and then the power goes, at each of its syncs.
+fn kill_then_cut(ops: &[Op], setup: Setup) -> Tried {
+    let (mut tried, mut seen) = (Tried::default(), Seen::default());
+    for (n, (killed, told)) in cuts_of(ops, setup).into_iter().enumerate() {
+        let how = format!("{setup:?} {ops:?} killed at sync {n} of the last");
+        let machine = killed.kill();
+        machine.keep_cuts();
+        let mut life = Life::on(machine, setup);
+        let opening = life.machine.take_cuts().into_iter();
+        let mut cuts: Vec<(Cut, Told)> = opening.map(|cut| (cut, told.clone())).collect();
+        let now = observe(life.log.as_ref().unwrap(), &told, &how);
+        let asked = Some(Op::Append.asked(&now));
+        life.told = Told { now, asked };
+        let asked = life.told.clone();
+        life.machine.keep_cuts();
+        life.take(Op::Append).unwrap();
+        let appending = life.machine.take_cuts().into_iter();
+        cuts.extend(appending.map(|cut| (cut, asked.clone())));
+        cuts.push((life.machine.cut(), life.told.clone()));
+        tried.second_cuts += cuts.len() * FATES.len();
+        for (n, (cut, told)) in cuts.iter().enumerate() {
+            for fate in FATES {
+                tried.cuts += 1;
+                let machine = cut.restart(fate);
+                if seen.is_new(&machine, told) {
+                    tried.disks += 1;
+                    let how = format!("{how}, then cut at sync {n} of the next, {fate:?}");
+                    check(&machine, told, &how);
+                }
+            }
+        }
+    }
+    tried
+}
+
+/// Tries every sequence of up to so many operations, on all cores.
+fn try_sequences(longest: usize, setup: Setup, trial: Trial) -> Tried {
+    let all: Vec<Vec<Op>> = (0..=longest).flat_map(sequences).collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut tried = Vec::new();
+        while let Some(ops) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+            tried.push(trial(ops, setup));
+        }
+        tried
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let tried = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let joined = threads.into_iter().map(|thread| thread.join());
+        joined.collect::<Vec<_>>()
+    });
+    let mut total = Tried::default();
+    for one in tried {
+        for one in one.unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
+            total.cuts += one.cuts;
+            total.disks += one.disks;
+            total.second_cuts += one.second_cuts;
+        }
+    }
+    println!("{setup:?}, {} sequences: {total:?}", all.len());
+    total
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_by_a_power_cut_at_any_sync_of_any_short_life() {
+    for setup in SETUPS {
+        let tried = try_sequences(length(), setup, cut_once);
+        assert!(tried.disks > 1000, "too little is cut: {tried:?}");
+    }
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_by_a_second_power_cut_during_recovery() {
+    for setup in SETUPS {
+        let tried = try_sequences(length() - 1, setup, cut_twice);
+        assert!(tried.second_cuts > 1000, "recovery syncs too: {tried:?}");
+    }
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_when_a_process_is_killed_and_later_the_power_goes() {
+    for setup in SETUPS {
+        let tried = try_sequences(length() - 1, setup, kill_then_cut);
+        assert!(tried.disks > 1000, "too little is cut: {tried:?}");
+    }
+}
+
+/// A test that accepts a disk that lies accepts everything.
+#[test]
+fn a_log_on_a_disk_that_only_says_that_it_synced_is_caught() {
+    for op in [Op::Append, Op::Note] {
+        let mut life = Life::on(Machine::new(), Setup::Tiny);
+        life.machine.lie_about_syncs();
+        life.take(op).unwrap();
+        let machine = life.machine.restart(Fate::Lost);
+        let caught = std::panic::catch_unwind(|| check(&machine, &life.told, "not synced"));
+        assert!(caught.is_err(), "{op:?}");
+    }
+}

@@ -1,0 +1,209 @@
+//! Disks that fail and disks that fill.
+
+use std::collections::HashSet;
+
+use crate::fault::{FATES, Fate, Io, Machine};
+use crate::{AppendError, Batch, Log, OpenError, Seq};
+
+use super::check::{check, observe};
+use super::life::{Failure, Life, Op, Told, seq};
+use super::{SETUPS, Setup};
+
+/// Meets every kind of step: a roll by size, a seal, a trim, closing and opening.
+const LIFE: [Op; 11] = [
+    Op::Append,
+    Op::Append,
+    Op::Append,
+    Op::Note,
+    Op::Seal,
+    Op::Append,
+    Op::Trim,
+    Op::Append,
+    Op::Again,
+    Op::Reopen,
+    Op::Append,
+];
+
+/// A life in which one operation of the disk fails.
+struct Failed {
+    machine: Machine,
+    told: Told,
+    how: String,
+}
+
+/// Lives until something fails, or to the end where the failure is none of the log's business.
+fn live(setup: Setup, io: Io, nth: u64) -> Failed {
+    let machine = Machine::new();
+    machine.fail_at(io, nth);
+    let mut life = Life::off(machine, setup);
+    let how = format!("{setup:?}: {io:?} {nth} failed");
+    let mut lived = life.open();
+    for op in LIFE {
+        if lived.is_ok() {
+            lived = life.take(op);
+        }
+    }
+    if let Err(failure) = lived {
+        is_the_failure(&failure, &how);
+        if let Some(log) = &mut life.log {
+            is_poisoned(log, &life.machine, &how);
+        }
+    }
+    Failed {
+        machine: life.machine,
+        told: life.told,
+        how,
+    }
+}
+
+fn is_the_failure(failure: &Failure, how: &str) {
+    assert!(
+        matches!(
+            failure,
+            Failure::Append(AppendError::Disk { .. }) | Failure::Open(OpenError::Disk { .. })
+        ),
+        "{how}: {failure:?}"
+    );
+}
+
+/// The handle does nothing any more, not even on the disk.
+fn is_poisoned(log: &mut Log, machine: &Machine, how: &str) {
+    let before = [Io::Sync, Io::Write].map(|io| machine.done(io));
+    let refused = [
+        log.append(&Batch::default()).map(drop),
+        log.seal(),
+        log.trim(seq(1)).map(drop),
+    ];
+    for refused in refused {
+        assert!(matches!(refused, Err(AppendError::Poisoned)), "{how}");
+    }
+    let after = [Io::Sync, Io::Write].map(|io| machine.done(io));
+    assert_eq!(before, after, "{how}: the handle is tried again");
+}
+
+/// Each failure of each operation of the disk in a short life.
+fn each_failure(setup: Setup, then: impl Fn(Failed)) {
+    let whole = live(setup, Io::Sync, u64::MAX);
+    for io in [Io::Sync, Io::Write, Io::Read] {
+        let count = whole.machine.done(io);
+        assert!(count > 20, "{io:?}: {count}");
+        for nth in 1..=count {
+            then(live(setup, io, nth));
+        }
+    }
+}
+
+#[test]
+fn a_failed_disk_operation_poisons_the_handle_and_opening_again_finds_everything() {
+    for setup in SETUPS {
+        each_failure(setup, |failed| {
+            check(&failed.machine, &failed.told, &failed.how);
+        });
+    }
+}
+
+#[test]
+fn a_power_cut_after_a_failed_disk_operation_loses_nothing_acknowledged() {
+    each_failure(Setup::Tiny, |failed| {
+        let (cut, mut seen) = (failed.machine.cut(), HashSet::new());
+        for fate in FATES {
+            let machine = cut.restart(fate);
+            if seen.insert(machine.fingerprint()) {
+                let how = format!("{}, then the power, {fate:?}", failed.how);
+                check(&machine, &failed.told, &how);
+            }
+        }
+    });
+}
+
+/// After a failed sync the operating system shows what it never wrote. A log that goes on from
+/// what it reads would build on what a power cut takes away.
+#[test]
+fn what_is_acknowledged_after_a_failed_disk_operation_survives_a_power_cut() {
+    for setup in SETUPS {
+        each_failure(setup, |failed| {
+            let how = format!("{}, opened again", failed.how);
+            let mut life = Life::on(failed.machine, setup);
+            let now = observe(life.log.as_ref().unwrap(), &failed.told, &how);
+            life.told = Told { now, asked: None };
+            for op in [Op::Append, Op::Seal, Op::Append] {
+                life.take(op).unwrap_or_else(|e| panic!("{how}: {e:?}"));
+                let how = format!("{how}, {op:?}, then the power");
+                let machine = life.machine.cut().restart(Fate::Lost);
+                check(&machine, &life.told, &how);
+            }
+        });
+    }
+}
+
+/// How much a short life takes when there is room.
+fn room_of_a_life() -> u64 {
+    let mut life = Life::on(Machine::new(), Setup::Tiny);
+    let mut most = 0;
+    for op in LIFE {
+        life.take(op).unwrap();
+        most = most.max(life.machine.used());
+    }
+    most
+}
+
+/// Lives on a disk of this size; whether it was full at some time.
+fn live_within(capacity: u64) -> bool {
+    let how = format!("a disk of {capacity} bytes");
+    let mut life = Life::off(Machine::new(), Setup::Tiny);
+    life.machine.set_capacity(Some(capacity));
+    let mut lived = life.open();
+    for op in LIFE {
+        if lived.is_ok() {
+            lived = life.take(op);
+        }
+    }
+    let full = lived.is_err();
+    match lived {
+        Ok(()) => {}
+        Err(Failure::Append(e)) => {
+            assert!(e.is_disk_full(), "{how}: {e:?}");
+            // Gone where the log was just being opened again.
+            if let Some(log) = &mut life.log {
+                is_poisoned(log, &life.machine, &how);
+                reads_on(log, &life.told, &how);
+            }
+        }
+        Err(Failure::Open(e)) => {
+            let text = e.to_string();
+            assert!(text.contains("the disk is full"), "{how}: {text}");
+        }
+    }
+    life.log = None;
+    // Still full: the next attempt may be refused for the same reason and must break nothing.
+    drop(Log::open_on(&life.machine, super::options(Setup::Tiny)));
+    life.machine.set_capacity(None);
+    check(&life.machine.cut().kill(), &life.told, &how);
+    check(&life.machine.restart(Fate::Lost), &life.told, &how);
+    full
+}
+
+/// A full disk keeps nobody from reading what was acknowledged.
+fn reads_on(log: &Log, told: &Told, how: &str) {
+    let reader = log.reader();
+    let tail = reader.tail().unwrap_or_else(|e| panic!("{how}: {e}"));
+    assert_eq!(tail.map_or(0, Seq::get), told.now.tail, "{how}");
+    let Some(first) = reader.first().unwrap() else {
+        return;
+    };
+    let records = reader.read(first, 1000, usize::MAX).unwrap();
+    assert_eq!(
+        records.len() as u64,
+        told.now.tail + 1 - first.get(),
+        "{how}"
+    );
+}
+
+#[test]
+fn a_disk_that_fills_at_any_size_poisons_the_handle_and_loses_nothing() {
+    let mut full = 0;
+    for pages in 0..=room_of_a_life() / 4096 {
+        full += u64::from(live_within(pages * 4096));
+    }
+    assert!(full > 50, "{full}");
+}
