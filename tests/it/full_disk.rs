@@ -41,8 +41,8 @@ fn a_full_disk_stops_ingest_until_there_is_room() {
         eprintln!("SKIPPED full_disk: this user cannot mount a tmpfs");
         return;
     };
-    let ballast = data.join("ballast");
-    std::fs::write(&ballast, vec![1; 44 << 20]).expect("room for the ballast");
+    let filler = data.join("filler");
+    std::fs::write(&filler, vec![1; 44 << 20]).expect("room for it");
     let mut daemon = gateway.start(&["run", "--source", "synthetic", "--rate", "2000"]);
     wait_until("the disk is full", || {
         assert!(daemon.is_running(), "{}", daemon.words());
@@ -51,7 +51,7 @@ fn a_full_disk_stops_ingest_until_there_is_room() {
             .contains("the log cannot be written; ingest waits")
     });
     let full = gateway.tail();
-    std::fs::remove_file(&ballast).expect("the ballast");
+    std::fs::remove_file(&filler).expect("removed");
     wait_until("ingest goes on by itself", || gateway.tail() > full + 1_000);
     assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.words());
     gateway.ok(&["run", "--drain"]);

@@ -1,6 +1,7 @@
 //! What tests share.
 #![allow(dead_code)] // each module uses its part
 
+pub(crate) mod blessed;
 pub(crate) mod events;
 pub(crate) mod gateway;
 pub(crate) mod house;
