@@ -92,6 +92,8 @@ impl Desk {
             let keep_from = plan.go.last().and_then(|segment| segment.last);
             let keep_from = next_seq(keep_from.unwrap_or(0));
             self.writer.perform(Job::Trim { keep_from }).await?;
+            // The reader looks at the folder again: a file that it still holds open would keep its room on the disk.
+            self.reader.first().await?;
             tracing::info!(
                 segments = plan.go.len(),
                 keep_from = keep_from.get(),

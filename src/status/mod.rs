@@ -134,6 +134,16 @@ impl Status {
         log.report()
     }
 
+    /// Why the log cannot be written, and whether that is for want of room.
+    pub fn log_fault(&self) -> (String, bool) {
+        let log = self.0.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let why = log.fault.clone();
+        (
+            why.unwrap_or_else(|| "the disk is slow".to_owned()),
+            log.full,
+        )
+    }
+
     /// The last number that has passed a stage; 0 before it has shown itself.
     pub fn seq_of(&self, stage: Stage) -> u64 {
         let stages = self.0.stages.lock().unwrap_or_else(PoisonError::into_inner);

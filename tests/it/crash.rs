@@ -59,7 +59,7 @@ async fn kill_again_and_again(gateway: &Gateway, kills: u64) {
 }
 
 /// The source's position is in the commit of its events (I2), so each of its events is in the log exactly once.
-fn nothing_lost_or_doubled(events: &[Envelope]) {
+pub(crate) fn nothing_lost_or_doubled(events: &[Envelope]) {
     let mut ordinals = HashMap::new();
     for (expected, event) in (1..).zip(events) {
         assert_eq!(event.seq.get(), expected, "a hole in the numbers");
@@ -80,7 +80,7 @@ fn nothing_lost_or_doubled(events: &[Envelope]) {
 }
 
 /// Every acknowledged event is in the log under its number. Gives how many there are.
-fn receipts_are_in_the_log(receipts: &str, events: &[Envelope]) -> u64 {
+pub(crate) fn receipts_are_in_the_log(receipts: &str, events: &[Envelope]) -> u64 {
     let text = std::fs::read_to_string(receipts).expect("receipts");
     let mut acknowledged = 0;
     // A line that the kill cut short was not acknowledged.

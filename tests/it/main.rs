@@ -5,6 +5,7 @@ mod broker_load;
 mod cli;
 mod crash;
 mod documents;
+mod faults;
 mod full_disk;
 mod golden;
 mod import;

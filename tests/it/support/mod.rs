@@ -7,3 +7,4 @@ pub(crate) mod gateway;
 pub(crate) mod house;
 pub(crate) mod rabbitmq;
 pub(crate) mod services;
+pub(crate) mod shim;
