@@ -6,7 +6,7 @@
 use crate::config::{self, Config};
 use crate::event::Timestamp;
 use crate::journal::control::{Answer, Command};
-use crate::journal::retention::{self, Floor, Segment};
+use crate::journal::retention::{self, Floor, Plan, Segment};
 use crate::journal::socket::Control;
 use crate::journal::{Done, Job, Journal, JournalError, JournalReader, JournalWriter};
 use crate::projector::{next_seq, stage};
@@ -65,6 +65,21 @@ impl Desk {
         Ok(floors)
     }
 
+    /// Whether the configuration wants anything removed, ever.
+    pub(super) fn has_policy(&self) -> bool {
+        self.policy.keep_age.is_some() || self.policy.keep_bytes.is_some()
+    }
+
+    /// How many segments are sealed.
+    pub(super) async fn sealed(&self) -> Result<usize, JournalError> {
+        Ok(sealed_count(&self.reader.segments().await?))
+    }
+
+    /// Removes what the policy gives up and nobody needs.
+    pub(super) async fn retain(&self) -> Result<Plan, JournalError> {
+        self.trim(None, false).await.map(|(plan, _)| plan)
+    }
+
     async fn seal(&self) -> Result<Answer, JournalError> {
         let before = sealed_count(&self.reader.segments().await?);
         let done = self.writer.perform(Job::Seal).await?;
@@ -79,7 +94,11 @@ impl Desk {
         Ok(Answer::Sealed { segment })
     }
 
-    async fn trim(&self, keep_from: Option<u64>, only_plan: bool) -> Result<Answer, JournalError> {
+    async fn trim(
+        &self,
+        keep_from: Option<u64>,
+        only_plan: bool,
+    ) -> Result<(Plan, bool), JournalError> {
         let segments = self.reader.segments().await?;
         let asked = match keep_from {
             Some(seq) => seq,
@@ -100,7 +119,7 @@ impl Desk {
                 "old segments were removed from the log"
             );
         }
-        Ok(Answer::Trimmed { plan, done })
+        Ok((plan, done))
     }
 
     /// The first number that the policy keeps.
@@ -152,7 +171,10 @@ impl Control for Desk {
         match command {
             Command::Stat => Ok(Answer::Stat(Box::new(self.status.log_report()))),
             Command::Seal => self.seal().await,
-            Command::Trim { keep_from, plan } => self.trim(keep_from, plan).await,
+            Command::Trim { keep_from, plan } => {
+                let (plan, done) = self.trim(keep_from, plan).await?;
+                Ok(Answer::Trimmed { plan, done })
+            }
         }
     }
 }

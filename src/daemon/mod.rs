@@ -10,6 +10,7 @@
 //! they are at, and the log is closed last.
 
 mod control;
+mod janitor;
 mod stages;
 
 use std::path::PathBuf;
@@ -161,6 +162,13 @@ impl Daemon {
         let receipts = options.receipts.as_deref().map(open_receipts).transpose()?;
         let listener = socket::bind(&config.data_dir)?;
         let serve_stop = CancellationToken::new();
+        let desk = Desk::new(
+            &journal,
+            &config,
+            &status,
+            Stores::Board(configured(&config)),
+        );
+        let janitor = tokio::spawn(janitor::run(desk.clone(), serve_stop.clone()));
         let served = tokio::spawn(socket::serve(
             listener,
             config.data_dir.clone(),
@@ -195,6 +203,7 @@ impl Daemon {
         };
         serve_stop.cancel();
         finish("control socket", served).await;
+        finish("janitor", janitor).await;
         stages.stop().await;
         // With a full disk the writer never ends; the process does.
         if tokio::time::timeout(STOP_DEADLINE, journal.close())

@@ -123,23 +123,33 @@ async fn what_a_store_needs_is_never_trimmed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_configured_policy_trims_by_size() {
+async fn without_a_policy_and_before_its_time_nothing_goes() {
     let mut gateway = Gateway::embedded();
     three_segments(&gateway).await;
     gateway.ok(&["run", "--drain"]);
     let plan = gateway.json(&["wal", "trim", "--plan", "--json"]);
-    assert_eq!(
-        plan["plan"]["go"],
-        serde_json::json!([]),
-        "nothing is configured"
-    );
+    assert_eq!(plan["plan"]["go"], serde_json::json!([]));
     gateway.set("TGW_WAL__KEEP_AGE", "1h");
     let plan = gateway.json(&["wal", "trim", "--plan", "--json"]);
-    assert_eq!(
-        plan["plan"]["go"],
-        serde_json::json!([]),
-        "all of it is new"
-    );
+    assert_eq!(plan["plan"]["go"], serde_json::json!([]));
+}
+
+#[test]
+fn a_daemon_keeps_the_log_as_small_as_configured() {
+    let mut gateway = Gateway::embedded();
+    gateway.set("TGW_WAL__SEGMENT_BYTES_MAX", "1MiB");
+    gateway.set("TGW_WAL__KEEP_BYTES", "6MiB");
+    let mut daemon = gateway.start(&["run", "--source", "synthetic", "--rate", "4000"]);
+    let stat = || gateway.json(&["wal", "stat", "--json"]);
+    wait_until("there is a log", || gateway.journal().is_some());
+    let mut first = 1;
+    for _ in 0..2 {
+        wait_until("old segments go", || stat()["first"].as_u64() > Some(first));
+        first = stat()["first"].as_u64().expect("a number");
+    }
+    assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.words());
+    gateway.ok(&["run", "--drain"]);
+    gateway.ok(&["verify", "log"]);
 }
 
 #[test]
