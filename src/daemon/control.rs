@@ -5,7 +5,7 @@
 
 use crate::config::{self, Config};
 use crate::event::Timestamp;
-use crate::journal::control::{Answer, Command};
+use crate::journal::control::{Answer, Command, Smaller};
 use crate::journal::retention::{self, Floor, Plan, Segment};
 use crate::journal::socket::Control;
 use crate::journal::{Done, Job, Journal, JournalError, JournalReader, JournalWriter};
@@ -94,6 +94,28 @@ impl Desk {
         Ok(Answer::Sealed { segment })
     }
 
+    /// One segment after the other, so that appends go in between.
+    async fn compact(&self, only: Option<u64>) -> Result<Answer, JournalError> {
+        let firsts = match only {
+            Some(first) => vec![next_seq(first.saturating_sub(1))],
+            None => {
+                let segments = self.reader.segments().await?.into_iter();
+                segments.filter(|it| it.sealed).map(|it| it.first).collect()
+            }
+        };
+        let mut segments = Vec::with_capacity(firsts.len());
+        for first in firsts {
+            if let Done::Compacted(done) = self.writer.perform(Job::Compact { first }).await? {
+                segments.push(Smaller {
+                    first: first.get(),
+                    before: done.before,
+                    after: done.after,
+                });
+            }
+        }
+        Ok(Answer::Compacted { segments })
+    }
+
     async fn trim(
         &self,
         keep_from: Option<u64>,
@@ -175,6 +197,7 @@ impl Control for Desk {
                 let (plan, done) = self.trim(keep_from, plan).await?;
                 Ok(Answer::Trimmed { plan, done })
             }
+            Command::Compact { first } => self.compact(first).await,
         }
     }
 }

@@ -20,6 +20,11 @@ pub enum Command {
         /// Only say what would go.
         plan: bool,
     },
+    /// Write sealed segments anew, without unused space.
+    Compact {
+        /// The one that starts with this number; none for all.
+        first: Option<u64>,
+    },
 }
 
 /// The answer, one for each command.
@@ -40,4 +45,20 @@ pub enum Answer {
         /// Whether it is gone.
         done: bool,
     },
+    /// To [`Command::Compact`].
+    Compacted {
+        /// Each segment.
+        segments: Vec<Smaller>,
+    },
+}
+
+/// A segment that was written anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Smaller {
+    /// The number it starts with.
+    pub first: u64,
+    /// Bytes of its file before.
+    pub before: u64,
+    /// Bytes of its file now.
+    pub after: u64,
 }

@@ -17,6 +17,9 @@ pub enum JournalError {
     /// Records could not be read.
     #[error("cannot read the log")]
     Read(#[source] wal::ReadError),
+    /// A segment could not be written anew.
+    #[error("cannot write a segment of the log anew")]
+    Rewrite(#[source] wal::RewriteError),
     /// The log is being opened again after an I/O error.
     #[error("the log is being opened again after an I/O error")]
     Reopening,
@@ -114,6 +117,12 @@ impl Classify for JournalError {
                 R::Disk { source, .. } => disk_class(source),
                 R::Open(error) => open_class(error),
             },
+            JournalError::Rewrite(error) => match error {
+                wal::RewriteError::Poisoned => Class::Transient,
+                wal::RewriteError::NotSealed { .. } => Class::Operator,
+                wal::RewriteError::Disk { source, .. } => disk_class(source),
+                wal::RewriteError::Open(error) => open_class(error),
+            },
             JournalError::Reopening | JournalError::Remote(_) => Class::Transient,
             JournalError::Closed => Class::Bug,
             JournalError::Thread(_)
@@ -179,6 +188,7 @@ fn open_class(error: &wal::OpenError) -> Class {
         O::Disk { source, .. } => disk_class(source),
         O::BeingRepaired { .. } => Class::Transient,
         O::BadFile { .. }
+        | O::Rewrite { .. }
         | O::SegmentMissing { .. }
         | O::SegmentMisplaced { .. }
         | O::ChainBroken { .. } => Class::Corrupt,

@@ -186,6 +186,7 @@ impl Journal {
         let (tail_sender, tail) = watch::channel(durable);
         status.durable(durable);
         status.log(|board| board.opened(&recovery));
+        trouble::note_holes(&status, &log);
         let trouble = first_ballast(&ballast, &status);
         let current = Arc::new(RwLock::new(Some(log.reader())));
         let reader = JournalReader {
@@ -217,6 +218,16 @@ impl Journal {
             recovery,
             thread,
         })
+    }
+
+    /// Skips all numbers up to `to` and starts a new epoch, before anything flows: who took the journal apart by
+    /// cloning its reader goes on with the identity of before. Gives what is skipped; none when the log is past it.
+    pub async fn fence(&mut self, to: Seq) -> Result<Option<wal::Hole>, JournalError> {
+        let Done::Fenced(hole) = self.writer.perform(Job::Fence { to }).await? else {
+            return Ok(None);
+        };
+        self.reader.learn_identity().await?;
+        Ok(hole)
     }
 
     /// Waits until everything queued is durable and the log is closed. All other writers must be gone.

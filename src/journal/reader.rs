@@ -40,6 +40,17 @@ impl JournalReader {
         self.identity
     }
 
+    /// Looks the identity up again, after a fence.
+    pub(super) async fn learn_identity(&mut self) -> Result<(), JournalError> {
+        self.identity = self.with(|reader| Ok(reader.identity())).await?;
+        Ok(())
+    }
+
+    /// Ranges that will never be readable, in order.
+    pub async fn holes(&self) -> Result<Vec<wal::Hole>, JournalError> {
+        self.with(wal::Reader::holes).await
+    }
+
     /// The durable tail as it moves; 0 for an empty log.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.tail.clone()

@@ -1,7 +1,7 @@
 //! What waits for the writer thread.
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use wal::{Batch, HEADER_LEN, Outcome, SegmentInfo, Seq};
+use wal::{Batch, Compacted, HEADER_LEN, Hole, Outcome, SegmentInfo, Seq};
 
 use super::{Append, JournalError};
 
@@ -31,6 +31,16 @@ pub enum Job {
         /// The first number to keep.
         keep_from: Seq,
     },
+    /// Write a sealed segment anew without the space that its appends left unused.
+    Compact {
+        /// The number that the segment starts with.
+        first: Seq,
+    },
+    /// Skip all numbers up to this one, and start a new epoch behind it.
+    Fence {
+        /// The number.
+        to: Seq,
+    },
 }
 
 /// What became of a [`Job`].
@@ -40,6 +50,10 @@ pub enum Done {
     Sealed,
     /// These segments are gone.
     Trimmed(Vec<SegmentInfo>),
+    /// The segment takes less room, or as much as before.
+    Compacted(Compacted),
+    /// The numbers that are skipped; none when the log was past them.
+    Fenced(Option<Hole>),
 }
 
 /// Answers each append of a group with its own outcomes.

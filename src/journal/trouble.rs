@@ -14,7 +14,7 @@ use super::ballast::Ballast;
 use super::request::Request;
 use super::writer::{Owner, Refused};
 use crate::failure::chain;
-use crate::status::BallastState;
+use crate::status::{BallastState, Status};
 
 /// Wait before the log is tried again; doubles up to the limit.
 const WAIT_MIN: Duration = Duration::from_millis(200);
@@ -45,6 +45,13 @@ impl Trouble {
             full: is_no_room(error),
             text: format!("cannot fill the ballast: {error}"),
         }
+    }
+}
+
+/// Puts the number of holes on the board. That they cannot be read is told by whoever reads.
+pub(super) fn note_holes(status: &Status, log: &Log) {
+    if let Ok(holes) = log.reader().holes() {
+        status.log(|board| board.holes = holes.len() as u64);
     }
 }
 
@@ -127,6 +134,7 @@ impl Owner {
             board.reopenings += 1;
             board.opened(log.recovery());
         });
+        note_holes(&self.status, &log);
         self.tail.send_replace(tail);
         self.log = Some(log);
         Ok(())

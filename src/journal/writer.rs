@@ -190,13 +190,36 @@ impl Owner {
         let done = match job {
             Job::Seal => log.seal().map(|()| Done::Sealed),
             Job::Trim { keep_from } => log.trim(keep_from).map(Done::Trimmed),
+            // Appends that wait for room are told apart by the tail, which a fence would move.
+            Job::Fence { .. } if self.trouble.is_some() => return Err(JournalError::Reopening),
+            Job::Fence { to } => log.fence(to).map(Done::Fenced),
+            Job::Compact { first } => return self.compact(first),
         };
         match &done {
             Ok(Done::Sealed) => self.status.log(|board| board.sealed(started.elapsed())),
-            Ok(Done::Trimmed(_)) => {}
+            Ok(Done::Fenced(Some(hole))) => {
+                let tail = hole.last.get();
+                self.status.durable(tail);
+                self.tail.send_replace(tail);
+                let reader = log.reader();
+                self.set_reader(Some(reader));
+            }
+            Ok(_) => {}
             Err(error) => self.failed(error),
         }
         done.map_err(JournalError::Append)
+    }
+
+    /// A failure leaves the log and its handle as they were.
+    fn compact(&mut self, first: Seq) -> Result<Done, JournalError> {
+        let Some(log) = self.log.as_mut() else {
+            return Err(JournalError::Reopening);
+        };
+        let compacted = log.compact(first).map_err(JournalError::Rewrite)?;
+        // A reader of before would hold the old file, and with it the space.
+        let reader = log.reader();
+        self.set_reader(Some(reader));
+        Ok(Done::Compacted(compacted))
     }
 
     pub(super) fn set_reader(&self, reader: Option<wal::Reader>) {

@@ -184,6 +184,38 @@ fn a_running_daemon_seals_and_trims_when_asked() {
 }
 
 #[test]
+fn compaction_beside_a_daemon_keeps_every_record_and_digest() {
+    let gateway = Gateway::embedded();
+    let mut daemon = gateway.start(&["run", "--source", "synthetic", "--rate", "500"]);
+    for turn in 1..=2 {
+        wait_until("events flow", || gateway.tail() > turn * 200);
+        gateway.ok(&["wal", "seal"]);
+    }
+    let digests = || {
+        let stat = gateway.json(&["wal", "stat", "--json"]);
+        let segments = stat["segments"].as_array().expect("a list").clone();
+        let mut digests: Vec<Value> = segments.iter().map(|it| it["digest"].clone()).collect();
+        digests.truncate(2);
+        digests
+    };
+    let before = digests();
+    let done = gateway.json(&["wal", "compact", "--json"]);
+    let segments = done.as_array().expect("a list");
+    assert_eq!(segments.len(), 2);
+    for it in segments {
+        assert!(it["after"].as_u64() <= it["before"].as_u64(), "{it}");
+    }
+    assert_eq!(digests(), before);
+    let tail = gateway.tail();
+    wait_until("ingest goes on", || gateway.tail() > tail + 100);
+    assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.words());
+    let none = gateway.run(&["wal", "compact", "--first", "2"]);
+    assert_eq!(none.status.code(), Some(1), "no segment starts there");
+    gateway.ok(&["run", "--drain"]);
+    gateway.verify();
+}
+
+#[test]
 fn tail_follows_across_segments_and_ends_with_ctrl_c() {
     let gateway = Gateway::embedded();
     let mut daemon = gateway.start(&["run", "--source", "synthetic", "--rate", "500"]);

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 const AFTER_WAL: &str = "\
 Reading (stat, dump, tail) works beside a running daemon and without one. What changes the log
-(seal, trim) is done by the running daemon, or here when none runs.
+(seal, trim, compact) is done by the running daemon, or here when none runs.
 
 Examples:
   telegram-gateway wal stat
@@ -50,6 +50,15 @@ Examples:
   telegram-gateway wal trim --plan
   telegram-gateway wal trim --keep-from 100000 --yes";
 
+const AFTER_COMPACT: &str = "\
+Numbers, records and checksums stay the same. Needs as much free space as the largest segment; a
+running daemon appends between two segments.
+Exit codes: 0 done, 1 failed, 65 a segment is damaged, 75 log in use.
+
+Examples:
+  telegram-gateway wal compact
+  telegram-gateway wal compact --first 1 --json";
+
 /// Arguments of `wal`.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_WAL)]
@@ -85,6 +94,16 @@ pub enum WalCommand {
     /// Remove old segments that nobody needs
     #[command(after_help = AFTER_TRIM)]
     Trim(TrimArgs),
+    /// Write sealed segments anew without unused space
+    #[command(after_help = AFTER_COMPACT)]
+    Compact {
+        /// Only the segment that starts with this sequence number [default: all]
+        #[arg(long, value_name = "SEQ", value_parser = clap::value_parser!(u64).range(1..))]
+        first: Option<u64>,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Arguments of `wal dump`.

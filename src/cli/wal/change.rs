@@ -1,4 +1,4 @@
-//! `wal seal` and `wal trim`.
+//! `wal seal`, `wal trim` and `wal compact`.
 
 use std::fmt::Write as _;
 
@@ -56,6 +56,32 @@ pub(super) async fn trim(config: &Config, args: &TrimArgs) -> CommandResult {
     };
     let shown = serde_json::json!({ "plan": plan, "done": done });
     output::result(&shown, args.json, |_| text(plan, *done))?;
+    Ok(Exit::Ok)
+}
+
+pub(super) async fn compact(config: &Config, first: Option<u64>, json: bool) -> CommandResult {
+    let mut hand = Hand::take(config).await?;
+    let answer = hand.ask(Command::Compact { first }).await;
+    hand.release().await;
+    let Answer::Compacted { segments } = answer? else {
+        return Err(Misunderstood.into());
+    };
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    output::result(&segments, json, |segments| {
+        let before: u64 = segments.iter().map(|it| it.before).sum();
+        let after: u64 = segments.iter().map(|it| it.after).sum();
+        let mut text = format!(
+            "{} segments, {:.1} MiB before, {:.1} MiB now",
+            segments.len(),
+            mib(before),
+            mib(after)
+        );
+        for it in segments {
+            let (before, after) = (mib(it.before), mib(it.after));
+            let _ = write!(text, "\n{:>12}  {before:>8.1} > {after:.1} MiB", it.first);
+        }
+        text
+    })?;
     Ok(Exit::Ok)
 }
 

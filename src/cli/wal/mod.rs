@@ -6,7 +6,7 @@
 //! | `hand` | whoever can change the log: the running daemon, or this process |
 //! | `stat` | what the log is made of |
 //! | `records` | records as lines; `dump` and `tail` |
-//! | `change` | `seal` and `trim` |
+//! | `change` | `seal`, `trim`, `compact` |
 
 pub(super) mod args;
 mod change;
@@ -27,6 +27,7 @@ pub(super) async fn run(globals: &Globals, args: &WalArgs) -> CommandResult {
         WalCommand::Dump(args) => records::dump(&config, args).await,
         WalCommand::Tail(args) => records::tail(&config, args).await,
         WalCommand::Seal { json } => change::seal(&config, *json).await,
+        WalCommand::Compact { first, json } => change::compact(&config, *first, *json).await,
         WalCommand::Trim(args) => change::trim(&config, args).await,
     }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::cli::{CommandResult, output};
 use crate::config::Config;
+use crate::event::Timestamp;
 use crate::failure::Exit;
 use crate::journal::control::{Answer, Command};
 use crate::journal::retention::Segment;
@@ -27,10 +28,21 @@ struct Report {
     /// Bytes of the files for each event; none in an empty log.
     file_bytes_per_event: Option<f64>,
     segments: Vec<Segment>,
+    /// Ranges that will never be readable.
+    holes: Vec<Hole>,
     cursors: Vec<Position>,
     bookmarks: Vec<Bookmark>,
     /// The figures of the daemon that holds the log; none when none answers.
     live: Option<LogReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct Hole {
+    first: u64,
+    last: u64,
+    /// `damage` or `fence`.
+    cause: &'static str,
+    noted_at: Timestamp,
 }
 
 #[derive(Debug, Serialize)]
@@ -59,6 +71,7 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
     let tail = journal.refresh().await?;
     let events: u64 = segments.iter().map(|it| it.count).sum();
     let file_bytes = segments.iter().map(|it| it.file_bytes).sum();
+    let holes = journal.holes().await?.into_iter();
     let cursors = journal.cursors().await?.into_iter();
     let bookmarks = journal.bookmarks().await?.into_iter();
     Ok(Report {
@@ -72,6 +85,14 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
         file_bytes,
         file_bytes_per_event: (events > 0).then(|| file_bytes as f64 / events as f64),
         segments,
+        holes: holes
+            .map(|it| Hole {
+                first: it.first.get(),
+                last: it.last.get(),
+                cause: it.cause.as_str(),
+                noted_at: Timestamp::from_micros(it.noted_at),
+            })
+            .collect(),
         cursors: cursors
             .map(|(name, seq)| Position {
                 name,
@@ -132,6 +153,18 @@ fn text(report: &Report) -> String {
             &digest[..digest.len().min(12)],
             if it.sealed { "sealed" } else { "active" },
             if it.recovered { ", recovered" } else { "" },
+        );
+    }
+    for it in &report.holes {
+        let Hole {
+            first,
+            last,
+            cause,
+            noted_at,
+        } = it;
+        let _ = write!(
+            text,
+            "\nhole     {first}..={last}, {cause}, noted {noted_at}"
         );
     }
     for it in &report.cursors {
