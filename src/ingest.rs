@@ -36,8 +36,15 @@ pub enum IngestError {
     #[error("an event of the source cannot be stored")]
     Event(#[source] CodecError),
     /// A stop came while the log could not be written.
-    #[error("stopped while the log cannot be written: the last events were not acknowledged")]
-    NotDurable,
+    #[error(
+        "stopped while the log cannot be written: the last events were not acknowledged ({why})"
+    )]
+    NotDurable {
+        /// Why it cannot.
+        why: String,
+        /// The disk is full.
+        full: bool,
+    },
     /// The receipts file cannot be written.
     #[error("cannot write the receipts file")]
     Receipts(#[source] io::Error),
@@ -49,7 +56,7 @@ impl Classify for IngestError {
             IngestError::Source(error) => error.class(),
             IngestError::Journal(error) => error.class(),
             IngestError::Event(_) => Class::Bug,
-            IngestError::Receipts(_) | IngestError::NotDurable => Class::Operator,
+            IngestError::Receipts(_) | IngestError::NotDurable { .. } => Class::Operator,
         }
     }
 
@@ -57,7 +64,11 @@ impl Classify for IngestError {
         match self {
             IngestError::Source(error) => error.hint(),
             IngestError::Journal(error) => error.hint(),
-            IngestError::NotDurable => {
+            IngestError::NotDurable { full: false, .. } => Some(
+                "look after the disk (dmesg); the same command goes on where the log ends"
+                    .to_owned(),
+            ),
+            IngestError::NotDurable { full: true, .. } => {
                 Some("free some disk space; the same command goes on where the log ends".to_owned())
             }
             IngestError::Event(_) | IngestError::Receipts(_) => None,
@@ -68,7 +79,7 @@ impl Classify for IngestError {
         match self {
             IngestError::Source(error) => error.exit(),
             IngestError::Journal(error) => error.exit(),
-            IngestError::Event(_) | IngestError::Receipts(_) | IngestError::NotDurable => {
+            IngestError::Event(_) | IngestError::Receipts(_) | IngestError::NotDurable { .. } => {
                 crate::failure::Exit::Failure
             }
         }
@@ -172,7 +183,10 @@ pub async fn run<S: Source>(
     tokio::select! {
         biased;
         flushed = flush => flushed?,
-        () = given_up => return Err(IngestError::NotDurable),
+        () = given_up => {
+            let (why, full) = status.log_fault();
+            return Err(IngestError::NotDurable { why, full });
+        }
     }
     Ok(ingested)
 }

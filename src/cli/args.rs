@@ -6,6 +6,7 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use jiff::tz::TimeZone;
 
+use super::wal::args::WalArgs;
 use crate::event::{PeerId, Timestamp};
 use crate::telemetry::Format;
 
@@ -150,6 +151,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Show the log, its sinks and how far they are behind
     Status(StatusArgs),
+    /// Look into the log, seal it, remove what is old
+    Wal(WalArgs),
     /// Measure this machine
     Bench(BenchArgs),
     /// Check and show the configuration

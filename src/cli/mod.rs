@@ -4,13 +4,16 @@
 //! |---|---|
 //! | `args` | every command with its arguments and help |
 //! | `demo` `run` `import` `replay` `verify` `status` `bench` `config` | one command each (`replay`: `rebuild` too) |
+//! | `wal` | what is done with the log itself: `stat`, `dump`, `tail`, `seal`, `trim` |
 //! | `stores` | the configured stores |
+//! | `confirm` | asking before something is lost |
 //! | `view` | the live view |
 //! | `output` | data to stdout, words and errors to stderr |
 
 mod args;
 mod bench;
 mod config;
+mod confirm;
 mod demo;
 mod import;
 pub mod output;
@@ -20,6 +23,7 @@ mod status;
 mod stores;
 mod verify;
 mod view;
+mod wal;
 
 use std::path::PathBuf;
 
@@ -27,6 +31,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use tokio_util::sync::CancellationToken;
 
+pub use self::wal::args::{DumpArgs, TailArgs, TrimArgs, WalArgs, WalCommand};
 pub use args::{
     BenchArgs, BenchCommand, Cli, Command, ConfigArgs, ConfigCommand, DemoArgs, Globals,
     ImportArgs, Projection, RebuildArgs, ReplayArgs, RunArgs, SourceSpec, StatusArgs, VerifyArgs,
@@ -92,6 +97,11 @@ fn check(cli: &Cli) -> Result<(), clap::Error> {
         {
             conflict("--rate and --seed belong to --source synthetic")
         }
+        Command::Wal(WalArgs {
+            command: WalCommand::Dump(args),
+        }) if matches!((args.from, args.until), (Some(from), Some(until)) if from > until) => {
+            conflict("--from is after --until")
+        }
         Command::Replay(args) if matches!((args.from, args.until), (Some(from), Some(until)) if from > until) => {
             conflict("--from is after --until")
         }
@@ -119,6 +129,7 @@ pub async fn run(cli: Cli) -> CommandResult {
         Command::Rebuild(args) => replay::rebuild(&globals, &args).await,
         Command::Verify(args) => verify::run(&globals, &args).await,
         Command::Status(args) => status::run(&globals, &args).await,
+        Command::Wal(args) => self::wal::run(&globals, &args).await,
         Command::Bench(args) => bench::command(&globals, args).await,
     }
 }

@@ -1,14 +1,14 @@
 //! `replay` and `rebuild`.
 
-use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Globals, RebuildArgs, ReplayArgs};
+use super::confirm::confirm;
 use super::{CommandResult, output, stores};
 use crate::config::Config;
-use crate::failure::{Class, Classify, Exit};
+use crate::failure::Exit;
 use crate::journal::JournalReader;
 use crate::replay::{self, Progress, ReplayError, Selection};
 use crate::store::{Projection, ProjectionName};
@@ -44,7 +44,14 @@ pub(super) async fn rebuild(globals: &Globals, args: &RebuildArgs) -> CommandRes
     let name = ProjectionName::from(args.name);
     let journal = JournalReader::open(&config.data_dir)?;
     if !args.yes {
-        confirm(name, &stores::place(&config, name)?, journal.tail())?;
+        let place = stores::place(&config, name)?;
+        let explained = format!(
+            "This empties {name} at {place} and applies {} events of the log to it.\n\
+             Readers see it incomplete until that is done.",
+            journal.tail()
+        );
+        let short = format!("rebuild {name} empties it first");
+        confirm(short, &explained, name.as_str())?;
     }
     let done = dispatch(
         &config,
@@ -128,49 +135,6 @@ fn reporter() -> impl FnMut(&Progress) + Send {
             "at {} of {}: {rate:.0} events/s, {left:.0} s left",
             progress.at, progress.until
         ));
-    }
-}
-
-/// The person at the terminal has to agree, having seen what is emptied.
-#[derive(Debug, thiserror::Error)]
-enum Refused {
-    #[error("rebuild {0} empties it first, and nobody is at a terminal to agree")]
-    NoTerminal(ProjectionName),
-    #[error("rebuild {0} was not confirmed")]
-    No(ProjectionName),
-}
-
-impl Classify for Refused {
-    fn class(&self) -> Class {
-        Class::Operator
-    }
-
-    fn hint(&self) -> Option<String> {
-        Some("say --yes to go on without being asked".to_owned())
-    }
-
-    fn exit(&self) -> Exit {
-        match self {
-            Refused::NoTerminal(_) => Exit::Usage,
-            Refused::No(_) => Exit::Failure,
-        }
-    }
-}
-
-fn confirm(name: ProjectionName, place: &str, events: u64) -> Result<(), Refused> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Refused::NoTerminal(name));
-    }
-    output::say(&format!(
-        "This empties {name} at {place} and applies {events} events of the log to it.\n\
-         Readers see it incomplete until that is done. Type {name} to go on:"
-    ));
-    let mut answer = String::new();
-    let read = std::io::stdin().read_line(&mut answer);
-    if read.is_ok() && answer.trim() == name.as_str() {
-        Ok(())
-    } else {
-        Err(Refused::No(name))
     }
 }
 

@@ -1,17 +1,18 @@
-//! `status`: the log, its readers and the stores, read from where they are; no daemon is asked.
+//! `status`: the log, its readers and the stores, read from where they are; the daemon says only how the log is.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
 use super::args::{Globals, StatusArgs};
+use super::wal::live;
 use super::{CommandResult, output, stores};
 use crate::config::Config;
 use crate::event::Timestamp;
-use crate::failure::{Exit, chain};
-use crate::journal::{JournalError, JournalReader, socket::Remote};
+use crate::failure::Exit;
+use crate::journal::{JournalError, JournalReader};
 use crate::projector::next_seq;
-use crate::store::{Checkpoint, Projection, ProjectionName};
+use crate::store::ProjectionName;
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -20,6 +21,8 @@ struct Report {
     epoch: u32,
     /// A daemon holds the log and answers.
     running: bool,
+    /// What the daemon says is wrong with the log; none of it when no daemon is running.
+    complaints: Vec<String>,
     first: u64,
     tail: u64,
     /// When the last event was received.
@@ -54,11 +57,13 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
     let tail = journal.tail();
     let tail_received_at = received_at(&journal, tail).await?;
     let segments = journal.segments().await?;
+    let live = live(config).await;
     let mut report = Report {
         data_dir: config.data_dir.display().to_string(),
         log_id: journal.identity().log_id.to_string(),
         epoch: journal.identity().epoch,
-        running: Remote::connect(&config.data_dir).await.is_ok(),
+        running: live.is_some(),
+        complaints: live.map(|it| it.complaints).unwrap_or_default(),
         first: journal.first().await?.map_or(0, wal::Seq::get),
         tail,
         tail_received_at,
@@ -72,7 +77,7 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
         report.cursors.push(report.position(name, seq.get(), at));
     }
     for name in stores::configured(config) {
-        let position = match checkpoint(config, name).await {
+        let position = match stores::checkpoint(config, name).await {
             Ok(None) => report.position(name.to_string(), 0, None),
             // A daemon goes on meanwhile, so the tail is looked up after the checkpoint.
             Ok(Some(it))
@@ -120,26 +125,18 @@ impl Report {
     }
 }
 
+/// When a record was received; none for one that is no longer kept.
 async fn received_at(journal: &JournalReader, seq: u64) -> Result<Option<Timestamp>, JournalError> {
     if seq == 0 {
         return Ok(None);
     }
-    let records = journal.read(next_seq(seq - 1), 1, usize::MAX).await?;
+    let records = match journal.read(next_seq(seq - 1), 1, usize::MAX).await {
+        Err(JournalError::Read(wal::ReadError::Trimmed { .. })) => return Ok(None),
+        read => read?,
+    };
     Ok(records
         .first()
         .map(|record| Timestamp::from_micros(record.header().received_at)))
-}
-
-async fn checkpoint(config: &Config, name: ProjectionName) -> Result<Option<Checkpoint>, String> {
-    async fn ask<P: Projection>(mut projection: P) -> Result<Option<Checkpoint>, String> {
-        projection.checkpoint().await.map_err(|error| chain(&error))
-    }
-    let not_configured = |error| chain(&error);
-    match name {
-        ProjectionName::Sqlite => ask(stores::sqlite(config).map_err(not_configured)?).await,
-        ProjectionName::Timescale => ask(stores::timescale(config).map_err(not_configured)?).await,
-        ProjectionName::Redis => ask(stores::redis(config).map_err(not_configured)?).await,
-    }
 }
 
 fn text(report: &Report) -> String {
@@ -160,6 +157,9 @@ fn text(report: &Report) -> String {
     );
     if let Some(at) = report.tail_received_at {
         let _ = write!(text, ", last received {at}");
+    }
+    for complaint in &report.complaints {
+        let _ = write!(text, "\n  not well: {}", output::escape(complaint));
     }
     for (title, positions) in [("cursor", &report.cursors), ("store", &report.stores)] {
         for it in positions {

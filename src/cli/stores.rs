@@ -2,11 +2,12 @@
 
 use super::CommandError;
 use crate::config::Config;
-use crate::failure::{Class, Classify, Exit};
+pub(super) use crate::daemon::configured;
+use crate::failure::{Class, Classify, Exit, chain};
 use crate::store::redis::Redis;
 use crate::store::sqlite::Sqlite;
 use crate::store::timescale::Timescale;
-use crate::store::{Projection, ProjectionError, ProjectionName};
+use crate::store::{Checkpoint, Projection, ProjectionError, ProjectionName};
 
 /// A store that a command names is not configured.
 #[derive(Debug, thiserror::Error)]
@@ -76,16 +77,20 @@ pub(super) fn place(config: &Config, name: ProjectionName) -> Result<String, Com
     Ok(place.ok_or(NotConfigured(name))?)
 }
 
-/// The stores that are configured.
-pub(super) fn configured(config: &Config) -> Vec<ProjectionName> {
-    [
-        (config.sqlite.is_some(), ProjectionName::Sqlite),
-        (config.timescale.is_some(), ProjectionName::Timescale),
-        (config.redis.is_some(), ProjectionName::Redis),
-    ]
-    .into_iter()
-    .filter_map(|(is, name)| is.then_some(name))
-    .collect()
+/// How far a store is, or why it could not be asked.
+pub(super) async fn checkpoint(
+    config: &Config,
+    name: ProjectionName,
+) -> Result<Option<Checkpoint>, String> {
+    async fn ask<P: Projection>(mut projection: P) -> Result<Option<Checkpoint>, String> {
+        projection.checkpoint().await.map_err(|error| chain(&error))
+    }
+    let not_configured = |error| chain(&error);
+    match name {
+        ProjectionName::Sqlite => ask(sqlite(config).map_err(not_configured)?).await,
+        ProjectionName::Timescale => ask(timescale(config).map_err(not_configured)?).await,
+        ProjectionName::Redis => ask(redis(config).map_err(not_configured)?).await,
+    }
 }
 
 /// The store already holds something.

@@ -157,6 +157,47 @@ pub(super) const KEYS: &[Key] = &[
         "Most events in one commit.",
     ),
     key(
+        "wal",
+        "ballast",
+        Size {
+            min: 0,
+            max: 16 * GIB,
+        },
+        Text("16MiB"),
+        "Room on the disk that is kept for trouble, in the file `ballast` of `data_dir`. When the disk is full it is given \
+         back so that the log can be read on, trimmed and closed in order; events are taken again once it could be \
+         filled anew. 0: none.",
+    ),
+    key(
+        "wal",
+        "keep_age",
+        Span {
+            min: HOUR,
+            max: 36_500 * DAY,
+        },
+        Words("for ever"),
+        "Sealed segments whose last record is older than this are removed, but never what a cursor or a store still needs.",
+    ),
+    key(
+        "wal",
+        "keep_bytes",
+        Size {
+            min: MIB,
+            max: 1 << 50,
+        },
+        Words("no limit"),
+        "The oldest sealed segments are removed while the log takes more of the disk than this, but never what a cursor \
+         or a store still needs.",
+    ),
+    key(
+        "wal",
+        "archive_dir",
+        Path,
+        Words("none: what is removed is gone"),
+        "Folder into which segments are written, compressed, before they are removed from the log. They are read on from \
+         there. A relative path starts at `data_dir`.",
+    ),
+    key(
         "relay",
         "frame_bytes_max",
         Size {

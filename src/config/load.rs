@@ -122,6 +122,7 @@ fn assemble(layers: &Layers) -> Config {
     let from = Typed(layers);
     let data_dir = from.path("data_dir");
     let on = |section: &str| layers.section(section).is_some();
+    let written = |key: &str| layers.get(key).is_some();
     let sqlite = match layers.get("sqlite.path") {
         Some(_) => Some(from.path("sqlite.path")),
         None if !on("timescale") => Some(PathBuf::from("messages.sqlite")),
@@ -133,6 +134,11 @@ fn assemble(layers: &Layers) -> Config {
             segment_age_max: from.span("wal.segment_age_max"),
             queue_events_max: from.size("wal.queue_events_max"),
             commit_events_max: from.size("wal.commit_events_max"),
+            ballast: from.number("wal.ballast"),
+            keep_age: written("wal.keep_age").then(|| from.span("wal.keep_age")),
+            keep_bytes: written("wal.keep_bytes").then(|| from.number("wal.keep_bytes")),
+            archive_dir: written("wal.archive_dir")
+                .then(|| data_dir.join(from.path("wal.archive_dir"))),
         },
         relay: Relay {
             frame_bytes_max: from.size("relay.frame_bytes_max"),

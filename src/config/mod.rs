@@ -64,6 +64,14 @@ pub struct Wal {
     pub queue_events_max: usize,
     /// Most events in one commit.
     pub commit_events_max: usize,
+    /// Bytes of disk kept for trouble; 0 for none.
+    pub ballast: u64,
+    /// Sealed segments whose last record is older are removed; none keeps them for ever.
+    pub keep_age: Option<Duration>,
+    /// The oldest sealed segments are removed while the log takes more bytes of the disk; none for no limit.
+    pub keep_bytes: Option<u64>,
+    /// Where segments go before they are removed; already joined with `data_dir` when it was written relative.
+    pub archive_dir: Option<PathBuf>,
 }
 
 /// `[relay]`: from the log to the broker and the projections.

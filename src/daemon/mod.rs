@@ -9,6 +9,8 @@
 //! source first, then the log's queue is emptied, the relay waits for its confirms, the projectors finish the batch
 //! they are at, and the log is closed last.
 
+mod control;
+mod janitor;
 mod stages;
 
 use std::path::PathBuf;
@@ -17,10 +19,12 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub use control::{Desk, Stores, configured};
+
 use crate::config::Config;
 use crate::failure::{Class, Classify, Exit};
 use crate::ingest::{self, IngestError, Ingested, Receipts};
-use crate::journal::{Journal, JournalError, socket};
+use crate::journal::{Journal, JournalError, Opening, socket};
 use crate::source::Source;
 use crate::status::{Stage, Status};
 
@@ -107,7 +111,7 @@ impl Daemon {
     /// Opens the log; fails at once when another process holds it.
     pub fn open(config: Config, status: Status) -> Result<Daemon, DaemonError> {
         socket::check_path(&config.data_dir)?;
-        let journal = Journal::open(&config.data_dir, &config.wal, status.clone())?;
+        let journal = Journal::open(&config.data_dir, &config.wal, status.clone(), say_opening)?;
         let recovery = &journal.recovery;
         tracing::info!(
             data_dir = %config.data_dir.display(),
@@ -158,10 +162,23 @@ impl Daemon {
         let receipts = options.receipts.as_deref().map(open_receipts).transpose()?;
         let listener = socket::bind(&config.data_dir)?;
         let serve_stop = CancellationToken::new();
+        let desk = Desk::new(
+            &journal,
+            &config,
+            &status,
+            Stores::Board(configured(&config)),
+        );
+        let janitor = tokio::spawn(janitor::run(desk.clone(), serve_stop.clone()));
         let served = tokio::spawn(socket::serve(
             listener,
             config.data_dir.clone(),
             journal.writer.clone(),
+            Desk::new(
+                &journal,
+                &config,
+                &status,
+                Stores::Board(configured(&config)),
+            ),
             serve_stop.clone(),
         ));
         let stages = stages::start(&config, &journal, &status);
@@ -186,6 +203,7 @@ impl Daemon {
         };
         serve_stop.cancel();
         finish("control socket", served).await;
+        finish("janitor", janitor).await;
         stages.stop().await;
         // With a full disk the writer never ends; the process does.
         if tokio::time::timeout(STOP_DEADLINE, journal.close())
@@ -196,6 +214,15 @@ impl Daemon {
         }
         drained?;
         Ok(ingested?)
+    }
+}
+
+/// Says that the log takes long to open, as after an unclean stop.
+pub fn say_opening(opening: Opening) {
+    let elapsed = opening.elapsed.as_secs();
+    match opening.done {
+        Some(done) => tracing::info!("opening the log: {:.0} % after {elapsed} s", done * 100.0),
+        None => tracing::info!("opening the log: not done after {elapsed} s"),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::access;
 use crate::failure::{Class, Classify, Exit};
 
 /// Why the journal could not answer.
@@ -16,6 +17,9 @@ pub enum JournalError {
     /// Records could not be read.
     #[error("cannot read the log")]
     Read(#[source] wal::ReadError),
+    /// A segment could not be written anew.
+    #[error("cannot write a segment of the log anew")]
+    Rewrite(#[source] wal::RewriteError),
     /// The log is being opened again after an I/O error.
     #[error("the log is being opened again after an I/O error")]
     Reopening,
@@ -42,23 +46,52 @@ pub enum JournalError {
         /// The limit.
         max: usize,
     },
-    /// The daemon that holds the log could not append.
-    #[error("the daemon could not append: {0}")]
+    /// The daemon that holds the log could not do what it was asked.
+    #[error("the daemon answers: {0}")]
     Remote(String),
+    /// The data directory belongs to another user.
+    #[error("{path} belongs to another user (id {owner})")]
+    Foreign {
+        /// The directory.
+        path: String,
+        /// Its owner.
+        owner: u32,
+    },
+    /// Others may write the data directory.
+    #[error("{path} can be written by other users (mode {mode:04o})")]
+    Shared {
+        /// The directory.
+        path: String,
+        /// Its permission bits.
+        mode: u32,
+    },
 }
 
 impl JournalError {
     /// Whether the system does not let this user at the files.
     fn is_refused(&self) -> bool {
+        let shared = matches!(
+            self,
+            JournalError::Foreign { .. } | JournalError::Shared { .. }
+        );
+        shared || self.io_cause().is_some_and(access::is_refusal)
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.io_cause()
+            .is_some_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem)
+    }
+
+    /// What the system said, where that is the cause.
+    fn io_cause(&self) -> Option<&io::Error> {
         let mut source = std::error::Error::source(self);
         while let Some(cause) = source {
-            let io = cause.downcast_ref::<io::Error>();
-            if io.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
-                return true;
+            if let Some(error) = cause.downcast_ref() {
+                return Some(error);
             }
             source = cause.source();
         }
-        false
+        None
     }
 }
 
@@ -87,9 +120,18 @@ impl Classify for JournalError {
                 R::Disk { source, .. } => disk_class(source),
                 R::Open(error) => open_class(error),
             },
+            JournalError::Rewrite(error) => match error {
+                wal::RewriteError::Poisoned => Class::Transient,
+                wal::RewriteError::NotSealed { .. } => Class::Operator,
+                wal::RewriteError::Disk { source, .. } => disk_class(source),
+                wal::RewriteError::Open(error) => open_class(error),
+            },
             JournalError::Reopening | JournalError::Remote(_) => Class::Transient,
             JournalError::Closed => Class::Bug,
-            JournalError::Thread(_) | JournalError::PathTooLong { .. } => Class::Operator,
+            JournalError::Thread(_)
+            | JournalError::PathTooLong { .. }
+            | JournalError::Foreign { .. }
+            | JournalError::Shared { .. } => Class::Operator,
             JournalError::Socket { source, .. } => crate::failure::io_class(source),
         }
     }
@@ -110,6 +152,14 @@ impl Classify for JournalError {
             ),
             JournalError::Socket { .. } => Some(
                 "if a daemon was stopped meanwhile, run the command again: nothing is doubled"
+                    .to_owned(),
+            ),
+            JournalError::Foreign { path, owner } => Some(format!(
+                "run it as that user (sudo -u '#{owner}' ...), or: chown -R $(id -u) {path}"
+            )),
+            JournalError::Shared { path, .. } => Some(format!("chmod 700 {path}")),
+            _ if self.is_read_only() => Some(
+                "mount the file system writable (mount -o remount,rw), or choose another --data-dir"
                     .to_owned(),
             ),
             _ if self.is_refused() => {

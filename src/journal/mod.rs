@@ -4,21 +4,51 @@
 //! the commit that holds them has been fsynced (I1); a commit takes whatever queued while the last one ran, so it
 //! holds one event at 50/s and hundreds under load. [`JournalReader`] reads checked records and tells when the durable
 //! tail moves. A second process appends through the first one's socket ([`socket`]), and reads by itself.
+//!
+//! | file | what |
+//! |---|---|
+//! | `request` | what waits for the writer thread, and the answers |
+//! | `writer` | the thread: group commit, jobs |
+//! | `trouble` | a full or failing disk: opened anew, read on, tried again |
+//! | `ballast` | room on the disk that is kept for that |
+//! | `reader` | reading |
+//! | `access` | whether the data directory is ours alone |
+//! | `opening` | progress of a long opening |
+//! | `control` | what can be asked of the log beside appending, and the answers |
+//! | `retention` | what a trim removes, and what keeps the rest |
+//! | `socket` | all of it from another process |
 
+mod access;
+mod ballast;
+pub mod control;
 mod error;
+mod opening;
+mod reader;
+mod request;
+pub mod retention;
 pub mod socket;
+mod trouble;
 mod writer;
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use wal::{Identity, NewRecord, Outcome, Record, Seq};
+use wal::{NewRecord, Outcome, Seq};
 
+pub use ballast::BALLAST;
 pub use error::JournalError;
+pub use opening::Opening;
+pub use reader::JournalReader;
+pub use request::{Done, Job};
 
+use self::ballast::Ballast;
+use self::request::{Queued, Request};
+use self::trouble::Trouble;
 use crate::config;
-use crate::status::Status;
+use crate::failure::chain;
+use crate::status::{BallastState, Status};
 
 /// Requests that may wait for the writer; the events in them are bounded by `wal.queue_events_max`.
 const QUEUE_REQUESTS: usize = 1024;
@@ -37,28 +67,12 @@ pub struct Append {
     pub cursors: Vec<(String, Seq)>,
 }
 
-/// A request on its way to the writer.
-struct Request {
-    append: Append,
-    reply: oneshot::Sender<Result<Vec<Outcome>, JournalError>>,
-    /// Room in the queue, given back when the request is answered.
-    _room: tokio::sync::OwnedSemaphorePermit,
-}
-
 /// Appends to the log. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct JournalWriter {
     queue: mpsc::Sender<Request>,
     room: Arc<Semaphore>,
     room_max: u32,
-}
-
-impl std::fmt::Debug for Request {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Request")
-            .field("records", &self.append.records.len())
-            .finish()
-    }
 }
 
 /// An append that is queued: its outcome arrives when it is durable.
@@ -98,12 +112,13 @@ impl JournalWriter {
             .await
             .map_err(|_| JournalError::Closed)?;
         let (reply, answer) = oneshot::channel();
+        let queued = Queued {
+            append,
+            reply,
+            _room: room,
+        };
         self.queue
-            .send(Request {
-                append,
-                reply,
-                _room: room,
-            })
+            .send(Request::Append(queued))
             .await
             .map_err(|_| JournalError::Closed)?;
         Ok(Pending(answer))
@@ -114,6 +129,17 @@ impl JournalWriter {
         self.submit(append).await?.durable().await
     }
 
+    /// Has the one writer do something else than appending, and waits for it.
+    pub async fn perform(&self, job: Job) -> Result<Done, JournalError> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request::Job(job, reply);
+        self.queue
+            .send(request)
+            .await
+            .map_err(|_| JournalError::Closed)?;
+        answer.await.unwrap_or(Err(JournalError::Closed))
+    }
+
     /// Notes how far a reader of the log has come. Durable with the next commit, not before.
     pub async fn save_cursor(&self, name: &str, seq: Seq) -> Result<(), JournalError> {
         let append = Append {
@@ -121,103 +147,6 @@ impl JournalWriter {
             ..Append::default()
         };
         self.submit(append).await.map(drop)
-    }
-}
-
-/// Reads the log while it is written. Cheap to clone; holds no read transaction between calls.
-#[derive(Clone)]
-pub struct JournalReader {
-    /// None while the writer has to open the log again after an I/O error.
-    current: Arc<RwLock<Option<wal::Reader>>>,
-    identity: Identity,
-    tail: watch::Receiver<u64>,
-}
-
-impl JournalReader {
-    /// Opens a log for reading beside whatever process writes it. The tail is that of this moment until
-    /// [`refresh`](Self::refresh) is called.
-    pub fn open(data_dir: &Path) -> Result<JournalReader, JournalError> {
-        let reader = wal::Reader::open(&data_dir.join(LOG_DIR)).map_err(JournalError::Open)?;
-        let tail = reader
-            .tail()
-            .map_err(JournalError::Read)?
-            .map_or(0, Seq::get);
-        let identity = reader.identity();
-        let (_, tail) = watch::channel(tail);
-        Ok(JournalReader {
-            current: Arc::new(RwLock::new(Some(reader))),
-            identity,
-            tail,
-        })
-    }
-
-    /// The log's identity.
-    pub fn identity(&self) -> Identity {
-        self.identity
-    }
-
-    /// The durable tail as it moves; 0 for an empty log.
-    pub fn subscribe(&self) -> watch::Receiver<u64> {
-        self.tail.clone()
-    }
-
-    /// The durable tail now; 0 for an empty log.
-    pub fn tail(&self) -> u64 {
-        *self.tail.borrow()
-    }
-
-    /// Looks up the tail in the files: for a log that another process writes.
-    pub async fn refresh(&self) -> Result<u64, JournalError> {
-        let tail = self.with(wal::Reader::tail).await?;
-        Ok(tail.map_or(0, Seq::get))
-    }
-
-    /// The oldest number that is still kept.
-    pub async fn first(&self) -> Result<Option<Seq>, JournalError> {
-        self.with(wal::Reader::first).await
-    }
-
-    /// Records from `from` on, in order and without a hole, each checked; none past the tail.
-    pub async fn read(
-        &self,
-        from: Seq,
-        records_max: usize,
-        bytes_max: usize,
-    ) -> Result<Vec<Record>, JournalError> {
-        self.with(move |reader| reader.read(from, records_max, bytes_max))
-            .await
-    }
-
-    /// How far each reader of the log has come.
-    pub async fn cursors(&self) -> Result<Vec<(String, Seq)>, JournalError> {
-        self.with(wal::Reader::cursors).await
-    }
-
-    /// The sources' positions.
-    pub async fn bookmarks(&self) -> Result<Vec<(String, Vec<u8>)>, JournalError> {
-        self.with(wal::Reader::bookmarks).await
-    }
-
-    /// The segments, oldest first.
-    pub async fn segments(&self) -> Result<Vec<wal::SegmentInfo>, JournalError> {
-        self.with(wal::Reader::segments).await
-    }
-
-    /// redb reads block on the disk, so they run on the blocking pool.
-    async fn with<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&wal::Reader) -> Result<T, wal::ReadError> + Send + 'static,
-    ) -> Result<T, JournalError> {
-        let current = Arc::clone(&self.current);
-        let outcome = tokio::task::spawn_blocking(move || {
-            // The guard is held for the whole read: the writer must not open the log again while a reader uses it.
-            let guard = current.read().unwrap_or_else(PoisonError::into_inner);
-            match guard.as_ref() {
-                Some(reader) => read(reader).map_err(JournalError::Read),
-                None => Err(JournalError::Reopening),
-            }
-        });
-        outcome.await.unwrap_or(Err(JournalError::Closed))
     }
 }
 
@@ -234,19 +163,31 @@ pub struct Journal {
 
 impl Journal {
     /// Opens the log in a data directory, creating both when they are not there. Fails at once when another process
-    /// holds it (I8).
+    /// holds it (I8), or when the directory is not ours alone. `say` hears of an opening that takes longer than a
+    /// second.
     pub fn open(
         data_dir: &Path,
         options: &config::Wal,
         status: Status,
+        mut say: impl FnMut(Opening) + Send,
     ) -> Result<Journal, JournalError> {
+        access::check(data_dir)?;
         let dir: PathBuf = data_dir.join(LOG_DIR);
         let wal_options = wal_options(options);
-        let log = wal::Log::open(&dir, wal_options.clone()).map_err(JournalError::Open)?;
+        let ballast = Ballast::new(data_dir, options.ballast);
+        let open = || wal::Log::open(&dir, wal_options.clone());
+        let log = opening::watched(&mut say, |_| match open() {
+            Err(error) if trouble::is_full(&error) && ballast.release().is_ok() => open(),
+            opened => opened,
+        })
+        .map_err(JournalError::Open)?;
         let recovery = log.recovery().clone();
         let durable = recovery.tail.map_or(0, Seq::get);
         let (tail_sender, tail) = watch::channel(durable);
         status.durable(durable);
+        status.log(|board| board.opened(&recovery));
+        trouble::note_holes(&status, &log);
+        let trouble = first_ballast(&ballast, &status);
         let current = Arc::new(RwLock::new(Some(log.reader())));
         let reader = JournalReader {
             current: Arc::clone(&current),
@@ -261,10 +202,15 @@ impl Journal {
             current,
             tail: tail_sender,
             status,
+            ballast,
+            given_back: trouble.is_some(),
+            log: Some(log),
+            trouble,
+            backlog: VecDeque::new(),
         };
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || owner.run(log, requests))
+            .spawn(move || owner.run(requests))
             .map_err(JournalError::Thread)?;
         Ok(Journal {
             writer,
@@ -272,6 +218,16 @@ impl Journal {
             recovery,
             thread,
         })
+    }
+
+    /// Skips all numbers up to `to` and starts a new epoch, before anything flows: who took the journal apart by
+    /// cloning its reader goes on with the identity of before. Gives what is skipped; none when the log is past it.
+    pub async fn fence(&mut self, to: Seq) -> Result<Option<wal::Hole>, JournalError> {
+        let Done::Fenced(hole) = self.writer.perform(Job::Fence { to }).await? else {
+            return Ok(None);
+        };
+        self.reader.learn_identity().await?;
+        Ok(hole)
     }
 
     /// Waits until everything queued is durable and the log is closed. All other writers must be gone.
@@ -287,6 +243,28 @@ impl Journal {
         // A panic of the writer thread was reported by the thread itself.
         let _ = tokio::task::spawn_blocking(move || thread.join()).await;
     }
+}
+
+/// Makes the ballast at the start. A disk without room for it counts as full: nothing would be left to stop in order.
+fn first_ballast(ballast: &Ballast, status: &Status) -> Option<Trouble> {
+    let (state, trouble) = match ballast.fill() {
+        Ok(()) if ballast.is_on() => (BallastState::Whole, None),
+        Ok(()) => (BallastState::Off, None),
+        Err(error) if trouble::is_no_room(&error) => {
+            let trouble = Trouble::no_ballast(&error);
+            (BallastState::Released, Some(trouble))
+        }
+        Err(error) => {
+            tracing::warn!(error = chain(&error), "the ballast cannot be made");
+            (BallastState::Missing, None)
+        }
+    };
+    status.log(|board| {
+        board.ballast = state;
+        board.full = trouble.is_some();
+        board.fault = trouble.as_ref().map(|it| it.text.clone());
+    });
+    trouble
 }
 
 fn wal_options(options: &config::Wal) -> wal::Options {

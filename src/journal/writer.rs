@@ -1,21 +1,21 @@
 //! The thread that owns the log's only writer.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::Instant;
 
 use tokio::sync::{mpsc, watch};
 use wal::{AppendError, Batch, Log, Options, Outcome, Seq};
 
-use super::{JournalError, Request};
+use super::JournalError;
+use super::ballast::Ballast;
+use super::request::{self, Done, Job, Queued, Request, answer, merge};
+use super::trouble::Trouble;
 use crate::failure::chain;
 use crate::status::Status;
 
-/// Wait before the log is opened again after an I/O error; doubles up to the limit.
-const REOPEN_WAIT_MIN: Duration = Duration::from_millis(200);
-const REOPEN_WAIT_MAX: Duration = Duration::from_secs(10);
-
-/// All that the writer thread holds besides the log.
+/// All that the writer thread holds.
 pub(super) struct Owner {
     pub(super) dir: PathBuf,
     pub(super) options: Options,
@@ -23,122 +23,227 @@ pub(super) struct Owner {
     pub(super) current: Arc<RwLock<Option<wal::Reader>>>,
     pub(super) tail: watch::Sender<u64>,
     pub(super) status: Status,
+    pub(super) ballast: Ballast,
+    /// The ballast is not whole: the disk was full.
+    pub(super) given_back: bool,
+    /// None while it cannot be opened.
+    pub(super) log: Option<Log>,
+    /// Why nothing may be appended at the moment.
+    pub(super) trouble: Option<Trouble>,
+    /// Appends that came while nothing could be appended, in order.
+    pub(super) backlog: VecDeque<Queued>,
+}
+
+/// Why a batch is not durable.
+pub(super) enum Refused {
+    /// It breaks a limit; the log is as it was.
+    Limit(AppendError),
+    /// The program ends.
+    Stopped,
 }
 
 impl Owner {
-    /// Commits until every sender is gone, then closes the log.
-    pub(super) fn run(self, log: Log, mut requests: mpsc::Receiver<Request>) {
-        let mut log = Some(log);
-        while let Some(first) = requests.blocking_recv() {
-            let group = self.gather(first, &mut requests);
-            match self.commit(&mut log, &merge(&group)) {
-                Ok(outcomes) => answer(group, outcomes),
-                // One request breaks a limit: it alone is refused, the others go in without it.
-                Err(_) => {
-                    for request in group {
-                        match self.commit(&mut log, &merge(std::slice::from_ref(&request))) {
-                            Ok(outcomes) => answer(vec![request], outcomes),
-                            Err(error) => {
-                                let _ = request.reply.send(Err(JournalError::Append(error)));
-                            }
-                        }
+    /// Serves until every sender is gone, then closes the log.
+    pub(super) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        while self.mend(&mut requests).is_ok()
+            && let Some(request) = self.next(&mut requests)
+        {
+            match request {
+                Request::Job(job, reply) => {
+                    let done = self.perform(job);
+                    let _ = reply.send(done);
+                }
+                Request::Append(first) => {
+                    let (group, job) = self.gather(first, &mut requests);
+                    self.append(group, &mut requests);
+                    if let Some((job, reply)) = job {
+                        let _ = reply.send(self.perform(job));
                     }
                 }
             }
         }
+        self.close();
+    }
+
+    fn next(&mut self, requests: &mut mpsc::Receiver<Request>) -> Option<Request> {
+        match self.backlog.pop_front() {
+            Some(queued) => Some(Request::Append(queued)),
+            None => requests.blocking_recv(),
+        }
+    }
+
+    /// Group commit: whatever queued while the last commit ran, up to the limit. A job ends the group, since it may
+    /// depend on what was appended before it.
+    fn gather(
+        &mut self,
+        first: Queued,
+        requests: &mut mpsc::Receiver<Request>,
+    ) -> (Vec<Queued>, Option<Waiting>) {
+        let mut events = first.append.records.len();
+        let mut group = vec![first];
+        while events < self.commit_events_max {
+            let next = match self.backlog.pop_front() {
+                Some(queued) => Ok(Request::Append(queued)),
+                None => requests.try_recv(),
+            };
+            match next {
+                Ok(Request::Append(queued)) => {
+                    events += queued.append.records.len();
+                    group.push(queued);
+                }
+                Ok(Request::Job(job, reply)) => return (group, Some((job, reply))),
+                Err(_) => break,
+            }
+        }
+        (group, None)
+    }
+
+    fn append(&mut self, group: Vec<Queued>, requests: &mut mpsc::Receiver<Request>) {
+        match self.commit(&merge(&group), requests) {
+            Ok(outcomes) => answer(group, outcomes),
+            // Whoever waits learns it when the senders go.
+            Err(Refused::Stopped) => {}
+            Err(Refused::Limit(_)) => {
+                // One request breaks a limit: it alone is refused, the others go in without it.
+                for request in group {
+                    match self.commit(&merge(std::slice::from_ref(&request)), requests) {
+                        Ok(outcomes) => answer(vec![request], outcomes),
+                        Err(Refused::Limit(error)) => {
+                            let _ = request.reply.send(Err(JournalError::Append(error)));
+                        }
+                        Err(Refused::Stopped) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes the batch durable, however long that takes. While this waits nothing is acknowledged, so the sources wait
+    /// too (I9).
+    fn commit(
+        &mut self,
+        batch: &Batch,
+        requests: &mut mpsc::Receiver<Request>,
+    ) -> Result<Vec<Outcome>, Refused> {
+        let before = *self.tail.borrow();
+        let mut tried = false;
+        loop {
+            self.mend(requests)?;
+            // Nobody else appends: what the tail moved by was this batch, in an attempt that failed after its fsync.
+            if tried && *self.tail.borrow() > before {
+                let again = self.try_append(&request::with_keys_only(batch));
+                if let Some(keyed) = self.sort(again)? {
+                    return Ok(request::outcomes_of_durable(batch, &keyed, before));
+                }
+                continue;
+            }
+            tried = true;
+            let appended = self.try_append(batch);
+            if let Some(outcomes) = self.sort(appended)? {
+                return Ok(outcomes);
+            }
+        }
+    }
+
+    /// One attempt; measured and told when it succeeds.
+    fn try_append(&mut self, batch: &Batch) -> Result<Vec<Outcome>, AppendError> {
+        let started = Instant::now();
+        let Some(log) = self.log.as_mut() else {
+            return Err(AppendError::Poisoned);
+        };
+        let appended = log.append(batch)?;
+        let tail = appended.tail.map_or(0, Seq::get);
+        let bytes = request::appended_bytes(batch, &appended.outcomes);
+        self.status.log(|board| {
+            board.committed(started.elapsed(), appended.outcomes.len() as u64, bytes);
+        });
+        self.status.durable(tail);
+        self.tail.send_replace(tail);
+        Ok(appended.outcomes)
+    }
+
+    /// Parts a broken limit from trouble, which is noted and mended before the next attempt.
+    fn sort(
+        &mut self,
+        appended: Result<Vec<Outcome>, AppendError>,
+    ) -> Result<Option<Vec<Outcome>>, Refused> {
+        match appended {
+            Ok(outcomes) => Ok(Some(outcomes)),
+            Err(
+                error @ (AppendError::Poisoned
+                | AppendError::Disk { .. }
+                | AppendError::Structure(_)),
+            ) => {
+                self.failed(&error);
+                Ok(None)
+            }
+            Err(error) => Err(Refused::Limit(error)),
+        }
+    }
+
+    /// Does what is not an append. Works on a full disk too: a trim may be what gives room.
+    pub(super) fn perform(&mut self, job: Job) -> Result<Done, JournalError> {
+        let started = Instant::now();
+        let Some(log) = self.log.as_mut() else {
+            return Err(JournalError::Reopening);
+        };
+        let done = match job {
+            Job::Seal => log.seal().map(|()| Done::Sealed),
+            Job::Trim { keep_from } => log.trim(keep_from).map(Done::Trimmed),
+            // Appends that wait for room are told apart by the tail, which a fence would move.
+            Job::Fence { .. } if self.trouble.is_some() => return Err(JournalError::Reopening),
+            Job::Fence { to } => log.fence(to).map(Done::Fenced),
+            Job::Compact { first } => return self.compact(first),
+        };
+        match &done {
+            Ok(Done::Sealed) => self.status.log(|board| board.sealed(started.elapsed())),
+            Ok(Done::Fenced(Some(hole))) => {
+                let tail = hole.last.get();
+                self.status.durable(tail);
+                self.tail.send_replace(tail);
+                let reader = log.reader();
+                self.set_reader(Some(reader));
+            }
+            Ok(_) => {}
+            Err(error) => self.failed(error),
+        }
+        done.map_err(JournalError::Append)
+    }
+
+    /// A failure leaves the log and its handle as they were.
+    fn compact(&mut self, first: Seq) -> Result<Done, JournalError> {
+        let Some(log) = self.log.as_mut() else {
+            return Err(JournalError::Reopening);
+        };
+        let compacted = log.compact(first).map_err(JournalError::Rewrite)?;
+        // A reader of before would hold the old file, and with it the space.
+        let reader = log.reader();
+        self.set_reader(Some(reader));
+        Ok(Done::Compacted(compacted))
+    }
+
+    pub(super) fn set_reader(&self, reader: Option<wal::Reader>) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = reader;
+    }
+
+    fn close(mut self) {
         self.set_reader(None);
-        if let Some(log) = log
+        if self.given_back {
+            // Closing writes a little; this is what the rest of the ballast is for.
+            if let Err(error) = self.ballast.release() {
+                tracing::warn!(error = chain(&error), "the ballast cannot be given back");
+            }
+        }
+        if let Some(log) = self.log.take()
             && let Err(error) = log.close()
         {
             tracing::error!(error = chain(&error), "the log was not closed cleanly");
         }
     }
-
-    /// Group commit: whatever queued while the last commit ran, up to the limit.
-    fn gather(&self, first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Request> {
-        let mut events = first.append.records.len();
-        let mut group = vec![first];
-        while events < self.commit_events_max {
-            let Ok(request) = requests.try_recv() else {
-                break;
-            };
-            events += request.append.records.len();
-            group.push(request);
-        }
-        group
-    }
-
-    /// Makes the batch durable, however long that takes. A failed handle is never used again: the log is opened
-    /// anew, its tail scanned, and the batch appended again; dedup keys recognise what was durable after all.
-    /// While this waits nothing is acknowledged, so the sources wait too (I9). An error is returned only for a batch
-    /// that breaks a limit, which leaves the log as it was.
-    fn commit(&self, log: &mut Option<Log>, batch: &Batch) -> Result<Vec<Outcome>, AppendError> {
-        let mut wait = REOPEN_WAIT_MIN;
-        loop {
-            let error = match log.as_mut().map(|log| log.append(batch)) {
-                Some(Ok(appended)) => {
-                    let tail = appended.tail.map_or(0, Seq::get);
-                    self.status.durable(tail);
-                    self.status.journal_fault(None);
-                    self.tail.send_replace(tail);
-                    return Ok(appended.outcomes);
-                }
-                Some(Err(
-                    error @ (AppendError::Poisoned
-                    | AppendError::Disk { .. }
-                    | AppendError::Structure(_)),
-                )) => chain(&JournalError::Append(error)),
-                Some(Err(error)) => return Err(error),
-                None => match self.reopen() {
-                    Ok(again) => {
-                        *log = Some(again);
-                        continue;
-                    }
-                    Err(error) => chain(&error),
-                },
-            };
-            tracing::error!(error, retry_in = ?wait, "the log cannot be written; ingest waits");
-            self.status.journal_fault(Some(error));
-            self.set_reader(None);
-            *log = None;
-            std::thread::sleep(wait);
-            wait = (wait * 2).min(REOPEN_WAIT_MAX);
-        }
-    }
-
-    fn reopen(&self) -> Result<Log, JournalError> {
-        let log = Log::open(&self.dir, self.options.clone()).map_err(JournalError::Open)?;
-        self.set_reader(Some(log.reader()));
-        self.tail
-            .send_replace(log.recovery().tail.map_or(0, Seq::get));
-        Ok(log)
-    }
-
-    fn set_reader(&self, reader: Option<wal::Reader>) {
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = reader;
-    }
 }
 
-fn answer(group: Vec<Request>, outcomes: Vec<Outcome>) {
-    let mut outcomes = outcomes.into_iter();
-    for request in group {
-        let own = outcomes
-            .by_ref()
-            .take(request.append.records.len())
-            .collect();
-        // The asker may have gone; the events are durable all the same.
-        let _ = request.reply.send(Ok(own));
-    }
-}
-
-fn merge(group: &[Request]) -> Batch {
-    let mut batch = Batch::default();
-    for request in group {
-        batch.records.extend(request.append.records.iter().cloned());
-        batch
-            .bookmarks
-            .extend(request.append.bookmarks.iter().cloned());
-        batch.cursors.extend(request.append.cursors.iter().cloned());
-    }
-    batch
-}
+/// A job with the place where its answer is awaited.
+pub(super) type Waiting = (
+    Job,
+    tokio::sync::oneshot::Sender<Result<Done, JournalError>>,
+);

@@ -171,7 +171,10 @@ pub async fn log(data_dir: &Path) -> Result<Report, VerifyError> {
 /// A record can be intact and still hold what this version cannot read.
 async fn payloads(data_dir: &Path, report: &mut Report) -> Result<(), VerifyError> {
     let journal = JournalReader::open(data_dir)?;
-    let mut at = journal.first().await?.map_or(0, |first| first.get() - 1);
+    let Some(first) = journal.first().await? else {
+        return Ok(());
+    };
+    let mut at = first.get() - 1;
     loop {
         let records = journal.read(next_seq(at), READ_EVENTS, READ_BYTES).await?;
         let Some(last) = records.last() else {

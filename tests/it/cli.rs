@@ -2,10 +2,13 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use telegram_gateway::config;
+
+use crate::support::blessed::is_blessed;
+use crate::support::gateway::repository;
 
 /// A password that no output may hold, in any form.
 const CANARY: &str = "c4n4ry/p?ss";
@@ -17,10 +20,6 @@ const CANARY_BASE64: [&str; 3] = [
     "dGd3OmM0bjRyeS9wP3Nz",
     "AHRndwBjNG40cnkvcD9zc",
 ];
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
 
 /// A folder with the program in it, away from the environment of whoever runs the tests.
 struct Bench {
@@ -113,21 +112,6 @@ impl Ran {
     }
 }
 
-/// Compares with a file of the repository, or writes it when TGW_TEST_BLESS=1.
-#[track_caller]
-fn is_blessed(path: &Path, actual: &str) {
-    if std::env::var_os("TGW_TEST_BLESS").is_some_and(|value| value == "1") {
-        fs::write(path, actual).expect("written");
-        return;
-    }
-    let expected = fs::read_to_string(path).unwrap_or_default();
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    assert_eq!(
-        expected, actual,
-        "{name} differs; TGW_TEST_BLESS=1 rewrites it"
-    );
-}
-
 #[test]
 fn every_command_explains_itself() {
     for command in [
@@ -141,6 +125,13 @@ fn every_command_explains_itself() {
         "status",
         "bench",
         "config",
+        "wal",
+        "wal stat",
+        "wal dump",
+        "wal tail",
+        "wal seal",
+        "wal trim",
+        "wal compact",
         "bench rebuild",
         "bench recovery",
         "config check",
@@ -167,6 +158,9 @@ fn a_wrong_command_line_is_a_usage_error() {
         "reply",
         "verify",
         "replay --to redis --from 0",
+        "wal",
+        "wal dump --from 9 --until 8",
+        "wal trim --keep-from 0",
     ] {
         let ran = Bench::new().run(line).exits(2);
         assert!(ran.out.is_empty(), "{line}: {}", ran.out);
@@ -179,7 +173,7 @@ fn a_wrong_command_line_is_a_usage_error() {
 
 #[test]
 fn broken_files_are_told_as_the_snapshots_say() {
-    let folder = root().join("fixtures/config/broken");
+    let folder = repository("fixtures/config/broken");
     let mut names: Vec<PathBuf> = fs::read_dir(&folder)
         .expect("fixtures")
         .map(|entry| entry.expect("an entry").path())
@@ -414,7 +408,7 @@ fn a_secret_that_others_can_read_is_refused() {
 
 #[test]
 fn the_example_file_is_right_and_complete() {
-    let text = fs::read_to_string(root().join("deploy/gateway.example.toml")).expect("example");
+    let text = fs::read_to_string(repository("deploy/gateway.example.toml")).expect("example");
     let postgres = "postgres://tgw:x@db.example/telegram\n";
     let bench = Bench::new()
         .config(&text)
@@ -439,61 +433,5 @@ fn the_example_file_is_right_and_complete() {
             let known = config::reference_markdown().contains(&format!("| `{key}` |"));
             assert!(known, "{section}.{key} is not documented");
         }
-    }
-}
-
-#[test]
-fn documents_say_what_the_program_does() {
-    let config = Document::read("docs/config.md");
-    config.section_is("keys", &config::reference_markdown());
-    let exits = Document::read("docs/exit-codes.md");
-    exits.section_is("codes", &exit_codes());
-    Bench::new()
-        .run("config defaults")
-        .exits(0)
-        .prints("#segment_bytes_max = \"64MiB\"");
-}
-
-/// The table of exit codes, from the source of `failure::Exit`.
-fn exit_codes() -> String {
-    let source = fs::read_to_string(root().join("src/failure.rs")).expect("source");
-    let start = source.find("pub enum Exit {").expect("the enum");
-    let body = &source[start..start + source[start..].find("\n}").expect("its end")];
-    let mut table = String::from("| Code | Name | Meaning |\n|---|---|---|\n");
-    let mut meaning = Vec::new();
-    for line in body.lines().map(str::trim) {
-        if let Some(text) = line.strip_prefix("///") {
-            meaning.push(text.trim());
-        } else if let Some((name, code)) = line.trim_end_matches(',').split_once(" = ") {
-            table.push_str(&format!("| {code} | {name} | {} |\n", meaning.join(" ")));
-            meaning.clear();
-        }
-    }
-    table
-}
-
-/// A document with parts that the program writes.
-struct Document {
-    path: PathBuf,
-    text: String,
-}
-
-impl Document {
-    fn read(path: &str) -> Document {
-        let path = root().join(path);
-        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
-        Document { path, text }
-    }
-
-    #[track_caller]
-    fn section_is(&self, name: &str, expected: &str) {
-        let (open, close) = (
-            format!("<!-- {name} -->\n"),
-            format!("<!-- end of {name} -->"),
-        );
-        let start = self.text.find(&open).expect("the opening mark") + open.len();
-        let end = self.text.find(&close).expect("the closing mark");
-        let whole = format!("{}{expected}{}", &self.text[..start], &self.text[end..]);
-        is_blessed(&self.path, &whole);
     }
 }

@@ -1,7 +1,9 @@
 //! I1, I2, I3, I6: kill -9 at random moments loses nothing that was acknowledged and doubles nothing.
 //!
 //! The generator runs flat out; every event acknowledged to it is in the receipts file (O_DSYNC). After each kill the
-//! program starts again where its log says it was. `TGW_TEST_KILLS` sets how often (default 6), `TGW_TEST_SEED` when.
+//! program starts again where its log says it was. `TGW_TEST_KILLS` sets how often (default 20 without servers, 6 with
+//! them), `TGW_TEST_SEED` when. A thousand, in rounds of a hundred on a new log each:
+//! `TGW_TEST_KILLS=1000 nice cargo test --release --test it -- --nocapture acknowledged_events_survive_kills_without`.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -17,11 +19,17 @@ fn number(variable: &str, default: u64) -> u64 {
         .unwrap_or(default)
 }
 
-/// Kills a running gateway again and again, then lets it drain, and holds log, receipts and stores against each other.
-async fn kill_again_and_again(gateway: &Gateway, kills: u64) {
+/// Most kills of one log: it grows with each life, and all of it is looked at in the end.
+const ROUND: u64 = 100;
+
+fn random() -> fastrand::Rng {
     let seed = number("TGW_TEST_SEED", u64::from(std::process::id()));
     println!("TGW_TEST_SEED={seed}");
-    let mut random = fastrand::Rng::with_seed(seed);
+    fastrand::Rng::with_seed(seed)
+}
+
+/// Kills a running gateway again and again, then lets it drain, and holds log, receipts and stores against each other.
+async fn kill_again_and_again(gateway: &Gateway, kills: u64, random: &mut fastrand::Rng) {
     let receipts = gateway.path("receipts");
     let receipts = receipts.to_str().expect("UTF-8");
     let run = [
@@ -59,7 +67,7 @@ async fn kill_again_and_again(gateway: &Gateway, kills: u64) {
 }
 
 /// The source's position is in the commit of its events (I2), so each of its events is in the log exactly once.
-fn nothing_lost_or_doubled(events: &[Envelope]) {
+pub(crate) fn nothing_lost_or_doubled(events: &[Envelope]) {
     let mut ordinals = HashMap::new();
     for (expected, event) in (1..).zip(events) {
         assert_eq!(event.seq.get(), expected, "a hole in the numbers");
@@ -80,7 +88,7 @@ fn nothing_lost_or_doubled(events: &[Envelope]) {
 }
 
 /// Every acknowledged event is in the log under its number. Gives how many there are.
-fn receipts_are_in_the_log(receipts: &str, events: &[Envelope]) -> u64 {
+pub(crate) fn receipts_are_in_the_log(receipts: &str, events: &[Envelope]) -> u64 {
     let text = std::fs::read_to_string(receipts).expect("receipts");
     let mut acknowledged = 0;
     // A line that the kill cut short was not acknowledged.
@@ -111,12 +119,17 @@ fn receipts_are_in_the_log(receipts: &str, events: &[Envelope]) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn acknowledged_events_survive_kills_without_servers() {
-    kill_again_and_again(&Gateway::embedded(), number("TGW_TEST_KILLS", 6)).await;
+    let (mut left, mut random) = (number("TGW_TEST_KILLS", 20), random());
+    while left > 0 {
+        let kills = left.min(ROUND);
+        kill_again_and_again(&Gateway::embedded(), kills, &mut random).await;
+        left -= kills;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn acknowledged_events_survive_kills_with_all_servers() {
     if let Some(gateway) = Gateway::with_services().await {
-        kill_again_and_again(&gateway, number("TGW_TEST_KILLS", 6)).await;
+        kill_again_and_again(&gateway, number("TGW_TEST_KILLS", 6), &mut random()).await;
     }
 }

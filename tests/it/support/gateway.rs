@@ -31,7 +31,8 @@ impl Gateway {
     pub(crate) fn embedded() -> Gateway {
         Gateway {
             dir: tempfile::tempdir().expect("a folder"),
-            environment: Vec::new(),
+            // A small one: most tests start on an empty folder.
+            environment: vec![("TGW_WAL__BALLAST".to_owned(), "1MiB".to_owned())],
             broker: None,
         }
     }
@@ -188,6 +189,11 @@ impl Running {
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("a kill");
         self.child.wait().expect("an end");
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// SIGTERM, and how it ended.

@@ -45,10 +45,14 @@ impl House {
             segment_age_max: Duration::from_secs(86_400),
             queue_events_max: 8192,
             commit_events_max: 2048,
+            ballast: 0,
+            keep_age: None,
+            keep_bytes: None,
+            archive_dir: None,
         };
         let status = Status::new();
         House {
-            journal: Journal::open(dir.path(), &options, status.clone()).expect("a log"),
+            journal: Journal::open(dir.path(), &options, status.clone(), |_| {}).expect("a log"),
             url: BackendUrl::parse(url).expect("an address"),
             status,
             stop: CancellationToken::new(),

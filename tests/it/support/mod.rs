@@ -1,8 +1,10 @@
 //! What tests share.
 #![allow(dead_code)] // each module uses its part
 
+pub(crate) mod blessed;
 pub(crate) mod events;
 pub(crate) mod gateway;
 pub(crate) mod house;
 pub(crate) mod rabbitmq;
 pub(crate) mod services;
+pub(crate) mod shim;

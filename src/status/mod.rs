@@ -2,12 +2,16 @@
 //!
 //! Latency of every stage is counted from the moment an event was received (or was due, for a paced source).
 
+mod log;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
+
+pub use log::{BallastState, LogBoard, LogReport, Spread, micros};
 
 /// The marks an event passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,13 +66,10 @@ pub struct Progress {
 
 impl Progress {
     fn new() -> Progress {
-        let latency_us = Histogram::new_with_bounds(1, LATENCY_MAX_US, 3).expect(
-            "constant bounds that satisfy the rules: 1 <= low, 2 low <= high, at most 5 digits",
-        );
         Progress {
             seq: 0,
             events: 0,
-            latency_us,
+            latency_us: log::histogram(LATENCY_MAX_US),
             last_us: 0,
             fault: None,
             needs_operator: false,
@@ -83,7 +84,7 @@ struct Board {
     durable: AtomicU64,
     broker_lost: AtomicU64,
     quarantined: AtomicU64,
-    journal_fault: Mutex<Option<String>>,
+    log: Mutex<LogBoard>,
     stages: Mutex<BTreeMap<Stage, Progress>>,
 }
 
@@ -122,13 +123,31 @@ impl Status {
         self.0.quarantined.fetch_add(events, Ordering::Relaxed);
     }
 
-    /// The log cannot be written, or can again.
-    pub fn journal_fault(&self, fault: Option<String>) {
-        *self
-            .0
-            .journal_fault
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = fault;
+    /// What the log's writer has to say.
+    pub fn log(&self, change: impl FnOnce(&mut LogBoard)) {
+        change(&mut self.0.log.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The log's figures.
+    pub fn log_report(&self) -> LogReport {
+        let log = self.0.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.report()
+    }
+
+    /// Why the log cannot be written, and whether that is for want of room.
+    pub fn log_fault(&self) -> (String, bool) {
+        let log = self.0.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let why = log.fault.clone();
+        (
+            why.unwrap_or_else(|| "the disk is slow".to_owned()),
+            log.full,
+        )
+    }
+
+    /// The last number that has passed a stage; 0 before it has shown itself.
+    pub fn seq_of(&self, stage: Stage) -> u64 {
+        let stages = self.0.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        stages.get(&stage).map_or(0, |progress| progress.seq)
     }
 
     /// Events passed a stage just now: their times of receipt in microseconds since the epoch, and the last number.
@@ -180,9 +199,10 @@ impl Status {
             broker_lost: board.broker_lost.load(Ordering::Relaxed),
             quarantined: board.quarantined.load(Ordering::Relaxed),
             journal_fault: board
-                .journal_fault
+                .log
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
+                .fault
                 .clone(),
             stages: board
                 .stages

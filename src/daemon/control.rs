@@ -1,0 +1,203 @@
+//! What is asked of the log beside appending: answered here, by whoever holds it.
+//!
+//! A running daemon answers through its socket; without one, a command opens the log and answers itself. Both come
+//! through [`Desk::run`], so the same is decided in the same place.
+
+use crate::config::{self, Config};
+use crate::event::Timestamp;
+use crate::journal::control::{Answer, Command, Smaller};
+use crate::journal::retention::{self, Floor, Plan, Segment};
+use crate::journal::socket::Control;
+use crate::journal::{Done, Job, Journal, JournalError, JournalReader, JournalWriter};
+use crate::projector::{next_seq, stage};
+use crate::status::Status;
+use crate::store::ProjectionName;
+
+/// Where the stores' positions are known from.
+#[derive(Debug, Clone)]
+pub enum Stores {
+    /// The board of a running daemon, for these stores. One that has not shown itself yet counts as being at the start.
+    Board(Vec<ProjectionName>),
+    /// They were asked.
+    Asked(Vec<Floor>),
+}
+
+/// Answers commands.
+#[derive(Clone)]
+pub struct Desk {
+    reader: JournalReader,
+    writer: JournalWriter,
+    status: Status,
+    policy: config::Wal,
+    stores: Stores,
+}
+
+impl Desk {
+    /// For an open log.
+    pub fn new(journal: &Journal, config: &Config, status: &Status, stores: Stores) -> Desk {
+        Desk {
+            reader: journal.reader.clone(),
+            writer: journal.writer.clone(),
+            status: status.clone(),
+            policy: config.wal.clone(),
+            stores,
+        }
+    }
+
+    /// Everybody who still needs the log from some number on.
+    async fn floors(&self) -> Result<Vec<Floor>, JournalError> {
+        let cursors = self.reader.cursors().await?.into_iter();
+        let mut floors: Vec<Floor> = cursors
+            .map(|(name, seq)| Floor {
+                name: format!("cursor {name}"),
+                seq: seq.get(),
+                unknown: None,
+            })
+            .collect();
+        match &self.stores {
+            Stores::Board(names) => floors.extend(names.iter().map(|name| Floor {
+                name: format!("store {name}"),
+                seq: self.status.seq_of(stage(*name)),
+                unknown: None,
+            })),
+            Stores::Asked(asked) => floors.extend(asked.iter().cloned()),
+        }
+        Ok(floors)
+    }
+
+    /// Whether the configuration wants anything removed, ever.
+    pub(super) fn has_policy(&self) -> bool {
+        self.policy.keep_age.is_some() || self.policy.keep_bytes.is_some()
+    }
+
+    /// How many segments are sealed.
+    pub(super) async fn sealed(&self) -> Result<usize, JournalError> {
+        Ok(sealed_count(&self.reader.segments().await?))
+    }
+
+    /// Removes what the policy gives up and nobody needs.
+    pub(super) async fn retain(&self) -> Result<Plan, JournalError> {
+        self.trim(None, false).await.map(|(plan, _)| plan)
+    }
+
+    async fn seal(&self) -> Result<Answer, JournalError> {
+        let before = sealed_count(&self.reader.segments().await?);
+        let done = self.writer.perform(Job::Seal).await?;
+        debug_assert_eq!(done, Done::Sealed);
+        let segments = self.reader.segments().await?;
+        let sealed: Vec<&wal::SegmentInfo> = segments.iter().filter(|it| it.sealed).collect();
+        let segment = if sealed.len() > before {
+            sealed.last().map(|info| Segment::from(*info))
+        } else {
+            None
+        };
+        Ok(Answer::Sealed { segment })
+    }
+
+    /// One segment after the other, so that appends go in between.
+    async fn compact(&self, only: Option<u64>) -> Result<Answer, JournalError> {
+        let firsts = match only {
+            Some(first) => vec![next_seq(first.saturating_sub(1))],
+            None => {
+                let segments = self.reader.segments().await?.into_iter();
+                segments.filter(|it| it.sealed).map(|it| it.first).collect()
+            }
+        };
+        let mut segments = Vec::with_capacity(firsts.len());
+        for first in firsts {
+            if let Done::Compacted(done) = self.writer.perform(Job::Compact { first }).await? {
+                segments.push(Smaller {
+                    first: first.get(),
+                    before: done.before,
+                    after: done.after,
+                });
+            }
+        }
+        Ok(Answer::Compacted { segments })
+    }
+
+    async fn trim(
+        &self,
+        keep_from: Option<u64>,
+        only_plan: bool,
+    ) -> Result<(Plan, bool), JournalError> {
+        let segments = self.reader.segments().await?;
+        let asked = match keep_from {
+            Some(seq) => seq,
+            None => self.policy_from(&segments).await?,
+        };
+        let plan = retention::plan(&segments, asked, &self.floors().await?);
+        let done = !only_plan && !plan.go.is_empty();
+        if done {
+            // Exactly what was planned goes, whatever was sealed meanwhile.
+            let keep_from = plan.go.last().and_then(|segment| segment.last);
+            let keep_from = next_seq(keep_from.unwrap_or(0));
+            self.writer.perform(Job::Trim { keep_from }).await?;
+            // The reader looks at the folder again: a file that it still holds open would keep its room on the disk.
+            self.reader.first().await?;
+            tracing::info!(
+                segments = plan.go.len(),
+                keep_from = keep_from.get(),
+                "old segments were removed from the log"
+            );
+        }
+        Ok((plan, done))
+    }
+
+    /// The first number that the policy keeps.
+    async fn policy_from(&self, segments: &[wal::SegmentInfo]) -> Result<u64, JournalError> {
+        let now = Timestamp::now().micros();
+        let mut left: u64 = segments.iter().map(|info| info.file_bytes).sum();
+        let mut keep_from = 0;
+        for info in segments.iter().filter(|info| info.sealed) {
+            let Some(last) = info.last else { continue };
+            let over = self.policy.keep_bytes.is_some_and(|limit| left > limit);
+            if !over && !self.is_too_old(last, now).await? {
+                break;
+            }
+            left = left.saturating_sub(info.file_bytes);
+            keep_from = last.next().get();
+        }
+        Ok(keep_from)
+    }
+
+    async fn is_too_old(&self, last: wal::Seq, now: i64) -> Result<bool, JournalError> {
+        let Some(age) = self.policy.keep_age else {
+            return Ok(false);
+        };
+        let age = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+        let records = self.reader.read(last, 1, usize::MAX).await?;
+        let received = records.first().map(|record| record.header().received_at);
+        Ok(received.is_some_and(|at| now.saturating_sub(at) > age))
+    }
+}
+
+/// The stores that the configuration switches on.
+pub fn configured(config: &Config) -> Vec<ProjectionName> {
+    [
+        (config.sqlite.is_some(), ProjectionName::Sqlite),
+        (config.timescale.is_some(), ProjectionName::Timescale),
+        (config.redis.is_some(), ProjectionName::Redis),
+    ]
+    .into_iter()
+    .filter_map(|(is, name)| is.then_some(name))
+    .collect()
+}
+
+fn sealed_count(segments: &[wal::SegmentInfo]) -> usize {
+    segments.iter().filter(|info| info.sealed).count()
+}
+
+impl Control for Desk {
+    async fn run(&self, command: Command) -> Result<Answer, JournalError> {
+        match command {
+            Command::Stat => Ok(Answer::Stat(Box::new(self.status.log_report()))),
+            Command::Seal => self.seal().await,
+            Command::Trim { keep_from, plan } => {
+                let (plan, done) = self.trim(keep_from, plan).await?;
+                Ok(Answer::Trimmed { plan, done })
+            }
+            Command::Compact { first } => self.compact(first).await,
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Reading the log, from the async side.
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::watch;
+use wal::{Identity, Record, Seq};
+
+use super::{JournalError, LOG_DIR};
+
+/// Reads the log while it is written. Cheap to clone; holds no read transaction between calls.
+#[derive(Clone)]
+pub struct JournalReader {
+    /// None while the writer has to open the log again after an I/O error.
+    pub(super) current: Arc<RwLock<Option<wal::Reader>>>,
+    pub(super) identity: Identity,
+    pub(super) tail: watch::Receiver<u64>,
+}
+
+impl JournalReader {
+    /// Opens a log for reading beside whatever process writes it. The tail is that of this moment until
+    /// [`refresh`](Self::refresh) is called.
+    pub fn open(data_dir: &Path) -> Result<JournalReader, JournalError> {
+        let reader = wal::Reader::open(&data_dir.join(LOG_DIR)).map_err(JournalError::Open)?;
+        let tail = reader
+            .tail()
+            .map_err(JournalError::Read)?
+            .map_or(0, Seq::get);
+        let identity = reader.identity();
+        let (_, tail) = watch::channel(tail);
+        Ok(JournalReader {
+            current: Arc::new(RwLock::new(Some(reader))),
+            identity,
+            tail,
+        })
+    }
+
+    /// The log's identity.
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Looks the identity up again, after a fence.
+    pub(super) async fn learn_identity(&mut self) -> Result<(), JournalError> {
+        self.identity = self.with(|reader| Ok(reader.identity())).await?;
+        Ok(())
+    }
+
+    /// Ranges that will never be readable, in order.
+    pub async fn holes(&self) -> Result<Vec<wal::Hole>, JournalError> {
+        self.with(wal::Reader::holes).await
+    }
+
+    /// The durable tail as it moves; 0 for an empty log.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.tail.clone()
+    }
+
+    /// The durable tail now; 0 for an empty log.
+    pub fn tail(&self) -> u64 {
+        *self.tail.borrow()
+    }
+
+    /// Looks up the tail in the files: for a log that another process writes.
+    pub async fn refresh(&self) -> Result<u64, JournalError> {
+        let tail = self.with(wal::Reader::tail).await?;
+        Ok(tail.map_or(0, Seq::get))
+    }
+
+    /// The oldest number that is still kept.
+    pub async fn first(&self) -> Result<Option<Seq>, JournalError> {
+        self.with(wal::Reader::first).await
+    }
+
+    /// Records from `from` on, in order and without a hole, each checked; none past the tail.
+    pub async fn read(
+        &self,
+        from: Seq,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Record>, JournalError> {
+        self.with(move |reader| reader.read(from, records_max, bytes_max))
+            .await
+    }
+
+    /// How far each reader of the log has come.
+    pub async fn cursors(&self) -> Result<Vec<(String, Seq)>, JournalError> {
+        self.with(wal::Reader::cursors).await
+    }
+
+    /// The sources' positions.
+    pub async fn bookmarks(&self) -> Result<Vec<(String, Vec<u8>)>, JournalError> {
+        self.with(wal::Reader::bookmarks).await
+    }
+
+    /// The segments, oldest first.
+    pub async fn segments(&self) -> Result<Vec<wal::SegmentInfo>, JournalError> {
+        self.with(wal::Reader::segments).await
+    }
+
+    /// redb reads block on the disk, so they run on the blocking pool.
+    async fn with<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&wal::Reader) -> Result<T, wal::ReadError> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        let current = Arc::clone(&self.current);
+        let outcome = tokio::task::spawn_blocking(move || {
+            // The guard is held for the whole read: the writer must not open the log again while a reader uses it.
+            let guard = current.read().unwrap_or_else(PoisonError::into_inner);
+            match guard.as_ref() {
+                Some(reader) => read(reader).map_err(JournalError::Read),
+                None => Err(JournalError::Reopening),
+            }
+        });
+        outcome.await.unwrap_or(Err(JournalError::Closed))
+    }
+}
