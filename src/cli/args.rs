@@ -74,7 +74,8 @@ must be empty: what was fed from another log is never touched.
 Examples:
   telegram-gateway bench --rate 50 --seconds 60
   telegram-gateway bench --flat-out --events 100000 --json
-  telegram-gateway bench rebuild sqlite --events 100000";
+  telegram-gateway bench rebuild sqlite --events 100000
+  telegram-gateway bench log --size 10GiB";
 
 const AFTER_CONFIG: &str = "\
 defaults < file < environment (TGW_SECTION__KEY) < flags
@@ -336,11 +337,24 @@ pub enum BenchCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Time the start after an unclean stop
-    Recovery {
+    /// Measure the log against the disk, SQLite and itself at other sizes
+    Log {
+        /// Size of the largest log, as 512MiB or 10GiB
+        #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = bench_size)]
+        size: u64,
         /// Print the result as JSON
         #[arg(long)]
         json: bool,
+    },
+    /// A process that `log` starts and kills
+    #[command(hide = true)]
+    LogChild {
+        /// What it does
+        task: super::bench::Task,
+        /// The data directory
+        data_dir: PathBuf,
+        /// Record bytes of the log
+        bytes: u64,
     },
 }
 
@@ -417,6 +431,14 @@ impl FromStr for SourceSpec {
 
 fn rate() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..=1_000_000)
+}
+
+fn bench_size(text: &str) -> Result<u64, &'static str> {
+    // Two segments at least: small and large are compared.
+    let sizes = (128 << 20)..=(1 << 40);
+    crate::config::size(text)
+        .filter(|size| sizes.contains(size))
+        .ok_or("write a size from 128MiB to 1024GiB")
 }
 
 fn time_zone(name: &str) -> Result<TimeZone, String> {

@@ -37,6 +37,7 @@ pub use args::{
     ImportArgs, Projection, RebuildArgs, ReplayArgs, RunArgs, SourceSpec, StatusArgs, VerifyArgs,
     VerifyTarget,
 };
+pub use bench::Task as BenchTask;
 pub use output::{CommandError, CommandResult};
 
 use crate::config::{ConfigError, Loaded, Sources, load};
@@ -234,7 +235,8 @@ mod tests {
                 Some(ErrorKind::ArgumentConflict),
             ),
             ("t bench rebuild sqlite --events 100", None),
-            ("t bench recovery --json", None),
+            ("t bench log --size 1GiB --json", None),
+            ("t bench log --size 1MiB", Some(ErrorKind::ValueValidation)),
             ("t -v -q status", Some(ErrorKind::ArgumentConflict)),
             ("t status --json --data-dir d", None),
             (

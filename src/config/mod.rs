@@ -33,6 +33,7 @@ pub use load::{Loaded, Sources, load};
 pub use problem::{ConfigError, Origin, Problem};
 pub use render::{Shown, defaults_toml, reference_markdown};
 pub use secret::{BackendUrl, Secret};
+pub use value::size;
 
 /// The whole configuration, checked: every value is inside its limits and every secret is resolved.
 #[derive(Debug, Clone, PartialEq)]

@@ -175,6 +175,11 @@ fn limited(key: &Key, number: u64) -> Result<Value, Wrong> {
     Ok(value)
 }
 
+/// Bytes of a size as the configuration writes it: `64MiB`; none for anything else.
+pub fn size(text: &str) -> Option<u64> {
+    scaled(text, &SIZES)
+}
+
 /// `12MiB` with a table of units; none when it is no number, has no unit of the table, or does not fit.
 fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let text = text.trim();

@@ -133,7 +133,7 @@ fn every_command_explains_itself() {
         "wal trim",
         "wal compact",
         "bench rebuild",
-        "bench recovery",
+        "bench log",
         "config check",
         "config show",
         "config defaults",

@@ -40,7 +40,11 @@ impl Machine {
                 .next()
                 .and_then(|text| text.parse().ok())
                 .unwrap_or(0.0),
-            fsync: "every commit, two-phase",
+            fsync: if wal::Options::default().two_phase {
+                "every commit, two-phase"
+            } else {
+                "every commit, one-phase"
+            },
         }
     }
 }
@@ -64,10 +68,19 @@ pub(super) fn cpu_seconds() -> f64 {
 
 /// Resident memory of this process in bytes.
 pub(super) fn rss_bytes() -> u64 {
+    of_status("VmRSS:")
+}
+
+/// The most it ever was.
+pub(super) fn rss_peak_bytes() -> u64 {
+    of_status("VmHWM:")
+}
+
+fn of_status(field: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .find_map(|line| line.strip_prefix(field))
         .and_then(|text| {
             text.trim()
                 .trim_end_matches(" kB")

@@ -3,10 +3,12 @@
 //! The run uses the daemon itself with the synthetic source, in a log of its own that is removed afterwards. With
 //! servers configured it needs empty stores: it refuses to touch one that another log has fed.
 
+mod log;
 mod machine;
 mod rebuild;
-mod recovery;
 mod report;
+
+pub use log::Task;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -27,14 +29,26 @@ use crate::status::Status;
 
 /// Runs the measurement that was asked for.
 pub(super) async fn command(globals: &Globals, args: BenchArgs) -> CommandResult {
+    if let Some(BenchCommand::LogChild {
+        task,
+        data_dir,
+        bytes,
+    }) = args.command
+    {
+        // Without the handler of signals: it is there to be killed.
+        log::child(task, &data_dir, bytes)?;
+        return Ok(Exit::Ok);
+    }
     let config = globals.load()?.config;
     let stop = super::stop_on_signals()?;
     match args.command {
         Some(BenchCommand::Rebuild { name, events, json }) => {
             rebuild::rebuild(&config, name.into(), events, json, stop).await?;
         }
-        Some(BenchCommand::Recovery { json }) => recovery::recovery(&config, json).await?,
-        None => {
+        Some(BenchCommand::Log { size, json }) => {
+            log::log(&config, size, json, stop).await?;
+        }
+        Some(BenchCommand::LogChild { .. }) | None => {
             let load = match args.events {
                 Some(events) if args.flat_out => Load::FlatOut { events },
                 _ => Load::Paced {
