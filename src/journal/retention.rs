@@ -121,6 +121,9 @@ mod tests {
             digest: None,
             previous: None,
             recovered: false,
+            missing: 0,
+            replaces: None,
+            damage: None,
         }
     }
 

@@ -44,6 +44,10 @@ fn options(setup: Setup) -> Options {
             Setup::Tiny => 2000,
             Setup::Roomy => 2 << 20,
         },
+        redo_bytes: match setup {
+            Setup::Tiny => 16 << 10,
+            Setup::Roomy => 256 << 10,
+        },
         cache_bytes: 1 << 20,
         ..Options::default()
     }

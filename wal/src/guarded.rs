@@ -88,7 +88,7 @@ impl Shared {
     /// Largest frame: a larger commit goes to the segment itself, since writing it twice costs
     /// more than a second sync.
     fn frame_max(&self) -> usize {
-        (self.redo_bytes / 4).min(128 << 10)
+        (self.redo_bytes / 2).min(128 << 10)
     }
 
     /// Makes durable what the engine committed, and then shows it to other processes.

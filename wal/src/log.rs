@@ -274,7 +274,7 @@ impl fmt::Debug for Log {
 pub(crate) fn segment_mode(options: &Options) -> Mode {
     Mode {
         cache_bytes: options.segment_cache(),
-        redo_bytes: options.redo_bytes(),
+        redo_bytes: options.redo_bytes,
     }
 }
 

@@ -30,6 +30,10 @@ pub struct Options {
     pub segment_bytes_max: u64,
     /// Age after which a segment with records is sealed, looked at when appending. Default one day.
     pub segment_age_max: Duration,
+    /// Length of the redo file. A commit of up to half of it, and at most 128 KiB, is one
+    /// write and one sync there; a larger one syncs twice. Each time it is full, the segment is
+    /// synced. Default 8 MiB: some 200 commits of one record.
+    pub redo_bytes: usize,
     /// Memory for the pages of the active segment and of the catalog together. Default 64 MiB.
     pub cache_bytes: usize,
 }
@@ -39,6 +43,7 @@ impl Default for Options {
         Options {
             segment_bytes_max: 64 << 20,
             segment_age_max: Duration::from_secs(24 * 60 * 60),
+            redo_bytes: 8 << 20,
             cache_bytes: 64 << 20,
         }
     }
@@ -56,13 +61,6 @@ impl Options {
     /// asked about keys.
     pub(crate) fn segment_cache(&self) -> usize {
         self.cache_bytes / 4 * 3
-    }
-
-    /// Frames of many hundred small commits for a segment of the default size; less for a small
-    /// one, which needs no more.
-    pub(crate) fn redo_bytes(&self) -> usize {
-        let eighth = usize::try_from(self.segment_bytes_max / 8).unwrap_or(usize::MAX);
-        eighth.clamp(64 << 10, 8 << 20)
     }
 
     pub(crate) fn catalog_cache(&self) -> usize {

@@ -40,11 +40,7 @@ impl Machine {
                 .next()
                 .and_then(|text| text.parse().ok())
                 .unwrap_or(0.0),
-            fsync: if wal::Options::default().two_phase {
-                "every commit, two-phase"
-            } else {
-                "every commit, one-phase"
-            },
+            fsync: "every commit, through the redo file",
         }
     }
 }

@@ -36,6 +36,7 @@ pub(crate) fn batch(records: Vec<NewRecord>) -> Batch {
 pub(crate) fn small(bytes: u64) -> Options {
     Options {
         segment_bytes_max: bytes,
+        redo_bytes: 96 << 10,
         cache_bytes: 4 << 20,
         ..Options::default()
     }
