@@ -1,13 +1,15 @@
 //! One append: decide against a snapshot what is new, then write it in one transaction.
 
-use redb::{ReadTransaction, ReadableDatabase, WriteTransaction};
+use redb::{ReadOnlyTable, ReadableDatabase, WriteTransaction};
 
 use crate::batch::{Appended, Batch, NewRecord, Outcome};
+use crate::catalog::Catalog;
 use crate::dedup::{self, Fate};
 use crate::error::{AppendError, AtFile, DiskError};
 use crate::key_index::Index;
 use crate::log::Log;
-use crate::plan::segment_name;
+use crate::plan::{CATALOG, segment_name};
+use crate::segment::Marks;
 use crate::seq::Seq;
 use crate::{block, frame, tables};
 
@@ -38,18 +40,21 @@ pub(crate) fn append(log: &mut Log, batch: &Batch) -> Result<Appended, AppendErr
     let Some(active) = slot.as_ref() else {
         return Err(AppendError::Poisoned);
     };
-    // This thread is the only writer, so what a snapshot shows stays true until the commit.
-    let snapshot = active.db.begin_read().at(&file)?;
-    let catalog = log.catalog.db.begin_read().at(crate::plan::CATALOG)?;
-    let fates = fates(batch, &log.keys, &catalog).at(&file)?;
+    let fates = fates(
+        batch,
+        &log.keys,
+        log.absorbing.as_ref().map(|it| &it.keys),
+        &log.catalog,
+        &mut log.sealed_keys,
+    )
+    .at(CATALOG)?;
     let (outcomes, tail) = number(&fates, log.tail);
     let changes = Changes {
         outcomes,
         tail,
-        bookmarks: changed_bookmarks(batch, &snapshot).at(&file)?,
-        cursors: moved_cursors(batch, &snapshot, tail, &file)?,
+        bookmarks: changed_bookmarks(batch, &log.marks),
+        cursors: moved_cursors(batch, &log.marks, tail)?,
     };
-    drop((snapshot, catalog));
     let nothing =
         changes.tail == log.tail && changes.bookmarks.is_empty() && changes.cursors.is_empty();
     if !nothing {
@@ -63,6 +68,14 @@ pub(crate) fn append(log: &mut Log, batch: &Batch) -> Result<Appended, AppendErr
     for (key, seq) in changes.new_keys(batch) {
         log.keys.insert(key, seq);
     }
+    for (name, value) in &changes.bookmarks {
+        log.marks
+            .bookmarks
+            .insert((*name).to_owned(), value.to_vec());
+    }
+    for (name, cursor) in &changes.cursors {
+        log.marks.cursors.insert((*name).to_owned(), *cursor);
+    }
     log.tail = changes.tail;
     log.live.set_durable(log.tail);
     Ok(Appended {
@@ -71,12 +84,21 @@ pub(crate) fn append(log: &mut Log, batch: &Batch) -> Result<Appended, AppendErr
     })
 }
 
-fn fates(batch: &Batch, active: &Index, catalog: &ReadTransaction) -> Result<Vec<Fate>, DiskError> {
+fn fates(
+    batch: &Batch,
+    active: &Index,
+    absorbing: Option<&Index>,
+    catalog: &Catalog,
+    sealed: &mut Option<ReadOnlyTable<&'static [u8], u64>>,
+) -> Result<Vec<Fate>, DiskError> {
     if batch.records.iter().all(|record| record.key.is_none()) {
         return Ok(vec![Fate::New; batch.records.len()]);
     }
-    let sealed = catalog.open_table(tables::KEYS)?;
-    dedup::fates(&batch.records, active, &sealed)
+    let sealed = match sealed {
+        Some(table) => table,
+        None => sealed.insert(catalog.db.begin_read()?.open_table(tables::KEYS)?),
+    };
+    dedup::fates(&batch.records, active, absorbing, sealed)
 }
 
 /// Gives the new records their numbers.
@@ -99,38 +121,24 @@ fn number(fates: &[Fate], tail: u64) -> (Vec<Outcome>, u64) {
     (outcomes, tail)
 }
 
-fn changed_bookmarks<'b>(
-    batch: &'b Batch,
-    snapshot: &ReadTransaction,
-) -> Result<Vec<(&'b str, &'b [u8])>, DiskError> {
+fn changed_bookmarks<'b>(batch: &'b Batch, stored: &Marks) -> Vec<(&'b str, &'b [u8])> {
     let mut changed: Vec<(&str, &[u8])> = Vec::new();
-    if batch.bookmarks.is_empty() {
-        return Ok(changed);
-    }
-    let stored = snapshot.open_table(tables::BOOKMARKS)?;
     for (index, (name, value)) in batch.bookmarks.iter().enumerate() {
         let replaced_later = batch.bookmarks[index + 1..].iter().any(|(n, _)| n == name);
-        let same = stored
-            .get(name.as_str())?
-            .is_some_and(|old| old.value() == value.as_slice());
+        let same = stored.bookmarks.get(name) == Some(value);
         if !replaced_later && !same {
             changed.push((name, value));
         }
     }
-    Ok(changed)
+    changed
 }
 
 fn moved_cursors<'b>(
     batch: &'b Batch,
-    snapshot: &ReadTransaction,
+    stored: &Marks,
     tail: u64,
-    file: &str,
 ) -> Result<Vec<(&'b str, u64)>, AppendError> {
     let mut moved: Vec<(&str, u64)> = Vec::new();
-    if batch.cursors.is_empty() {
-        return Ok(moved);
-    }
-    let stored = snapshot.open_table(tables::CURSORS).at(file)?;
     for (name, cursor) in &batch.cursors {
         if cursor.get() > tail {
             return Err(AppendError::CursorPastTail {
@@ -139,16 +147,9 @@ fn moved_cursors<'b>(
                 tail,
             });
         }
-        let old = stored
-            .get(name.as_str())
-            .at(file)?
-            .map_or(0, |old| old.value());
-        let pending = moved
-            .iter()
-            .filter(|(n, _)| n == name)
-            .map(|(_, c)| *c)
-            .max();
-        if cursor.get() > old.max(pending.unwrap_or(0)) {
+        let pending = moved.iter().filter(|(n, _)| n == name).map(|(_, at)| *at);
+        let old = stored.cursors.get(name).copied();
+        if cursor.get() > pending.chain(old).max().unwrap_or(0) {
             moved.push((name, cursor.get()));
         }
     }

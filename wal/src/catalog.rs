@@ -25,6 +25,7 @@ pub(crate) struct Floor {
 }
 
 /// The open catalog of the writer.
+#[derive(Clone)]
 pub(crate) struct Catalog {
     pub(crate) db: Arc<Database>,
 }

@@ -47,10 +47,11 @@ impl Log {
         contained(&file, || compact(&*self.storage, first.get())).map_err(RewriteError::from)
     }
 
-    pub(crate) fn check_sealed(&self, first: Seq) -> Result<(), RewriteError> {
+    pub(crate) fn check_sealed(&mut self, first: Seq) -> Result<(), RewriteError> {
         if self.poisoned {
             return Err(RewriteError::Poisoned);
         }
+        self.settle()?;
         let contents = self.catalog.contents()?;
         let starts = |manifest: &Manifest| manifest.first == first.get();
         if !contents.manifests.iter().any(starts) {

@@ -50,6 +50,7 @@ pub(crate) fn each(
 pub(crate) fn fates(
     records: &[NewRecord],
     active: &Index,
+    absorbing: Option<&Index>,
     sealed: &impl ReadableTable<&'static [u8], u64>,
 ) -> Result<Vec<Fate>, DiskError> {
     let mut fates = vec![Fate::New; records.len()];
@@ -66,7 +67,8 @@ pub(crate) fn fates(
             };
             continue;
         }
-        let known = match active.get(key) {
+        let recent = active.get(key);
+        let known = match recent.or_else(|| absorbing.and_then(|index| index.get(key))) {
             Some(seq) => Some(seq),
             None => probe.find(key)?,
         };

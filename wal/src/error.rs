@@ -370,6 +370,17 @@ pub enum RewriteError {
     Open(OpenError),
 }
 
+impl From<AppendError> for RewriteError {
+    /// Of work that a rewrite has to wait for.
+    fn from(e: AppendError) -> Self {
+        match e {
+            AppendError::Disk { file, source } => RewriteError::Disk { file, source },
+            AppendError::Structure(e) => RewriteError::Open(e),
+            _ => RewriteError::Poisoned,
+        }
+    }
+}
+
 impl From<OpenError> for RewriteError {
     fn from(e: OpenError) -> Self {
         match e {

@@ -247,6 +247,10 @@ fn absent(name: &str) -> io::Error {
 }
 
 impl Storage for Machine {
+    fn threads(&self) -> bool {
+        false
+    }
+
     fn list(&self) -> io::Result<Vec<String>> {
         let state = self.powered()?;
         let names = state.disk.names.keys();

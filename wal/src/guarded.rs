@@ -138,7 +138,7 @@ impl Shared {
     }
 
     fn flush_frame(&self, state: &mut State, writes: Writes) -> io::Result<()> {
-        if state.at + redo::encoded_len(&writes) > self.redo_bytes {
+        if state.at + redo::encoded_len_max(&writes) > self.redo_bytes {
             self.main.sync_data()?;
             state.start_lap();
         }
@@ -335,7 +335,7 @@ fn plain(e: BackendError) -> io::Error {
 
 fn size(ops: &[Op]) -> usize {
     let data = ops.iter().map(|op| match op {
-        Op::Write(_, data) => 12 + data.len(),
+        Op::Write(_, data) => data.len(),
         Op::Length(_) | Op::Barrier => 0,
     });
     data.sum()

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redb::ReadableDatabase;
+use redb::ReadOnlyTable;
 
 use crate::batch::{Appended, Batch};
 use crate::catalog::{Catalog, Floor};
@@ -13,13 +13,14 @@ use crate::contain::contained;
 use crate::error::{AppendError, AtFile, OpenError, ReadError};
 use crate::files::Files;
 use crate::info::SegmentInfo;
+use crate::keeper::{Absorbing, Digest};
 use crate::key_index::Index;
-use crate::live::{Active, Live};
+use crate::live::Live;
 use crate::manifest::Manifest;
 use crate::options::{Options, Recovery};
 use crate::plan::{CATALOG, segment_name};
 use crate::reader::Reader;
-use crate::segment::{self, Meta, Mode};
+use crate::segment::{Marks, Mode};
 use crate::seq::{Identity, Seq};
 use crate::storage::{Disk, LockGuard, Storage};
 use crate::{append, batch, clock, open};
@@ -27,6 +28,11 @@ use crate::{append, batch, clock, open};
 /// The one writer of a log. Holds the directory's lock until it is closed or dropped; dropping
 /// closes it cleanly but cannot report an error.
 pub struct Log {
+    /// The segment sealed last, until the catalog knows it. Before the catalog: it is waited for
+    /// when the log goes.
+    pub(crate) absorbing: Option<Absorbing>,
+    /// Keys of all segments that the catalog knows, as of this snapshot; taken anew when `None`.
+    pub(crate) sealed_keys: Option<ReadOnlyTable<&'static [u8], u64>>,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) live: Arc<Live>,
     pub(crate) catalog: Catalog,
@@ -38,6 +44,9 @@ pub struct Log {
     pub(crate) tail: u64,
     /// Dedup keys of the active segment.
     pub(crate) keys: Index,
+    /// Bookmarks and cursors as they are durable.
+    pub(crate) marks: Marks,
+    pub(crate) digest: Digest,
     pub(crate) age: Age,
     pub(crate) recovery: Recovery,
     pub(crate) poisoned: bool,
@@ -104,7 +113,9 @@ impl Log {
             if rule.is_due(count, log.live.bytes(), log.age.now()) {
                 log.roll()?;
             }
-            append::append(log, batch)
+            let appended = append::append(log, batch)?;
+            log.keep()?;
+            Ok(appended)
         })
     }
 
@@ -117,7 +128,8 @@ impl Log {
             if log.tail < log.first {
                 return Ok(());
             }
-            log.roll()
+            log.roll()?;
+            log.settle()
         })
     }
 
@@ -127,7 +139,10 @@ impl Log {
     /// # Errors
     /// Any error poisons the handle; opening the log again completes the removal.
     pub fn trim(&mut self, keep_from: Seq) -> Result<Vec<SegmentInfo>, AppendError> {
-        self.guarded(|log| log.trim_segments(keep_from.get()))
+        self.guarded(|log| {
+            log.settle()?;
+            log.trim_segments(keep_from.get())
+        })
     }
 
     /// Which log this is.
@@ -159,7 +174,8 @@ impl Log {
     ///
     /// # Errors
     /// [`AppendError::Disk`]; everything appended is safe in any case.
-    pub fn close(self) -> Result<(), AppendError> {
+    pub fn close(mut self) -> Result<(), AppendError> {
+        self.settle()?;
         let active = self.live.change().take();
         if let Some(active) = active {
             active.db.close().at(&segment_name(active.first))?;
@@ -181,42 +197,6 @@ impl Log {
             self.poisoned = true;
         }
         result
-    }
-
-    /// Seals, catalogues, starts the next segment. A crash between any two of these steps is
-    /// completed by the next open, which is why their order must not change.
-    pub(crate) fn roll(&mut self) -> Result<(), AppendError> {
-        let file = segment_name(self.first);
-        let manifest = {
-            let slot = self.live.active();
-            let Some(active) = slot.as_ref() else {
-                return Err(AppendError::Poisoned);
-            };
-            // From here to its end the file stands for itself: it is written seldom and closed.
-            active.guard.settle().at(&file)?;
-            segment::seal(&active.db, &file).map_err(open_to_append)?
-        };
-        {
-            // Closed under the lock: a reader that finds the slot empty opens the file itself.
-            let mut slot = self.live.change();
-            if let Some(active) = slot.take() {
-                active.db.close().at(&file)?;
-            }
-        }
-        let next = start_next(
-            &*self.storage,
-            &self.catalog,
-            segment_mode(&self.options),
-            &manifest,
-        )
-        .map_err(open_to_append)?;
-        self.first = next.meta.first;
-        self.age = Age::of(next.meta.created_at);
-        self.live.set_bytes(0);
-        // A new map: the room of a full one is not needed until the next is full.
-        self.keys = Index::default();
-        *self.live.change() = Some(next.active);
-        Ok(())
     }
 
     fn trim_segments(&mut self, keep_from: u64) -> Result<Vec<SegmentInfo>, AppendError> {
@@ -276,39 +256,6 @@ pub(crate) fn segment_mode(options: &Options) -> Mode {
         cache_bytes: options.segment_cache(),
         redo_bytes: options.redo_bytes,
     }
-}
-
-/// A segment just made.
-pub(crate) struct Next {
-    pub(crate) active: Active,
-    pub(crate) meta: Meta,
-}
-
-/// Puts a sealed, closed segment into the catalog and makes the one after it.
-pub(crate) fn start_next(
-    storage: &dyn Storage,
-    catalog: &Catalog,
-    mode: Mode,
-    sealed: &Manifest,
-) -> Result<Next, OpenError> {
-    let file = segment_name(sealed.first);
-    let carried = {
-        let db = segment::open_read_only(storage, &file).at(&file)?;
-        let txn = db.begin_read().at(&file)?;
-        catalog.absorb(sealed, &txn).at(CATALOG)?;
-        segment::read_carried(&txn).at(&file)?
-    };
-    let meta = Meta {
-        identity: sealed.identity,
-        first: sealed.last + 1,
-        previous: Some(sealed.link()),
-        created_at: clock::unix_micros(),
-        recovered: false,
-    };
-    let active = segment::create(storage, mode, &meta, &carried)?;
-    catalog.note_newest(meta.first).at(CATALOG)?;
-    active.guard.defer().at(&segment_name(meta.first))?;
-    Ok(Next { active, meta })
 }
 
 /// Rolling and trimming meet the errors of opening, since they share its steps.

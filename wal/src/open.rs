@@ -12,15 +12,17 @@ use crate::clock;
 use crate::contain::contained;
 use crate::dedup;
 use crate::error::{At, AtFile, OpenError};
+use crate::keeper::Digest;
 use crate::key_index::Index;
 use crate::live::{Active, Live};
-use crate::log::{Age, Closer, Log, segment_mode, start_next};
+use crate::log::{Age, Closer, Log, segment_mode};
 use crate::manifest::Manifest;
 use crate::options::{Damaged, Options, Recovery};
 use crate::plan::{CATALOG, TEMPORARY, plan, segment_name, segments_in};
 use crate::redo;
+use crate::roll::start_next;
 use crate::salvage;
-use crate::segment::{self, Carried, Meta, Mode};
+use crate::segment::{self, Carried, Marks, Meta, Mode, Summed};
 use crate::seq::{Identity, LogId, Seq};
 use crate::storage::{LockError, LockGuard, Role, Storage};
 
@@ -60,13 +62,13 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Log, O
     if contents.newest < meta.first {
         catalog.note_newest(meta.first).at(CATALOG)?;
     }
-    let (tail, bytes, keys) = contained(&segment_name(meta.first), || measure(&active, &meta))?;
+    let found = contained(&segment_name(meta.first), || measure(&active, &meta))?;
     let live = Arc::new(Live::default());
-    live.set_bytes(bytes);
-    live.set_durable(tail);
+    live.set_bytes(found.bytes);
+    live.set_durable(found.tail);
     live.set_catalog(Some(Arc::clone(&catalog.db)));
     *live.change() = Some(active);
-    recovery.tail = Seq::new(tail);
+    recovery.tail = Seq::new(found.tail);
     recovery.took = started.elapsed();
     Ok(Log {
         storage,
@@ -76,8 +78,12 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Log, O
         options,
         identity: meta.identity,
         first: meta.first,
-        tail,
-        keys,
+        tail: found.tail,
+        keys: found.keys,
+        marks: found.marks,
+        sealed_keys: None,
+        absorbing: None,
+        digest: Digest::new(found.nothing),
         age: Age::of(meta.created_at),
         recovery,
         poisoned: false,
@@ -326,6 +332,7 @@ fn open_newest(
     let txn = active.db.begin_read().at(&file)?;
     let meta = segment::read_meta(&txn, &file)?;
     let manifest = segment::read_seal(&txn, &file)?;
+    let carried = segment::read_carried(&txn).at(&file)?;
     drop(txn);
     let Some(manifest) = manifest else {
         active.guard.defer().at(&file)?;
@@ -333,16 +340,28 @@ fn open_newest(
     };
     recovery.seal_completed = true;
     active.db.close().at(&file)?;
-    let next = start_next(storage, catalog, mode, &manifest)?;
-    Ok((next.active, next.meta))
+    start_next(storage, catalog, mode, &manifest, &carried)
 }
 
-/// Tail of the log; record bytes and keys of the active segment.
-fn measure(active: &Active, meta: &Meta) -> Result<(u64, u64, Index), At> {
+/// What the writer knows of the log and of its active segment.
+struct Found {
+    tail: u64,
+    bytes: u64,
+    keys: Index,
+    marks: Marks,
+    nothing: Summed,
+}
+
+fn measure(active: &Active, meta: &Meta) -> Result<Found, At> {
     let file = segment_name(active.first);
     let txn = active.db.begin_read().at(&file)?;
     let last = segment::read_last(&txn).at(&file)?;
-    let bytes = segment::sum_bytes(&txn).at(&file)?;
-    let keys = dedup::load(&txn).at(&file)?;
-    Ok((last.unwrap_or(meta.first - 1), bytes, keys))
+    let holes = segment::read_holes(&txn).at(&file)?;
+    Ok(Found {
+        tail: last.unwrap_or(meta.first - 1),
+        bytes: segment::sum_bytes(&txn).at(&file)?,
+        keys: dedup::load(&txn).at(&file)?,
+        marks: segment::read_carried(&txn).at(&file)?.into(),
+        nothing: Summed::nothing(meta.first, &holes),
+    })
 }

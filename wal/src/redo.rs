@@ -25,7 +25,8 @@
 //!  32  u64   length of the segment file
 //!  40  u32   bytes of the writes
 //!  44  u32   number of writes
-//!  48        the writes: u64 offset, u32 length, the bytes
+//!  48        the writes: u64 offset, u32 length, u32 stored length, the stored bytes;
+//!            zeroes follow them up to the length
 //! ```
 
 use std::collections::BTreeMap;
@@ -43,6 +44,8 @@ use crate::storage::{Access, Storage};
 pub(crate) const REDO: &str = "redo";
 const MAGIC: [u8; 4] = *b"WRDO";
 const HEAD: usize = 48;
+/// Most bytes of one write: pages of commits that go through this file are smaller than this.
+const WRITE_MAX: usize = 1 << 20;
 /// Frames start on multiples of this.
 pub(crate) const BLOCK: usize = 4096;
 
@@ -61,10 +64,20 @@ pub(crate) struct Frame {
     pub(crate) writes: Writes,
 }
 
-/// Bytes that a frame of these writes takes in the file.
-pub(crate) fn encoded_len(writes: &Writes) -> usize {
-    let body: usize = writes.values().map(|data| 12 + data.len()).sum();
+/// What comes before the bytes of a write.
+const WRITE_HEAD: usize = 16;
+
+/// Most bytes that a frame of these writes takes in the file.
+pub(crate) fn encoded_len_max(writes: &Writes) -> usize {
+    let body: usize = writes.values().map(|data| WRITE_HEAD + data.len()).sum();
     (HEAD + body).next_multiple_of(BLOCK)
+}
+
+/// The bytes without the zeroes at their end: pages are seldom full.
+fn stored(data: &[u8]) -> &[u8] {
+    // In words, since most of a page is looked at.
+    let words = data.rchunks_exact(8).take_while(|word| **word == [0; 8]);
+    &data[..data.len() - 8 * words.count()]
 }
 
 impl Frame {
@@ -75,14 +88,17 @@ impl Frame {
         for number in [self.mark, self.place, self.segment, self.len] {
             out.extend_from_slice(&number.to_le_bytes());
         }
-        let body: usize = self.writes.values().map(|data| 12 + data.len()).sum();
-        out.extend_from_slice(&(body as u32).to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
         out.extend_from_slice(&(self.writes.len() as u32).to_le_bytes());
         for (offset, data) in &self.writes {
+            let stored = stored(data);
             out.extend_from_slice(&offset.to_le_bytes());
             out.extend_from_slice(&(data.len() as u32).to_le_bytes());
-            out.extend_from_slice(data);
+            out.extend_from_slice(&(stored.len() as u32).to_le_bytes());
+            out.extend_from_slice(stored);
         }
+        let body = (out.len() - HEAD) as u32;
+        out[40..44].copy_from_slice(&body.to_le_bytes());
         let crc = crc32fast::hash(&out[8..]);
         out[4..8].copy_from_slice(&crc.to_le_bytes());
         out.resize(out.len().next_multiple_of(BLOCK), 0);
@@ -101,10 +117,16 @@ impl Frame {
         let mut rest = &bytes[HEAD..end];
         let mut writes = Writes::new();
         for _ in 0..u32::from_le_bytes(array(head, 44)) {
-            let (place, after) = rest.split_at_checked(12)?;
+            let (place, after) = rest.split_at_checked(WRITE_HEAD)?;
             let len = u32::from_le_bytes(array(place, 8)) as usize;
-            let (data, after) = after.split_at_checked(len)?;
-            writes.insert(u64::from_le_bytes(array(place, 0)), data.to_vec());
+            let stored = u32::from_le_bytes(array(place, 12)) as usize;
+            let (data, after) = after.split_at_checked(stored)?;
+            if !(stored..=WRITE_MAX).contains(&len) {
+                return None;
+            }
+            let mut data = data.to_vec();
+            data.resize(len, 0);
+            writes.insert(u64::from_le_bytes(array(place, 0)), data);
             rest = after;
         }
         let frame = Frame {
@@ -119,8 +141,9 @@ impl Frame {
     }
 }
 
-/// The lap that `bytes` start with; empty when they start with no whole frame.
-pub(crate) fn lap(bytes: &[u8]) -> Vec<Frame> {
+/// The lap that `bytes` start with, and the bytes it takes; empty when they start with no whole
+/// frame.
+pub(crate) fn lap(bytes: &[u8]) -> (Vec<Frame>, usize) {
     let mut frames: Vec<Frame> = Vec::new();
     let mut at = 0;
     while let Some((frame, len)) = bytes.get(at..).and_then(Frame::decode) {
@@ -132,7 +155,7 @@ pub(crate) fn lap(bytes: &[u8]) -> Vec<Frame> {
         frames.push(frame);
         at += len;
     }
-    frames
+    (frames, at)
 }
 
 /// A mark no earlier lap had: stale frames behind a short lap must not be taken for its own.
@@ -181,7 +204,7 @@ pub(crate) fn replay(storage: &dyn Storage) -> Result<(), OpenError> {
     let redo = storage.open(REDO, Access::Write).at(REDO)?;
     let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
     redo.read(0, &mut bytes).at(REDO)?;
-    let frames = lap(&bytes);
+    let (frames, lap_len) = lap(&bytes);
     let Some(first) = frames.first() else {
         // A writer that died while it ended its lap may have left that to be read and not to
         // last: frames that come back by a power cut would put old pages over new ones.
@@ -189,7 +212,6 @@ pub(crate) fn replay(storage: &dyn Storage) -> Result<(), OpenError> {
     };
     // What can be read need not be durable, since the writer may have died before its sync or of
     // it. No page goes to the segment before the frame that repairs it is known to last.
-    let lap_len: usize = frames.iter().map(|frame| encoded_len(&frame.writes)).sum();
     redo.write(0, &bytes[..lap_len]).at(REDO)?;
     redo.sync_data().at(REDO)?;
     let name = segment_name(first.segment);
@@ -231,7 +253,7 @@ mod tests {
     use super::*;
 
     fn frame(place: u64) -> Frame {
-        let writes = [(0, vec![place as u8; 320]), (8192, vec![7; 4096])];
+        let writes = [(0, vec![place as u8 + 1; 320]), (8192, vec![7; 4096])];
         Frame {
             mark: 5,
             place,
@@ -244,31 +266,31 @@ mod tests {
     fn encoded(frame: &Frame) -> Vec<u8> {
         let mut out = Vec::new();
         frame.encode(&mut out);
-        assert_eq!(out.len(), encoded_len(&frame.writes));
+        assert!(out.len() <= encoded_len_max(&frame.writes));
         out
     }
 
     #[test]
     fn a_lap_ends_at_the_first_frame_that_is_not_its_own_or_not_whole() {
         let whole: Vec<u8> = (0..3).flat_map(|place| encoded(&frame(place))).collect();
-        assert_eq!(lap(&whole), [frame(0), frame(1), frame(2)]);
+        assert_eq!(lap(&whole).0, [frame(0), frame(1), frame(2)]);
         let one = whole.len() / 3;
         let mut stale = whole.clone();
         stale[..one].copy_from_slice(&encoded(&Frame {
             mark: 6,
             ..frame(0)
         }));
-        assert_eq!(lap(&stale).len(), 1, "the rest is of an earlier lap");
-        assert_eq!(lap(&whole[one..]), [], "a lap starts with place 0");
+        assert_eq!(lap(&stale).0.len(), 1, "the rest is of an earlier lap");
+        assert_eq!(lap(&whole[one..]).0, [], "a lap starts with place 0");
         for cut in [0, 1, 4095, one - 4096] {
-            assert_eq!(lap(&whole[..one + cut]).len(), 1, "cut {cut} bytes in");
+            assert_eq!(lap(&whole[..one + cut]).0.len(), 1, "cut {cut} bytes in");
         }
     }
 
     #[test]
     fn no_flipped_bit_of_a_frame_goes_unseen() {
         let bytes = encoded(&frame(0));
-        let used = HEAD + 12 + 320 + 12 + 4096;
+        let used = HEAD + 2 * WRITE_HEAD + 320 + 4096;
         for at in 0..used {
             let mut bad = bytes.clone();
             bad[at] ^= 0x40;

@@ -164,6 +164,7 @@ impl Log {
         if !known {
             self.check_sealed(first)?;
         }
+        self.settle()?;
         let contents = self.catalog.contents()?;
         let target = Target::new(&*self.storage, &contents, first.get())?;
         let salvaged = sealed(&*self.storage, &self.catalog, &target, from)?;

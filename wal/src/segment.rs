@@ -1,6 +1,7 @@
 //! One segment file: making it, opening it, its description, its seal.
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -44,6 +45,35 @@ pub(crate) struct Meta {
 pub(crate) struct Carried {
     pub(crate) bookmarks: Vec<(String, Vec<u8>)>,
     pub(crate) cursors: Vec<(String, u64)>,
+}
+
+/// The same for the writer, to look up.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    pub(crate) bookmarks: HashMap<String, Vec<u8>>,
+    pub(crate) cursors: HashMap<String, u64>,
+}
+
+impl From<Carried> for Marks {
+    fn from(carried: Carried) -> Marks {
+        Marks {
+            bookmarks: carried.bookmarks.into_iter().collect(),
+            cursors: carried.cursors.into_iter().collect(),
+        }
+    }
+}
+
+impl Marks {
+    pub(crate) fn carried(&self) -> Carried {
+        let bookmarks = self.bookmarks.iter();
+        let cursors = self.cursors.iter();
+        Carried {
+            bookmarks: bookmarks
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+            cursors: cursors.map(|(name, at)| (name.clone(), *at)).collect(),
+        }
+    }
 }
 
 /// How the writer opens files.
@@ -315,17 +345,66 @@ pub(crate) fn sum_bytes(txn: &ReadTransaction) -> Result<u64, DiskError> {
     Ok(bytes)
 }
 
-/// Computes the manifest from the records and writes it as the file's last row, durably.
-pub(crate) fn seal(db: &Database, file: &str) -> Result<Manifest, OpenError> {
+/// The sum over a segment's records up to a number.
+#[derive(Clone)]
+pub(crate) struct Summed {
+    pub(crate) tally: Tally,
+    pub(crate) last: u64,
+}
+
+impl Summed {
+    /// Nothing yet of a segment that starts at `first`, perhaps with a hole.
+    pub(crate) fn nothing(first: u64, holes: &Holes) -> Summed {
+        Summed {
+            tally: Tally::default(),
+            last: holes.after(first) - 1,
+        }
+    }
+
+    /// Adds the records up to number `until`.
+    pub(crate) fn add(
+        &mut self,
+        txn: &ReadTransaction,
+        holes: &Holes,
+        until: u64,
+    ) -> Result<(), DiskError> {
+        let rows = txn.open_table(tables::RECORDS)?;
+        for row in rows.range(self.last.saturating_add(1)..=until)? {
+            let (key, block) = row?;
+            let before = holes.after(self.last.saturating_add(1)) - 1;
+            for piece in Pieces::new(before, key.value(), block.value()) {
+                self.tally.add(&piece);
+            }
+            self.last = key.value();
+        }
+        Ok(())
+    }
+}
+
+/// Adds up all records; gives the last number of the segment beside.
+pub(crate) fn tally(
+    txn: &ReadTransaction,
+    first: u64,
+    holes: &Holes,
+) -> Result<(Tally, u64), DiskError> {
+    let mut summed = Summed::nothing(first, holes);
+    summed.add(txn, holes, u64::MAX)?;
+    Ok((summed.tally, summed.last.max(holes.last().unwrap_or(0))))
+}
+
+/// Makes the manifest of a segment whose records were added up so far, and writes it as the
+/// file's last row, durably.
+pub(crate) fn seal(db: &Database, mut summed: Summed, file: &str) -> Result<Manifest, OpenError> {
     let txn = db.begin_read().at(file)?;
     let meta = read_meta(&txn, file)?;
     let holes = read_holes(&txn).at(file)?;
-    let (tally, last) = tally(&txn, meta.first, &holes).at(file)?;
+    summed.add(&txn, &holes, u64::MAX).at(file)?;
     drop(txn);
+    let tally = summed.tally;
     let manifest = Manifest {
         identity: meta.identity,
         first: meta.first,
-        last,
+        last: summed.last.max(holes.last().unwrap_or(0)),
         count: tally.count,
         payload_bytes: tally.payload_bytes,
         record_bytes: tally.record_bytes,
@@ -341,24 +420,6 @@ pub(crate) fn seal(db: &Database, file: &str) -> Result<Manifest, OpenError> {
     };
     write_seal(db, &manifest).at(file)?;
     Ok(manifest)
-}
-
-/// Adds up the records; gives the last number beside.
-pub(crate) fn tally(
-    txn: &ReadTransaction,
-    first: u64,
-    holes: &Holes,
-) -> Result<(Tally, u64), DiskError> {
-    let (mut tally, mut last) = (Tally::default(), first.saturating_sub(1));
-    for row in txn.open_table(tables::RECORDS)?.iter()? {
-        let (key, block) = row?;
-        let before = holes.after(last.saturating_add(1)) - 1;
-        for piece in Pieces::new(before, key.value(), block.value()) {
-            tally.add(&piece);
-        }
-        last = key.value();
-    }
-    Ok((tally, last.max(holes.last().unwrap_or(0))))
 }
 
 fn write_seal(db: &Database, manifest: &Manifest) -> Result<(), DiskError> {

@@ -63,6 +63,10 @@ pub(crate) trait Storage: Send + Sync + fmt::Debug {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes created, renamed and removed names durable.
     fn sync_dir(&self) -> io::Result<()>;
+    /// Whether work may go on beside the caller's own. Not where it counts what is done.
+    fn threads(&self) -> bool {
+        true
+    }
     /// Takes the lock of the one writer, or says who has it, without waiting.
     fn lock(&self, role: Role) -> Result<LockGuard, LockError>;
 }

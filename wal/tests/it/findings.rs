@@ -98,8 +98,11 @@ fn a_catalog_that_is_gone_or_older_or_broken() {
     let catalog = dir.path().join("catalog.redb");
     let old = fs::read(&catalog).unwrap();
     let mut log = Log::open(dir.path(), Options::default()).unwrap();
-    log.seal().unwrap();
-    tail_of(&mut log, plain(1));
+    // The last one sealed may always be on its way into the catalog.
+    for _ in 0..2 {
+        log.seal().unwrap();
+        tail_of(&mut log, plain(1));
+    }
     log.close().unwrap();
     fs::write(&catalog, old).unwrap();
     assert_eq!(kinds(dir.path()), [CatalogOlder]);

@@ -1,0 +1,165 @@
+//! Work that appends do not wait for: the digest of the active segment as it grows, and the
+//! keys of a sealed one on their way into the catalog.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use redb::ReadableDatabase;
+
+use crate::catalog::Catalog;
+use crate::contain::contained;
+use crate::error::{At, AtFile, DiskError, OpenError};
+use crate::key_index::Index;
+use crate::live::Live;
+use crate::manifest::Manifest;
+use crate::plan::{CATALOG, segment_name};
+use crate::segment::{self, Summed};
+use crate::storage::Storage;
+
+/// Record bytes by which the digest may lag behind: what is left of it is done at the seal.
+const DIGEST_STEP: u64 = 4 << 20;
+
+/// A piece of work on a thread of its own, or already done where threads would make tests differ
+/// from run to run.
+pub(crate) enum Job<T> {
+    Running(JoinHandle<T>),
+    Done(T),
+}
+
+impl<T: Send + 'static> Job<T> {
+    pub(crate) fn start(threads: bool, work: impl FnOnce() -> T + Send + 'static) -> Job<T> {
+        if threads {
+            Job::Running(std::thread::spawn(work))
+        } else {
+            Job::Done(work())
+        }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        match self {
+            Job::Running(thread) => thread.is_finished(),
+            Job::Done(_) => true,
+        }
+    }
+
+    /// Waits for it. `None` if it panicked outside of what it contains itself.
+    pub(crate) fn wait(self) -> Option<T> {
+        match self {
+            Job::Running(thread) => thread.join().ok(),
+            Job::Done(value) => Some(value),
+        }
+    }
+}
+
+/// A sealed segment on its way into the catalog.
+pub(crate) struct Absorbing {
+    /// Its dedup keys, which nobody else knows until then.
+    pub(crate) keys: Index,
+    /// `None` once it was waited for.
+    job: Option<Job<Result<(), OpenError>>>,
+}
+
+impl Drop for Absorbing {
+    /// The catalog is not to be used any more after its log is gone.
+    fn drop(&mut self) {
+        drop(self.job.take().map(Job::wait));
+    }
+}
+
+impl Absorbing {
+    pub(crate) fn start(
+        storage: &Arc<dyn Storage>,
+        catalog: &Catalog,
+        sealed: Manifest,
+        keys: Index,
+    ) -> Absorbing {
+        let (files, catalog) = (Arc::clone(storage), catalog.clone());
+        let job = Job::start(storage.threads(), move || {
+            contained(CATALOG, || absorb(&*files, &catalog, &sealed))
+        });
+        Absorbing {
+            keys,
+            job: Some(job),
+        }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.job.as_ref().is_none_or(Job::is_done)
+    }
+
+    pub(crate) fn wait(mut self) -> Result<(), OpenError> {
+        let done = self.job.take().and_then(Job::wait);
+        done.unwrap_or_else(|| Err(ended()))
+    }
+}
+
+/// Puts a sealed, closed segment into the catalog, and the number of the one after it, which
+/// must have been made.
+pub(crate) fn absorb(
+    storage: &dyn Storage,
+    catalog: &Catalog,
+    sealed: &Manifest,
+) -> Result<(), OpenError> {
+    let file = segment_name(sealed.first);
+    let db = segment::open_read_only(storage, &file).at(&file)?;
+    let txn = db.begin_read().at(&file)?;
+    catalog.absorb(sealed, &txn).at(CATALOG)?;
+    Ok(catalog.note_newest(sealed.last + 1).at(CATALOG)?)
+}
+
+fn ended() -> OpenError {
+    let message = "its thread ended".to_owned();
+    At::new(CATALOG, DiskError::Panicked { message }).into()
+}
+
+/// The digest of the active segment, kept near its end.
+pub(crate) struct Digest {
+    job: Job<Result<Summed, OpenError>>,
+    /// Record bytes when the job was started.
+    bytes: u64,
+}
+
+impl Digest {
+    /// Of a segment with this much summed.
+    pub(crate) fn new(summed: Summed) -> Digest {
+        Digest {
+            job: Job::Done(Ok(summed)),
+            bytes: 0,
+        }
+    }
+
+    /// Sums on, beside the appends, when enough has come since. `tail` is the last number that
+    /// is durable: what is not yet may still be taken back.
+    pub(crate) fn follow(&mut self, live: &Arc<Live>, threads: bool, tail: u64) {
+        let bytes = live.bytes();
+        if bytes < self.bytes + DIGEST_STEP || !self.job.is_done() {
+            return;
+        }
+        let done = std::mem::replace(&mut self.job, Job::Done(Err(ended())));
+        self.bytes = bytes;
+        let live = Arc::clone(live);
+        self.job = match done.wait().unwrap_or_else(|| Err(ended())) {
+            Ok(summed) => Job::start(threads, move || sum(&live, summed, tail)),
+            failed => Job::Done(failed),
+        };
+    }
+
+    /// What is summed by now.
+    pub(crate) fn wait(self) -> Result<Summed, OpenError> {
+        self.job.wait().unwrap_or_else(|| Err(ended()))
+    }
+}
+
+fn sum(live: &Live, mut summed: Summed, tail: u64) -> Result<Summed, OpenError> {
+    let slot = live.active();
+    let Some(active) = slot.as_ref() else {
+        return Err(ended());
+    };
+    let file = segment_name(active.first);
+    contained(&file, || {
+        let txn = active.db.begin_read().at(&file)?;
+        let holes = segment::read_holes(&txn).at(&file)?;
+        summed.add(&txn, &holes, tail).at(&file)?;
+        Ok(summed)
+    })
+}
