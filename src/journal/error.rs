@@ -104,6 +104,8 @@ impl Classify for JournalError {
                 A::Poisoned => Class::Transient,
                 A::Disk { source, .. } => disk_class(source),
                 A::Structure(_) => Class::Corrupt,
+                // The log itself goes on; only the trim was not done.
+                A::Archive(_) => Class::Operator,
                 A::PayloadTooLarge { .. }
                 | A::KeyTooLong { .. }
                 | A::NameTooLong { .. }
@@ -116,6 +118,7 @@ impl Classify for JournalError {
                 R::Damaged { .. }
                 | R::Misplaced { .. }
                 | R::Unreadable { .. }
+                | R::Container { .. }
                 | R::Missing { .. } => Class::Corrupt,
                 R::Disk { source, .. } => disk_class(source),
                 R::Open(error) => open_class(error),
@@ -185,9 +188,11 @@ impl Classify for JournalError {
 fn open_class(error: &wal::OpenError) -> Class {
     use wal::OpenError as O;
     match error {
-        O::Locked { .. } | O::NotALog { .. } | O::TooNew { .. } | O::Foreign { .. } => {
-            Class::Operator
-        }
+        O::Locked { .. }
+        | O::NotALog { .. }
+        | O::TooNew { .. }
+        | O::Foreign { .. }
+        | O::RestoreUnfinished => Class::Operator,
         O::Disk { source, .. } => disk_class(source),
         O::BeingRepaired { .. } => Class::Transient,
         O::BadFile { .. }

@@ -118,6 +118,8 @@ mod tests {
             bytes: 1,
             file_bytes: 1,
             sealed,
+            sealed_at: None,
+            archived: false,
             digest: None,
             previous: None,
             recovered: false,

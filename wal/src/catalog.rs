@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 
-use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
+use redb::{
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, TableError, WriteTransaction,
+};
 
-use crate::dedup;
+use crate::archive::Archived;
+use crate::dedup::{self, Sorted};
 use crate::error::{At, AtFile, DiskError, OpenError};
 use crate::frame::array;
 use crate::hole::Holes;
@@ -94,6 +97,25 @@ impl Catalog {
         Ok(txn.commit()?)
     }
 
+    /// Records that a segment is archived, with its keys and holes, which are there already
+    /// unless the catalog was lost. Durable before the segment goes.
+    pub(crate) fn note_archived(
+        &self,
+        archived: &Archived,
+        keys: &Sorted,
+        holes: &Holes,
+    ) -> Result<(), DiskError> {
+        let mut txn = self.db.begin_write()?;
+        txn.set_quick_repair(true);
+        write_holes(&txn, holes)?;
+        {
+            dedup::insert_sorted(&mut txn.open_table(tables::KEYS)?, keys)?;
+            let mut rows = txn.open_table(tables::ARCHIVED)?;
+            rows.insert(archived.manifest.first, archived.encode().as_slice())?;
+        }
+        Ok(txn.commit()?)
+    }
+
     /// Records that everything below `floor` is to go. Durable before any file is removed.
     pub(crate) fn raise_floor(&self, floor: Floor) -> Result<(), DiskError> {
         let mut txn = self.db.begin_write()?;
@@ -165,6 +187,8 @@ pub(crate) struct Contents {
     pub(crate) newest: u64,
     /// In order of their first numbers.
     pub(crate) manifests: Vec<Manifest>,
+    /// Segments in the archive, in order of their first numbers.
+    pub(crate) archived: Vec<Archived>,
     /// Of every segment that was ever sealed.
     pub(crate) holes: Holes,
 }
@@ -212,6 +236,24 @@ pub(crate) fn read(txn: &ReadTransaction) -> Result<Contents, OpenError> {
         },
         newest: u64::from_le_bytes(array(&need(tables::NEWEST, 8)?, 0)),
         manifests,
+        archived: read_archived(txn)?,
         holes: segment::read_holes(txn).at(CATALOG)?,
     })
+}
+
+/// Catalogs of logs that never archived have no such table.
+fn read_archived(txn: &ReadTransaction) -> Result<Vec<Archived>, OpenError> {
+    let table = match txn.open_table(tables::ARCHIVED) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+        other => other.at(CATALOG)?,
+    };
+    let mut archived = Vec::new();
+    for row in table.iter().at(CATALOG)? {
+        let (_, bytes) = row.at(CATALOG)?;
+        archived.push(Archived::decode(bytes.value()).ok_or(OpenError::BadFile {
+            file: CATALOG.to_owned(),
+            what: "archived",
+        })?);
+    }
+    Ok(archived)
 }

@@ -140,6 +140,26 @@ pub(crate) struct Sorted {
 }
 
 impl Sorted {
+    /// Takes the keys that `each` hands out.
+    pub(crate) fn collect<E>(
+        each: impl FnOnce(&mut dyn FnMut(&[u8], u64)) -> Result<(), E>,
+    ) -> Result<Sorted, E> {
+        let Sorted {
+            mut bytes,
+            mut rows,
+        } = Sorted::default();
+        each(&mut |key, seq| {
+            let start = bytes.len();
+            bytes.extend_from_slice(key);
+            rows.push((head(key), start..bytes.len(), seq));
+        })?;
+        rows.sort_unstable_by(|(a, a_place, a_seq), (b, b_place, b_seq)| {
+            let whole = || bytes[a_place.clone()].cmp(&bytes[b_place.clone()]);
+            a.cmp(b).then_with(whole).then(a_seq.cmp(b_seq))
+        });
+        Ok(Sorted { bytes, rows })
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {
         let rows = self.rows.iter();
         rows.map(|(_, place, seq)| (&self.bytes[place.clone()], *seq))
@@ -148,20 +168,7 @@ impl Sorted {
 
 /// The keys of a segment in byte order: what the catalog takes in.
 pub(crate) fn sorted(segment: &ReadTransaction) -> Result<Sorted, DiskError> {
-    let Sorted {
-        mut bytes,
-        mut rows,
-    } = Sorted::default();
-    each(segment, |key, seq| {
-        let start = bytes.len();
-        bytes.extend_from_slice(key);
-        rows.push((head(key), start..bytes.len(), seq));
-    })?;
-    rows.sort_unstable_by(|(a, a_place, a_seq), (b, b_place, b_seq)| {
-        let whole = || bytes[a_place.clone()].cmp(&bytes[b_place.clone()]);
-        a.cmp(b).then_with(whole).then(a_seq.cmp(b_seq))
-    });
-    Ok(Sorted { bytes, rows })
+    Sorted::collect(|take| each(segment, take))
 }
 
 /// Inserts rows whose keys ascend. A key that is already there keeps its older number.

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::archive::ArchiveError;
+use crate::container::ContainerError;
 use crate::frame::FrameError;
 use crate::seq::Seq;
 
@@ -145,7 +147,8 @@ impl OpenError {
             | OpenError::BeingRepaired { file } => Some(file),
             OpenError::Locked { .. }
             | OpenError::NotALog { .. }
-            | OpenError::SegmentMissing { .. } => None,
+            | OpenError::SegmentMissing { .. }
+            | OpenError::RestoreUnfinished => None,
         }
     }
 
@@ -162,7 +165,8 @@ impl OpenError {
             | OpenError::NotALog { .. }
             | OpenError::TooNew { .. }
             | OpenError::Rewrite { .. }
-            | OpenError::BeingRepaired { .. } => false,
+            | OpenError::BeingRepaired { .. }
+            | OpenError::RestoreUnfinished => false,
         }
     }
 }
@@ -243,6 +247,9 @@ pub enum OpenError {
         /// What differs.
         what: &'static str,
     },
+    /// A restore into this directory did not come to its end.
+    #[error("a restore into this directory was not finished; run it again")]
+    RestoreUnfinished,
     /// No writer holds the log, yet a file stayed unreadable for the time a repair may take.
     #[error("{file} was not closed cleanly and is being repaired by another process")]
     BeingRepaired {
@@ -321,6 +328,9 @@ pub enum AppendError {
     /// The files do not fit together any more: something else changed the directory.
     #[error(transparent)]
     Structure(OpenError),
+    /// A segment could not be archived, so nothing was trimmed; the log goes on.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// The 64-bit numbers are used up.
     #[error("the sequence numbers are used up")]
     NumbersExhausted,
@@ -453,6 +463,14 @@ pub enum ReadError {
         file: String,
         /// What failed.
         source: DiskError,
+    },
+    /// A container of the archive is damaged as a whole or in a part of many records.
+    #[error("{file}: {source}")]
+    Container {
+        /// The container.
+        file: String,
+        /// What is wrong with it.
+        source: ContainerError,
     },
     /// A segment could not be opened.
     #[error(transparent)]

@@ -6,13 +6,16 @@ use std::time::Instant;
 
 use redb::{ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 
+use crate::archive::{self, Archive};
 use crate::catalog::{self, Contents};
 use crate::contain::contained;
+use crate::container::ContainerError;
 use crate::error::{At, AtFile, OpenError, ReadError};
 use crate::info::SegmentInfo;
 use crate::live::Live;
 use crate::open::{REPAIR_POLL, REPAIR_WAIT};
-use crate::plan::{CATALOG, segment_name, segments_in};
+use crate::part::{Part, Window};
+use crate::plan::{CATALOG, RESTORE_MARKER, segment_name, segments_in};
 use crate::segment;
 use crate::storage::{LockError, Role, Storage};
 
@@ -24,6 +27,7 @@ const OPEN_MAX: usize = 4;
 pub(crate) struct Files {
     storage: Arc<dyn Storage>,
     live: Option<Arc<Live>>,
+    archive: Option<Arc<Archive>>,
     state: Mutex<State>,
 }
 
@@ -42,12 +46,48 @@ impl Files {
         Files {
             storage,
             live,
+            archive: None,
             state: Mutex::default(),
         }
     }
 
     pub(crate) fn storage(&self) -> &dyn Storage {
         &*self.storage
+    }
+
+    pub(crate) fn with_archive(self, archive: Option<Arc<Archive>>) -> Files {
+        Files { archive, ..self }
+    }
+
+    /// The archived segments that precede the live ones, which begin at `floor`.
+    pub(crate) fn archived(&self, floor: u64) -> Result<Arc<[SegmentInfo]>, ReadError> {
+        match &self.archive {
+            Some(archive) => archive.run(floor),
+            None => Ok(Arc::default()),
+        }
+    }
+
+    /// Reads archived records; `None` if these are not archived.
+    pub(crate) fn read_archived(
+        &self,
+        floor: u64,
+        window: &Window,
+    ) -> Result<Option<Part>, ReadError> {
+        match &self.archive {
+            Some(archive) if window.next < floor => archive.read(floor, window),
+            _ => Ok(None),
+        }
+    }
+
+    /// A container of the archive; `None` if it is not there.
+    pub(crate) fn container(
+        &self,
+        first: u64,
+    ) -> Result<Option<Arc<archive::Opened>>, ContainerError> {
+        match &self.archive {
+            Some(archive) => archive.container(first),
+            None => Ok(None),
+        }
     }
 
     /// First numbers of the segments as last listed; never empty.
@@ -69,6 +109,9 @@ impl Files {
     /// [`OpenError::NotALog`] when there is no segment.
     pub(crate) fn refresh(&self) -> Result<Arc<[u64]>, ReadError> {
         let names = self.storage.list().at("the log directory")?;
+        if names.iter().any(|name| name == RESTORE_MARKER) {
+            return Err(OpenError::RestoreUnfinished.into());
+        }
         let firsts: Arc<[u64]> = segments_in(&names).into();
         let Some(floor) = firsts.first().copied() else {
             let dir = format!("{:?}", self.storage);

@@ -11,7 +11,7 @@ use crate::seq::Seq;
 /// One segment of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentInfo {
-    /// File name within the log's directory.
+    /// File name within the log's directory, or within the archive's if it is `archived`.
     pub file: String,
     /// Number of its first record, or of the record that will be its first.
     pub first: Seq,
@@ -27,6 +27,10 @@ pub struct SegmentInfo {
     pub file_bytes: u64,
     /// Whether it is complete and never changes again.
     pub sealed: bool,
+    /// When it was sealed, microseconds since the Unix epoch, UTC; `None` while it is active.
+    pub sealed_at: Option<i64>,
+    /// Whether it is a container in the archive and no longer in the log's directory.
+    pub archived: bool,
     /// SHA-256 over its record bytes in order, once sealed.
     pub digest: Option<[u8; 32]>,
     /// Digest of the segment it was salvaged from, which the next segment names instead of its own.
@@ -51,6 +55,8 @@ impl SegmentInfo {
             bytes: manifest.record_bytes,
             file_bytes,
             sealed: true,
+            sealed_at: Some(manifest.sealed_at),
+            archived: false,
             digest: Some(manifest.digest),
             replaces: manifest.replaces,
             previous: manifest.previous,
@@ -86,6 +92,8 @@ pub(crate) fn look(
         bytes,
         file_bytes,
         sealed: false,
+        sealed_at: None,
+        archived: false,
         digest: None,
         replaces: None,
         previous: meta.previous,
@@ -128,6 +136,8 @@ pub(crate) fn fill_in(
             bytes: 0,
             file_bytes: len(&file),
             sealed: true,
+            sealed_at: None,
+            archived: false,
             digest: None,
             replaces: None,
             previous: None,

@@ -102,6 +102,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod append;
+mod archive;
+mod backup;
 mod batch;
 mod block;
 mod carve;
@@ -110,6 +112,7 @@ mod chain;
 mod clock;
 mod compact;
 mod contain;
+mod container;
 #[cfg(test)]
 mod crash_matrix;
 mod dedup;
@@ -134,6 +137,9 @@ mod part;
 mod plan;
 mod reader;
 mod redo;
+mod restore;
+mod retain;
+mod retention;
 mod rewrite;
 mod roll;
 mod salvage;
@@ -144,10 +150,15 @@ mod storage;
 mod tables;
 mod verify;
 
+pub use archive::ArchiveError;
+#[cfg(any(test, feature = "fault"))]
+pub use backup::backup_on;
+pub use backup::{BackupCheck, BackupError, BackupReport, backup, backup_tar, verify_backup};
 pub use batch::{
     Appended, BOOKMARK_BYTES_MAX, Batch, KEY_BYTES_MAX, NAME_BYTES_MAX, NewRecord, Outcome,
 };
 pub use compact::Compacted;
+pub use container::ContainerError;
 pub use error::{AppendError, DiskError, OpenError, ReadError, RewriteError};
 pub use frame::{FORMAT_VERSION, FrameError, HEADER_LEN, Header, MAGIC, PAYLOAD_BYTES_MAX, Record};
 pub use hole::{Hole, HoleCause};
@@ -155,6 +166,11 @@ pub use info::SegmentInfo;
 pub use log::Log;
 pub use options::{Damaged, Options, Recovery};
 pub use reader::Reader;
+#[cfg(any(test, feature = "fault"))]
+pub use restore::restore_on;
+pub use restore::{FENCE_MARGIN, Fence, RestoreError, Restored, restore, restore_tar};
+pub use retain::{Archiver, RetainError};
+pub use retention::{Kept, RetentionFloor, RetentionPlan, RetentionPolicy, plan_retention};
 pub use salvage::{Found, RecordSource, SalvageReport, Salvaged, salvage};
 pub use seq::{Identity, LogId, ParseLogIdError, Seq};
 pub use verify::{FINDINGS_MAX, Finding, FindingKind, VerifyReport, verify};

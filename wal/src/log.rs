@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use redb::ReadOnlyTable;
 
+use crate::archive::Archive;
 use crate::batch::{Appended, Batch};
 use crate::catalog::{Catalog, Floor};
 use crate::contain::contained;
@@ -35,6 +36,7 @@ pub struct Log {
     pub(crate) sealed_keys: Option<ReadOnlyTable<&'static [u8], u64>>,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) live: Arc<Live>,
+    pub(crate) archive: Option<Arc<Archive>>,
     pub(crate) catalog: Catalog,
     pub(crate) options: Options,
     pub(crate) identity: Identity,
@@ -87,7 +89,14 @@ impl Log {
     pub fn open(dir: &Path, options: Options) -> Result<Log, OpenError> {
         let disk = Disk::new(dir);
         disk.create_dir().at(&dir.display().to_string())?;
-        open::open(Arc::new(disk), options)
+        let archive = options.archive.clone();
+        let mut log = open::open(Arc::new(disk), options)?;
+        if let Some(dir) = archive {
+            let disk = Disk::new(&dir);
+            let made = disk.create_dir().at(&dir.display().to_string());
+            log.attach(Arc::new(disk), made.map_err(OpenError::from));
+        }
+        Ok(log)
     }
 
     /// Opens the log of a machine whose power can be cut.
@@ -96,7 +105,13 @@ impl Log {
     /// As [`Log::open`].
     #[cfg(any(test, feature = "fault"))]
     pub fn open_on(machine: &crate::fault::Machine, options: Options) -> Result<Log, OpenError> {
-        open::open(Arc::new(machine.clone()), options)
+        let archive = options.archive.clone();
+        let mut log = open::open(Arc::new(machine.clone()), options)?;
+        if let Some(dir) = archive {
+            let machine = machine.dir(&dir.display().to_string());
+            log.attach(Arc::new(machine), Ok(()));
+        }
+        Ok(log)
     }
 
     /// Appends the batch as one transaction and returns once it is on disk: all records that are
@@ -135,9 +150,10 @@ impl Log {
 
     /// Removes the sealed segments whose records all lie below `keep_from`, and says which. The
     /// active segment stays. Their dedup keys stay too: what was removed is still a duplicate.
+    /// With [`Options::archive`] they are archived first.
     ///
     /// # Errors
-    /// Any error poisons the handle; opening the log again completes the removal.
+    /// [`AppendError::Archive`]: nothing was removed, the log goes on. Any other error poisons the handle; opening the log again completes the removal.
     pub fn trim(&mut self, keep_from: Seq) -> Result<Vec<SegmentInfo>, AppendError> {
         self.guarded(|log| {
             log.settle()?;
@@ -167,7 +183,7 @@ impl Log {
     /// the files on its own.
     pub fn reader(&self) -> Reader {
         let files = Files::new(Arc::clone(&self.storage), Some(Arc::clone(&self.live)));
-        Reader::new(files, self.identity)
+        Reader::new(files.with_archive(self.archive.clone()), self.identity)
     }
 
     /// Closes the files cleanly, so that the next open has nothing to repair, and frees the lock.
@@ -219,6 +235,7 @@ impl Log {
             let file_bytes = self.storage.len(&file).unwrap_or(0);
             removed.push(SegmentInfo::sealed(manifest, file_bytes));
         }
+        self.keep(&gone)?;
         self.catalog.raise_floor(floor).at(CATALOG)?;
         for info in &removed {
             // In ascending order, so that what a crash leaves behind has no hole.

@@ -18,7 +18,7 @@ use crate::live::{Active, Live};
 use crate::log::{Age, Closer, Log, segment_mode};
 use crate::manifest::Manifest;
 use crate::options::{Damaged, Options, Recovery};
-use crate::plan::{CATALOG, TEMPORARY, plan, segment_name, segments_in};
+use crate::plan::{CATALOG, RESTORE_MARKER, TEMPORARY, plan, segment_name, segments_in};
 use crate::redo;
 use crate::roll::start_next;
 use crate::salvage;
@@ -38,6 +38,9 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Log, O
     let started = Instant::now();
     let lock = take_lock(&*storage)?;
     let mut names = clear_temporaries(&*storage)?;
+    if names.iter().any(|n| n == RESTORE_MARKER) {
+        return Err(OpenError::RestoreUnfinished);
+    }
     redo::replay(&*storage)?;
     let mut recovery = Recovery::default();
     let mut files = segments_in(&names);
@@ -72,6 +75,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Log, O
     recovery.took = started.elapsed();
     Ok(Log {
         storage,
+        archive: None,
         _closer: Closer(Arc::clone(&live)),
         live,
         catalog,

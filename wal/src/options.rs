@@ -1,5 +1,6 @@
 //! How a log is opened and what opening had to do.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::seal::SealRule;
@@ -34,6 +35,10 @@ pub struct Options {
     /// write and one sync there; a larger one syncs twice. Each time it is full, the segment is
     /// synced. Default 8 MiB: some 200 commits of one record.
     pub redo_bytes: usize,
+    /// Directory that trimmed segments are kept in, compressed, each as a file that describes
+    /// itself. Made when it is not there; may be on another disk. Default none: what is trimmed
+    /// is gone.
+    pub archive: Option<PathBuf>,
     /// Memory for the pages of the active segment and of the catalog together. Default 64 MiB.
     pub cache_bytes: usize,
 }
@@ -44,6 +49,7 @@ impl Default for Options {
             segment_bytes_max: 64 << 20,
             segment_age_max: Duration::from_secs(24 * 60 * 60),
             redo_bytes: 8 << 20,
+            archive: None,
             cache_bytes: 64 << 20,
         }
     }
@@ -84,6 +90,9 @@ pub struct Recovery {
     /// The catalog was missing or damaged and was made again from the segments. Dedup keys of
     /// segments trimmed before are forgotten by that; nothing else is lost.
     pub catalog_rebuilt: bool,
+    /// Why the archive could not be looked at. Appending goes on; trimming is refused and what
+    /// is archived cannot be read until it is there again.
+    pub archive_error: Option<String>,
     /// Segments before the newest that were found missing or damaged, oldest first. The log goes
     /// on without them, reads of their numbers are errors, and [`crate::Log::salvage`] repairs
     /// them. Opening looks into sealed segments only while it makes the catalog again:

@@ -55,7 +55,7 @@ pub(crate) struct Part {
     pub(crate) sealed: bool,
     /// The window was used up.
     pub(crate) full: bool,
-    bytes_left: usize,
+    pub(crate) bytes_left: usize,
 }
 
 pub(crate) fn read_part(

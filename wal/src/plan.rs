@@ -7,6 +7,9 @@ pub(crate) const CATALOG: &str = "catalog.redb";
 /// Files being made; complete ones are renamed, so a leftover is worthless.
 pub(crate) const TEMPORARY: &str = ".tmp";
 
+/// Is there from the start of a restore to its end; no log is opened beside it.
+pub(crate) const RESTORE_MARKER: &str = "restore-unfinished";
+
 /// The file of the segment that starts at `first`.
 pub(crate) fn segment_name(first: u64) -> String {
     format!("segment-{first:020}.redb")

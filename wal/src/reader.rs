@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use redb::ReadTransaction;
 
+use crate::archive::Archive;
 use crate::error::{AtFile, OpenError, ReadError};
 use crate::files::Files;
 use crate::frame::Record;
@@ -72,11 +73,27 @@ impl Reader {
             | ReadError::Damaged { .. }
             | ReadError::Misplaced { .. }
             | ReadError::Unreadable { .. }
-            | ReadError::Missing { .. } => OpenError::NotALog {
+            | ReadError::Missing { .. }
+            | ReadError::Container { .. } => OpenError::NotALog {
                 dir: dir.display().to_string(),
             },
         })?;
         Ok(Reader::new(files, identity))
+    }
+
+    /// As [`Reader::open`], and reads the segments in the `archive` as the older part of the
+    /// log, however far it goes back without a gap.
+    ///
+    /// # Errors
+    /// As [`Reader::open`]; whether the archive can be read shows when it is read.
+    pub fn open_archived(dir: &Path, archive: &Path) -> Result<Reader, OpenError> {
+        let identity = Reader::open(dir)?.identity;
+        let archive = Archive::new(Arc::new(Disk::new(archive)), identity.log_id);
+        let files = Files::new(Arc::new(Disk::new(dir)), None);
+        Ok(Reader::new(
+            files.with_archive(Some(Arc::new(archive))),
+            identity,
+        ))
     }
 
     /// Which log this is, as of opening.
@@ -84,16 +101,22 @@ impl Reader {
         self.identity
     }
 
+    pub(crate) fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// Which log this is at this moment.
+    pub(crate) fn identity_now(&self) -> Result<Identity, ReadError> {
+        newest_identity(&self.files)
+    }
+
     /// The first number still kept, which may lie in a hole; `None` when no number is.
     ///
     /// # Errors
     /// [`ReadError::Disk`], [`ReadError::Open`].
     pub fn first(&self) -> Result<Option<Seq>, ReadError> {
-        let first = self.files.refresh()?[0];
-        Ok(self
-            .tail()?
-            .filter(|tail| tail.get() >= first)
-            .and(Seq::new(first)))
+        let first = self.first_kept(self.files.refresh()?[0])?;
+        Ok(self.tail()?.filter(|tail| *tail >= first).and(Some(first)))
     }
 
     /// The highest number ever given out, which may lie in a hole; `None` in a new log. One look
@@ -140,6 +163,14 @@ impl Reader {
         // list can be outrun by a writer that seals and trims without pause.
         let mut lists_left = LISTS_MAX;
         while window.records_max > 0 && window.next <= window.last {
+            if let Some(part) = self.files.read_archived(firsts[0], &window)? {
+                window = window.after(&part);
+                out.extend(part.records);
+                if part.full {
+                    break;
+                }
+                continue;
+            }
             let at = firsts.partition_point(|first| *first <= window.next);
             let part = match at.checked_sub(1) {
                 Some(at) => self.part(firsts[at], window)?,
@@ -158,7 +189,7 @@ impl Reader {
                 }
             } else if lists_left < LISTS_MAX && window.next < firsts[0] {
                 if out.is_empty() {
-                    return Err(self.before_first(window.next, firsts[0]));
+                    return Err(self.before_first(window.next, firsts[0])?);
                 }
                 break;
             }
@@ -187,19 +218,19 @@ impl Reader {
     }
 
     /// Why a number before the first segment cannot be read: removed on purpose, or lost.
-    fn before_first(&self, next: u64, first: u64) -> ReadError {
+    fn before_first(&self, next: u64, first: u64) -> Result<ReadError, ReadError> {
         let catalog = self.files.catalog().ok().flatten();
         let lost = catalog.filter(|contents| contents.floor.first <= next);
-        match lost {
+        Ok(match lost {
             Some(contents) => {
                 let starts = contents.manifests.iter().map(|manifest| manifest.first);
                 let segment = starts.filter(|first| *first <= next).max();
                 missing(next, segment.unwrap_or(contents.floor.first))
             }
             None => ReadError::Trimmed {
-                first: Seq::at_least_first(first),
+                first: self.first_kept(first)?,
             },
-        }
+        })
     }
 
     /// Every hole ever recorded, in order, those of trimmed segments included. Opens the catalog
@@ -281,6 +312,10 @@ impl Reader {
                 self.files.storage().len(file).unwrap_or(0)
             });
         }
+        let archived = self
+            .files
+            .archived(infos.first().map_or(firsts[0], |info| info.first.get()))?;
+        infos.splice(0..0, archived.iter().cloned());
         Ok(infos)
     }
 
@@ -299,6 +334,13 @@ impl Reader {
             self.files.remember_sealed(first, info.clone());
         }
         Ok(looked)
+    }
+
+    /// The first number of the log whose live part begins at `floor`.
+    fn first_kept(&self, floor: u64) -> Result<Seq, ReadError> {
+        let archived = self.files.archived(floor)?;
+        let first = archived.first().map(|info| info.first);
+        Ok(first.unwrap_or(Seq::at_least_first(floor)))
     }
 
     fn carried(&self) -> Result<segment::Carried, ReadError> {

@@ -26,6 +26,9 @@ pub(crate) const SEAL: TableDefinition<&str, &[u8]> = TableDefinition::new("seal
 /// Catalog: first number -> manifest of every sealed segment that is kept. Removed by trim.
 pub(crate) const MANIFESTS: TableDefinition<u64, &[u8]> = TableDefinition::new("manifests");
 
+/// Catalog: first number -> length, hash and manifest of every segment in the archive. Made by the
+/// first archive; a row is written before its segment is trimmed and never removed.
+pub(crate) const ARCHIVED: TableDefinition<u64, &[u8]> = TableDefinition::new("archived");
 /// Both files, only where there is one: first number of a hole -> the rest of it. In a segment
 /// written when the file is made. In the catalog, those of every segment that was ever sealed:
 /// they stay when the segment is trimmed.

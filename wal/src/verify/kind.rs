@@ -66,6 +66,10 @@ kinds! {
     KeyMissing => "key_missing",
     /// A cursor stands on a record that does not exist.
     CursorPastTail => "cursor_past_tail",
+    /// A container of a backup is not there.
+    ContainerMissing => "container_missing",
+    /// A container of a backup is damaged, or not the one that the index names.
+    ContainerDamaged => "container_damaged",
 }
 
 impl fmt::Display for FindingKind {

@@ -1,6 +1,8 @@
 //! Tests of the log through its public surface, one binary, one module per promise.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod archive;
+mod backup;
 mod basic;
 mod beside;
 mod common;
