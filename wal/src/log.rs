@@ -129,7 +129,7 @@ impl Log {
                 log.roll()?;
             }
             let appended = append::append(log, batch)?;
-            log.keep()?;
+            log.tend()?;
             Ok(appended)
         })
     }

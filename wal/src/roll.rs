@@ -70,7 +70,7 @@ impl Log {
     }
 
     /// What an append looks after: the work beside it, as far as it is done.
-    pub(crate) fn keep(&mut self) -> Result<(), AppendError> {
+    pub(crate) fn tend(&mut self) -> Result<(), AppendError> {
         if self.absorbing.as_ref().is_some_and(Absorbing::is_done) {
             self.settle()?;
         }
