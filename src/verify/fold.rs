@@ -70,9 +70,8 @@ async fn pass(
     let mut fold = Fold::default();
     let mut at = first.saturating_sub(1);
     while at < until {
-        let left = usize::try_from(until - at).unwrap_or(usize::MAX);
         let records = journal
-            .read(next_seq(at), left.min(READ_EVENTS), READ_BYTES)
+            .range(next_seq(at), until, READ_EVENTS, READ_BYTES)
             .await?;
         let Some(last) = records.last() else { break };
         at = last.header().seq.get();

@@ -22,7 +22,8 @@ use self::digest::Digests;
 use crate::event::Envelope;
 use crate::failure::{Class, Classify, Exit, chain};
 use crate::journal::{JournalError, JournalReader, LOG_DIR};
-use crate::projector::next_seq;
+use crate::projector::standing::Standing;
+use crate::projector::{judge, next_seq};
 use crate::store::contract::{Table, VERIFIED};
 use crate::store::public::PublicRow;
 use crate::store::{Filter, Inspect, ProjectionError, Snapshot};
@@ -236,24 +237,36 @@ async fn range(
     checkpoint: Option<crate::store::Checkpoint>,
     report: &mut Report,
 ) -> Result<(u64, u64), VerifyError> {
-    if let Some(found) = checkpoint
-        && found.identity != journal.identity()
-    {
-        return Err(VerifyError::OtherLog {
-            found: found.identity.log_id.to_string(),
-            ours: journal.identity().log_id.to_string(),
-        });
-    }
+    let (standing, _) = match &checkpoint {
+        Some(checkpoint) => judge(checkpoint, journal).await?,
+        None => (Standing::Ours, 0),
+    };
     let until = checkpoint.map_or(0, |checkpoint| checkpoint.seq.get());
     let tail = journal.refresh().await?;
+    let holes = journal.holes().await?;
     report.checkpoint = until;
-    report.records = until.min(tail);
-    report.behind = tail.saturating_sub(until);
-    if until > tail {
+    report.records = holes.between(0, until.min(tail));
+    report.behind = holes.between(until, tail);
+    let wrong = match standing {
+        Standing::Ours | Standing::Fenced => None,
+        Standing::Ahead => Some(format!("is ahead of the log, which ends at {tail}")),
+        Standing::Diverged { .. } => {
+            Some("the store was fed with other events than the log has".to_owned())
+        }
+        Standing::OtherLog => {
+            let id =
+                |identity: wal::Identity| format!("{} epoch {}", identity.log_id, identity.epoch);
+            return Err(VerifyError::OtherLog {
+                found: checkpoint.map_or_else(String::new, |it| id(it.identity)),
+                ours: id(journal.identity()),
+            });
+        }
+    };
+    if let Some(what) = wrong {
         report.found(Difference {
             place: "checkpoint".to_owned(),
             key: vec![until.into()],
-            what: format!("is ahead of the log, which ends at {tail}"),
+            what,
             columns: Vec::new(),
         });
     }
