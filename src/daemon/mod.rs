@@ -10,6 +10,7 @@
 //! they are at, and the log is closed last.
 
 mod control;
+mod fence;
 mod janitor;
 mod stages;
 
@@ -24,7 +25,7 @@ pub use control::{Desk, Stores, configured};
 use crate::config::Config;
 use crate::failure::{Class, Classify, Exit};
 use crate::ingest::{self, IngestError, Ingested, Receipts};
-use crate::journal::{Journal, JournalError, Opening, socket};
+use crate::journal::{Holes, Journal, JournalError, Opening, socket};
 use crate::source::Source;
 use crate::status::{Stage, Status};
 
@@ -156,9 +157,11 @@ impl Daemon {
     ) -> Result<Ingested, DaemonError> {
         let Daemon {
             config,
-            journal,
+            mut journal,
             status,
         } = self;
+        // Before anything can be appended.
+        fence::settle(&config, &mut journal, &status).await?;
         let receipts = options.receipts.as_deref().map(open_receipts).transpose()?;
         let listener = socket::bind(&config.data_dir)?;
         let serve_stop = CancellationToken::new();
@@ -181,6 +184,7 @@ impl Daemon {
             ),
             serve_stop.clone(),
         ));
+        let holes = journal.reader.holes().await?;
         let stages = stages::start(&config, &journal, &status);
 
         let ingested = match source {
@@ -194,7 +198,7 @@ impl Daemon {
             }
         };
         let drained = match &ingested {
-            Ok(_) if options.drain => drain(&stages, &status, &stop).await,
+            Ok(_) if options.drain => drain(&stages, &holes, &status, &stop).await,
             Ok(_) => {
                 stop.cancelled().await;
                 Ok(())
@@ -237,14 +241,17 @@ fn open_receipts(path: &std::path::Path) -> Result<Receipts, DaemonError> {
 /// that only a person can help, ends the wait.
 async fn drain(
     stages: &stages::Stages,
+    holes: &Holes,
     status: &Status,
     stop: &CancellationToken,
 ) -> Result<(), DaemonError> {
     loop {
         let board = status.snapshot();
+        // The tail may lie in a hole.
+        let last = holes.back(board.durable);
         let behind: Vec<Stage> = stages
             .marks()
-            .filter(|stage| board.stages.get(stage).map_or(0, |it| it.seq) < board.durable)
+            .filter(|stage| board.stages.get(stage).map_or(0, |it| it.seq) < last)
             .collect();
         if behind.is_empty() || stop.is_cancelled() {
             return Ok(());

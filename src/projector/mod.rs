@@ -78,21 +78,9 @@ pub async fn run<P: Projection, F: Feed>(
     let stage = stage(projection.name());
     let mut wait = options.backoff.0;
     loop {
-        let step = async {
-            let holes = journal.holes().await.map_err(FeedError::Journal);
-            let holes = holes.map_err(Stopped::Feed)?;
-            let applied = start(projection, journal).await?;
-            status.starts_at(stage, holes.skip(applied));
-            let identity = journal.identity();
-            let begin = Begin {
-                identity,
-                holes,
-                applied,
-            };
-            follow(projection, feed, begin, options, status, stop).await
-        };
         // A stop is honoured inside, between two batches; a store that hangs runs into its own time-outs.
-        let error = match step.await {
+        let attempt = attempt(projection, feed, journal, options, status, stop);
+        let error = match attempt.await {
             Ok(()) => return Ok(()),
             Err(Stopped::Projection(
                 error @ (ProjectionError::OtherLog { .. }
@@ -123,6 +111,26 @@ pub async fn run<P: Projection, F: Feed>(
         }
         wait = (wait * 2).min(options.backoff.1);
     }
+}
+
+/// Finds out where the projection is and feeds it, until stopped or until something fails.
+async fn attempt<P: Projection, F: Feed>(
+    projection: &mut P,
+    feed: &mut F,
+    journal: &JournalReader,
+    options: Options,
+    status: &Status,
+    stop: &CancellationToken,
+) -> Result<(), Stopped> {
+    let holes = journal.holes().await.map_err(Refused::Journal)?;
+    let applied = start(projection, journal).await?;
+    status.starts_at(stage(projection.name()), holes.skip(applied));
+    let begin = Begin {
+        identity: journal.identity(),
+        holes,
+        applied,
+    };
+    follow(projection, feed, begin, options, status, stop).await
 }
 
 enum Stopped {
@@ -178,7 +186,12 @@ async fn start<P: Projection>(projection: &mut P, journal: &JournalReader) -> Re
     let (found, standing) = judged(projection, journal).await?;
     if standing == Standing::Fenced {
         let name = projection.name();
-        if name.is_cache() {
+        // What the log does not keep any more it cannot fill again.
+        let whole = journal
+            .first()
+            .await?
+            .is_none_or(|first| first == Seq::FIRST);
+        if name.is_cache() && whole {
             tracing::warn!(projection = %name, at = found, "the cache holds events of a life of the log that is over, and is filled anew");
             projection.clear().await?;
             return Ok(0);

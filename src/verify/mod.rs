@@ -7,6 +7,7 @@
 mod cache;
 mod digest;
 mod fold;
+mod lost;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -19,7 +20,8 @@ pub use cache::cache;
 pub use digest::Bucket;
 
 use self::digest::Digests;
-use crate::event::Envelope;
+use self::lost::Lost;
+use crate::event::{Envelope, Timestamp};
 use crate::failure::{Class, Classify, Exit, chain};
 use crate::journal::{JournalError, JournalReader, LOG_DIR};
 use crate::projector::standing::Standing;
@@ -97,12 +99,40 @@ pub struct Report {
     pub buckets: usize,
     /// The checkpoint up to which the store was compared; 0 for the log and for an empty store.
     pub checkpoint: u64,
+    /// Rows that the store keeps from a life of the log that is over; not differences. A rebuild removes them.
+    pub kept: u64,
+    /// Recorded holes of the log: ranges of numbers that no record has.
+    pub holes: Vec<HoleShown>,
     /// Events behind the tail of the log at that moment; not a difference.
     pub behind: u64,
     /// Differences in all.
     pub differences: u64,
     /// The first of them.
     pub shown: Vec<Difference>,
+}
+
+/// A recorded hole.
+#[derive(Debug, Clone, Serialize)]
+pub struct HoleShown {
+    /// Its first number.
+    pub first: u64,
+    /// Its last number.
+    pub last: u64,
+    /// `damage` or `fence`.
+    pub cause: &'static str,
+    /// When it was recorded.
+    pub noted_at: Timestamp,
+}
+
+impl From<&wal::Hole> for HoleShown {
+    fn from(hole: &wal::Hole) -> HoleShown {
+        HoleShown {
+            first: hole.first.get(),
+            last: hole.last.get(),
+            cause: hole.cause.as_str(),
+            noted_at: Timestamp::from_micros(hole.noted_at),
+        }
+    }
 }
 
 /// One difference.
@@ -127,6 +157,8 @@ impl Report {
             rows: 0,
             buckets: 0,
             checkpoint: 0,
+            kept: 0,
+            holes: Vec::new(),
             behind: 0,
             differences: 0,
             shown: Vec::new(),
@@ -151,6 +183,7 @@ pub async fn log(data_dir: &Path) -> Result<Report, VerifyError> {
     let mut report = Report::new("log");
     report.records = checked.records;
     report.buckets = checked.segments;
+    report.holes = checked.holes.iter().map(HoleShown::from).collect();
     for finding in checked.findings {
         report.found(Difference {
             place: finding.segment,
@@ -205,7 +238,7 @@ pub async fn store<P: Inspect>(
     let mut snapshot = projection.snapshot().await?;
     let mut report = Report::new(projection.name().as_str());
     let (first, until) = range(journal, snapshot.checkpoint(), &mut report).await?;
-    let expected = fold::digests(journal, first, until, progress).await?;
+    let expected = fold::digests(journal, first, until, report.records, progress).await?;
     let mut found = Digests::default();
     for table in &VERIFIED {
         let mut add = |row: PublicRow| {
@@ -216,6 +249,11 @@ pub async fn store<P: Inspect>(
     }
     (report.buckets, report.rows) = expected.size();
     let differing = expected.differences(&found);
+    let lost = if differing.is_empty() {
+        None
+    } else {
+        lost(journal, &mut snapshot).await?
+    };
     for table in &VERIFIED {
         let buckets: BTreeSet<Bucket> = differing
             .iter()
@@ -223,12 +261,33 @@ pub async fn store<P: Inspect>(
             .cloned()
             .collect();
         if !buckets.is_empty() {
-            let expected = fold::rows(journal, (first, until), table, &buckets).await?;
-            let found = rows_of(&mut snapshot, table, &buckets).await?;
+            let mut expected = fold::rows(journal, (first, until), table, &buckets).await?;
+            let mut found = rows_of(&mut snapshot, table, &buckets).await?;
+            if let Some(lost) = &lost {
+                report.kept += lost.even_out(table, &mut expected, &mut found);
+            }
             compare(table, expected, found, &mut report);
         }
     }
     Ok(report)
+}
+
+/// What the store has of numbers that a fence has skipped.
+async fn lost<S: Snapshot>(
+    journal: &JournalReader,
+    snapshot: &mut S,
+) -> Result<Option<Lost>, VerifyError> {
+    let Some(mut lost) = Lost::new(&journal.holes().await?) else {
+        return Ok(None);
+    };
+    for table in &Lost::NOTED {
+        let mut note = |row: PublicRow| {
+            lost.note(table, &row);
+            ControlFlow::Continue(())
+        };
+        snapshot.scan(table, &Filter::default(), &mut note).await?;
+    }
+    Ok(Some(lost))
 }
 
 /// The numbers to fold: from the oldest kept to the store's checkpoint.
