@@ -148,20 +148,27 @@ impl Daemon {
             .map(|(_, value)| value))
     }
 
+    /// Skips the numbers that a store of this configuration knows already, when the log turns out to be older than it.
+    /// Waits a few seconds at most for stores that do not answer.
+    pub async fn fence(&mut self, config: &Config) -> Result<(), DaemonError> {
+        fence::settle(config, &mut self.journal, &self.status).await?;
+        Ok(())
+    }
+
     /// Runs until the source is exhausted and drained, or until stopped.
     pub async fn run<S: Source>(
-        self,
+        mut self,
         source: Option<S>,
         options: Options,
         stop: CancellationToken,
     ) -> Result<Ingested, DaemonError> {
+        // Before anything can be appended.
+        fence::settle(&self.config, &mut self.journal, &self.status).await?;
         let Daemon {
             config,
-            mut journal,
+            journal,
             status,
         } = self;
-        // Before anything can be appended.
-        fence::settle(&config, &mut journal, &status).await?;
         let receipts = options.receipts.as_deref().map(open_receipts).transpose()?;
         let listener = socket::bind(&config.data_dir)?;
         let serve_stop = CancellationToken::new();

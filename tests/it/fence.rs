@@ -110,6 +110,33 @@ fn a_log_older_than_its_store_skips_its_numbers_and_is_filled_again() {
     assert_eq!(imported(&gateway), rows);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn all_stores_and_the_broker_go_on_behind_a_fence() {
+    let Some(gateway) = Gateway::with_services().await else {
+        return;
+    };
+    tokio::task::spawn_blocking(move || {
+        assert!(synthetic(&gateway, "100").status.success());
+        let aside = gateway.path("aside");
+        copy(&log(&gateway), &aside);
+        let first = import(&gateway);
+        gateway.ok(&["run", "--drain"]);
+        put_back(&gateway, &aside);
+        assert_eq!(import(&gateway)["appended"], first["appended"]);
+        // The broker's queues still have frames of the epoch that is over.
+        gateway.ok(&["run", "--drain"]);
+        gateway.verify();
+        let status = gateway.json(&["status", "--json"]);
+        let lags = status["stores"].as_array().expect("stores").iter();
+        assert!(lags.clone().count() > 1, "{status}");
+        for store in lags {
+            assert_eq!(store["lag_events"], 0, "{status}");
+        }
+    })
+    .await
+    .expect("no panic");
+}
+
 #[test]
 fn a_start_without_a_source_fences_too_and_says_so() {
     let gateway = Gateway::embedded();

@@ -154,8 +154,8 @@ if poison then
   call('ZREMRANGEBYRANK', base .. 'quarantine', 0, -1 - tonumber(ARGV[8]))
   call('EXPIRE', base .. 'quarantine', ttl)
 end
-local newer_epoch = tonumber(stored[2] or '0') < tonumber(ARGV[2])
-if moves and (newer_epoch or tonumber(stored[3] or '0') < tonumber(ARGV[4])) then
+if moves
+  and (tonumber(stored[2] or '0') < tonumber(ARGV[2]) or tonumber(stored[3] or '0') < tonumber(ARGV[4])) then
   call('HSET', KEYS[1], 'log_id', ARGV[1], 'epoch', ARGV[2], 'seq', ARGV[4], 'updated_at', ARGV[5])
 end
 return {'ok'}
