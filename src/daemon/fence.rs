@@ -51,7 +51,12 @@ pub(super) async fn settle(
     let Some(fence) = needed(journal.reader.identity(), tail, &found) else {
         return Ok(());
     };
-    journal.fence(fence.to, fence.above).await?;
+    let mut to = fence.to;
+    journal.fence(to).await?;
+    while journal.reader.identity().epoch <= fence.above {
+        to = to.next();
+        journal.fence(to).await?;
+    }
     let ahead: Vec<String> = fence
         .ahead
         .iter()
