@@ -192,6 +192,7 @@ fn compare(
 
 fn told(key: String, what: &str) -> Difference {
     Difference {
+        kind: None,
         place: "key".to_owned(),
         key: vec![key.into()],
         what: what.to_owned(),

@@ -142,6 +142,9 @@ pub struct Difference {
     pub place: String,
     /// The row's key, or the record's number.
     pub key: Vec<Value>,
+    /// What sort of thing is wrong with the log (`wal::FindingKind`); none for rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<&'static str>,
     /// `missing`, `surplus`, `differs`, or what is damaged.
     pub what: String,
     /// Columns that differ: name, in the log, in the store.
@@ -186,6 +189,7 @@ pub async fn log(data_dir: &Path) -> Result<Report, VerifyError> {
     report.holes = checked.holes.iter().map(HoleShown::from).collect();
     for finding in checked.findings {
         report.found(Difference {
+            kind: Some(finding.kind.as_str()),
             place: finding.segment,
             key: finding
                 .seq
@@ -220,6 +224,7 @@ async fn payloads(data_dir: &Path, report: &mut Report) -> Result<(), VerifyErro
             .filter_map(|record| Envelope::from_record(record).err())
         {
             report.found(Difference {
+                kind: None,
                 place: LOG_DIR.to_owned(),
                 key: vec![error.seq.get().into()],
                 what: chain(&error),
@@ -323,6 +328,7 @@ async fn range(
     };
     if let Some(what) = wrong {
         report.found(Difference {
+            kind: None,
             place: "checkpoint".to_owned(),
             key: vec![until.into()],
             what,
@@ -365,6 +371,7 @@ fn compare(table: &Table, expected: Vec<PublicRow>, found: Vec<PublicRow>, repor
         .map(|row| (key_of(&row), row))
         .collect();
     let difference = |row: &PublicRow, what: &str, columns| Difference {
+        kind: None,
         place: table.name.to_owned(),
         key: row[..table.key].to_vec(),
         what: what.to_owned(),

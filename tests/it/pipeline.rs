@@ -283,7 +283,10 @@ async fn a_rebuild_from_a_damaged_log_leaves_the_store_as_it_is() {
     bytes[at.expect("the text") + 20] ^= 1;
     std::fs::write(&segment, bytes).expect("the segment");
 
-    assert_eq!(gateway.run(&["verify", "log"]).status.code(), Some(1));
+    let checked = gateway.run(&["verify", "log", "--json"]);
+    assert_eq!(checked.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&checked.stdout).expect("JSON");
+    assert_eq!(report["shown"][0]["kind"], "record_damaged", "{report}");
     let refused = gateway.run(&["rebuild", "sqlite", "--yes"]);
     assert_eq!(refused.status.code(), Some(65));
     assert_eq!(sqlite_rows(&gateway).await, before);
