@@ -95,8 +95,10 @@ async fn append(
     stop: CancellationToken,
 ) -> Result<Ingested, DaemonError> {
     let data_dir = config.data_dir.clone();
-    match Daemon::open(alone(config), Status::new()) {
-        Ok(daemon) => {
+    match Daemon::open(alone(config.clone()), Status::new()) {
+        Ok(mut daemon) => {
+            // Servers are not fed here, but a log that is older than one of them must not append as if it were not.
+            daemon.fence(&config).await?;
             let options = Options {
                 receipts: None,
                 drain: true,

@@ -10,8 +10,9 @@ use super::{CommandResult, output, stores};
 use crate::config::Config;
 use crate::event::Timestamp;
 use crate::failure::Exit;
-use crate::journal::{JournalError, JournalReader};
-use crate::projector::next_seq;
+use crate::journal::{Holes, JournalError, JournalReader};
+use crate::projector::standing::Standing;
+use crate::projector::{judge, next_seq};
 use crate::store::ProjectionName;
 
 #[derive(Debug, Serialize)]
@@ -55,7 +56,8 @@ pub(super) async fn run(globals: &Globals, args: &StatusArgs) -> CommandResult {
 async fn gather(config: &Config) -> Result<Report, JournalError> {
     let journal = JournalReader::open(&config.data_dir)?;
     let tail = journal.tail();
-    let tail_received_at = received_at(&journal, tail).await?;
+    let holes = journal.holes().await?;
+    let tail_received_at = received_at(&journal, holes.back(tail)).await?;
     let segments = journal.segments().await?;
     let live = live(config).await;
     let mut report = Report {
@@ -73,26 +75,33 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
         stores: Vec::new(),
     };
     for (name, seq) in journal.cursors().await? {
-        let at = received_at(&journal, seq.get()).await?;
-        report.cursors.push(report.position(name, seq.get(), at));
+        let at = received_at(&journal, holes.back(seq.get())).await?;
+        let position = report.position(&holes, name, seq.get(), at);
+        report.cursors.push(position);
     }
     for name in stores::configured(config) {
         let position = match stores::checkpoint(config, name).await {
-            Ok(None) => report.position(name.to_string(), 0, None),
-            // A daemon goes on meanwhile, so the tail is looked up after the checkpoint.
-            Ok(Some(it))
-                if it.identity == journal.identity()
-                    && it.seq.get() > journal.refresh().await? =>
-            {
-                report.unknown(name, format!("at {}, ahead of the log: rebuild it", it.seq))
-            }
-            Ok(Some(it)) if it.identity == journal.identity() => {
-                report.position(name.to_string(), it.seq.get(), Some(it.updated_at))
-            }
-            Ok(Some(it)) => report.unknown(
-                name,
-                format!("fed from another log, {}", it.identity.log_id),
-            ),
+            Ok(None) => report.position(&holes, name.to_string(), 0, None),
+            Ok(Some(it)) => match judge(&it, &journal).await?.0 {
+                Standing::Ours | Standing::Fenced => {
+                    report.position(&holes, name.to_string(), it.seq.get(), Some(it.updated_at))
+                }
+                Standing::Ahead => report.unknown(
+                    name,
+                    format!("at {}, ahead of the log: the log is older", it.seq),
+                ),
+                Standing::Diverged { .. } => report.unknown(
+                    name,
+                    format!("fed with other events, up to {}: rebuild it", it.seq),
+                ),
+                Standing::OtherLog => report.unknown(
+                    name,
+                    format!(
+                        "fed from another log, {} epoch {}",
+                        it.identity.log_id, it.identity.epoch
+                    ),
+                ),
+            },
             Err(error) => report.unknown(name, error),
         };
         report.stores.push(position);
@@ -101,8 +110,8 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
 }
 
 impl Report {
-    fn position(&self, name: String, seq: u64, at: Option<Timestamp>) -> Position {
-        let lag_events = self.tail.saturating_sub(seq);
+    fn position(&self, holes: &Holes, name: String, seq: u64, at: Option<Timestamp>) -> Position {
+        let lag_events = holes.between(seq, self.tail);
         let lag_seconds = match (self.tail_received_at, at) {
             _ if lag_events == 0 => Some(0.0),
             (Some(tail), Some(at)) => Some((tail.micros() - at.micros()).max(0) as f64 / 1e6),
@@ -120,7 +129,7 @@ impl Report {
     fn unknown(&self, name: ProjectionName, error: String) -> Position {
         Position {
             error: Some(error),
-            ..self.position(name.to_string(), 0, None)
+            ..self.position(&Holes::default(), name.to_string(), 0, None)
         }
     }
 }

@@ -84,6 +84,17 @@ fn show(report: &Report, json: bool) -> Result<bool, CommandError> {
 }
 
 fn text(report: &Report) -> String {
+    let mut text = told(report);
+    for hole in &report.holes {
+        text.push_str(&format!(
+            "\n  hole {}..={} ({}), noted {}",
+            hole.first, hole.last, hole.cause, hole.noted_at
+        ));
+    }
+    text
+}
+
+fn told(report: &Report) -> String {
     let mut text = match report.target {
         "log" => format!(
             "log: {} records in {} segments",
@@ -98,6 +109,9 @@ fn text(report: &Report) -> String {
             report.rows, report.buckets, report.records, report.checkpoint
         ),
     };
+    if report.kept > 0 {
+        text.push_str(&format!(", {} rows kept from before a fence", report.kept));
+    }
     if report.behind > 0 {
         text.push_str(&format!(", {} behind the log", report.behind));
     }

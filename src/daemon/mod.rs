@@ -10,6 +10,7 @@
 //! they are at, and the log is closed last.
 
 mod control;
+mod fence;
 mod janitor;
 mod stages;
 
@@ -24,7 +25,7 @@ pub use control::{Desk, Stores, configured};
 use crate::config::Config;
 use crate::failure::{Class, Classify, Exit};
 use crate::ingest::{self, IngestError, Ingested, Receipts};
-use crate::journal::{Journal, JournalError, Opening, socket};
+use crate::journal::{Holes, Journal, JournalError, Opening, socket};
 use crate::source::Source;
 use crate::status::{Stage, Status};
 
@@ -147,13 +148,22 @@ impl Daemon {
             .map(|(_, value)| value))
     }
 
+    /// Skips the numbers that a store of this configuration knows already, when the log turns out to be older than it.
+    /// Waits a few seconds at most for stores that do not answer.
+    pub async fn fence(&mut self, config: &Config) -> Result<(), DaemonError> {
+        fence::settle(config, &mut self.journal, &self.status).await?;
+        Ok(())
+    }
+
     /// Runs until the source is exhausted and drained, or until stopped.
     pub async fn run<S: Source>(
-        self,
+        mut self,
         source: Option<S>,
         options: Options,
         stop: CancellationToken,
     ) -> Result<Ingested, DaemonError> {
+        // Before anything can be appended.
+        fence::settle(&self.config, &mut self.journal, &self.status).await?;
         let Daemon {
             config,
             journal,
@@ -181,6 +191,7 @@ impl Daemon {
             ),
             serve_stop.clone(),
         ));
+        let holes = journal.reader.holes().await?;
         let stages = stages::start(&config, &journal, &status);
 
         let ingested = match source {
@@ -194,7 +205,7 @@ impl Daemon {
             }
         };
         let drained = match &ingested {
-            Ok(_) if options.drain => drain(&stages, &status, &stop).await,
+            Ok(_) if options.drain => drain(&stages, &holes, &status, &stop).await,
             Ok(_) => {
                 stop.cancelled().await;
                 Ok(())
@@ -237,14 +248,17 @@ fn open_receipts(path: &std::path::Path) -> Result<Receipts, DaemonError> {
 /// that only a person can help, ends the wait.
 async fn drain(
     stages: &stages::Stages,
+    holes: &Holes,
     status: &Status,
     stop: &CancellationToken,
 ) -> Result<(), DaemonError> {
     loop {
         let board = status.snapshot();
+        // The tail may lie in a hole.
+        let last = holes.back(board.durable);
         let behind: Vec<Stage> = stages
             .marks()
-            .filter(|stage| board.stages.get(stage).map_or(0, |it| it.seq) < board.durable)
+            .filter(|stage| board.stages.get(stage).map_or(0, |it| it.seq) < last)
             .collect();
         if behind.is_empty() || stop.is_cancelled() {
             return Ok(());

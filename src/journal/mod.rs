@@ -12,6 +12,7 @@
 //! | `trouble` | a full or failing disk: opened anew, read on, tried again |
 //! | `ballast` | room on the disk that is kept for that |
 //! | `reader` | reading |
+//! | `holes` | numbers that no record has |
 //! | `access` | whether the data directory is ours alone |
 //! | `opening` | progress of a long opening |
 //! | `control` | what can be asked of the log beside appending, and the answers |
@@ -22,6 +23,7 @@ mod access;
 mod ballast;
 pub mod control;
 mod error;
+mod holes;
 mod opening;
 mod reader;
 mod request;
@@ -39,6 +41,7 @@ use wal::{NewRecord, Outcome, Seq};
 
 pub use ballast::BALLAST;
 pub use error::JournalError;
+pub use holes::Holes;
 pub use opening::Opening;
 pub use reader::JournalReader;
 pub use request::{Done, Job};

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::watch;
 use wal::{Identity, Record, Seq};
 
-use super::{JournalError, LOG_DIR};
+use super::{Holes, JournalError, LOG_DIR};
 
 /// Reads the log while it is written. Cheap to clone; holds no read transaction between calls.
 #[derive(Clone)]
@@ -46,11 +46,6 @@ impl JournalReader {
         Ok(())
     }
 
-    /// Ranges that will never be readable, in order.
-    pub async fn holes(&self) -> Result<Vec<wal::Hole>, JournalError> {
-        self.with(wal::Reader::holes).await
-    }
-
     /// The durable tail as it moves; 0 for an empty log.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.tail.clone()
@@ -72,7 +67,8 @@ impl JournalReader {
         self.with(wal::Reader::first).await
     }
 
-    /// Records from `from` on, in order and without a hole, each checked; none past the tail.
+    /// Records from `from` on, in order, each checked; none past the tail. Numbers that are left out lie in recorded
+    /// holes.
     pub async fn read(
         &self,
         from: Seq,
@@ -81,6 +77,26 @@ impl JournalReader {
     ) -> Result<Vec<Record>, JournalError> {
         self.with(move |reader| reader.read(from, records_max, bytes_max))
             .await
+    }
+
+    /// Records from `from` on as far as `until`: a hole in between would make a count of records reach past it.
+    pub async fn range(
+        &self,
+        from: Seq,
+        until: u64,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Record>, JournalError> {
+        let left = (until + 1).saturating_sub(from.get());
+        let count = usize::try_from(left).map_or(records_max, |left| left.min(records_max));
+        let mut records = self.read(from, count, bytes_max).await?;
+        records.truncate(records.partition_point(|record| record.header().seq.get() <= until));
+        Ok(records)
+    }
+
+    /// The numbers that no record has and none will ever have. Looks into the catalog.
+    pub async fn holes(&self) -> Result<Holes, JournalError> {
+        self.with(wal::Reader::holes).await.map(Holes::new)
     }
 
     /// How far each reader of the log has come.

@@ -2,13 +2,15 @@
 //!
 //! The inbox answers three questions of the feed that owns it:
 //!
-//! - what can be handed out: the numbers behind the last one handed out, without a hole ([`Inbox::take`]);
+//! - what can be handed out: the records behind the last one handed out, none missing ([`Inbox::take`]);
 //! - what has to be read from the log: a range that did not come although it must have ([`Inbox::need`]);
 //! - what can be acknowledged: everything whose records the projection has committed ([`Inbox::applied`]).
 //!
 //! A queue keeps order, so a hole means that the broker lost something: a frame that begins behind the next number,
 //! or a frame or marker that says the broker had confirmed more than came. A short grace is given all the same,
 //! because a relay that lost its connection publishes again what it had published before.
+//!
+//! Numbers that the log itself has no record of (recorded holes) are learnt when the log is asked, and count as there.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -82,6 +84,8 @@ pub struct Inbox<T> {
     handed: u64,
     /// Records behind `handed`, by number.
     waiting: BTreeMap<u64, T>,
+    /// Ranges behind `handed` that have no record, first to last.
+    absent: BTreeMap<u64, u64>,
     bytes: usize,
     /// Unacknowledged deliveries in the order of their tags, each with the last number it carried.
     deliveries: VecDeque<(u64, u64)>,
@@ -103,6 +107,7 @@ impl<T: Item> Inbox<T> {
             limits,
             handed: after,
             waiting: BTreeMap::new(),
+            absent: BTreeMap::new(),
             bytes: 0,
             deliveries: VecDeque::new(),
             horizon: after,
@@ -143,10 +148,14 @@ impl<T: Item> Inbox<T> {
 
     /// A delivery came.
     pub fn deliver(&mut self, tag: u64, header: &FrameHeader, records: Vec<T>) -> Verdict {
+        let last = records.iter().map(Item::seq).max().unwrap_or(0);
         if header.identity != self.identity {
+            if header.identity.log_id == self.identity.log_id {
+                // Of an epoch that is over. What of it is in this log too the log gives, and the broker lost nothing.
+                self.excused = self.excused.max(last).max(header.confirmed);
+            }
             return Verdict::Foreign(header.identity);
         }
-        let last = records.iter().map(Item::seq).max().unwrap_or(0);
         self.deliveries.push_back((tag, last));
         for record in records {
             self.keep(record);
@@ -173,18 +182,20 @@ impl<T: Item> Inbox<T> {
     pub fn take(&mut self, events_max: usize) -> Vec<T> {
         let mut out = Vec::new();
         while out.len() < events_max
-            && let Some(record) = self.waiting.remove(&(self.handed + 1))
+            && let Some(record) = self.waiting.remove(&self.next())
         {
             self.bytes -= record.size();
-            self.handed += 1;
+            self.handed = record.seq();
             out.push(record);
         }
+        let handed = self.handed;
+        self.absent.retain(|_, last| *last > handed);
         out
     }
 
     /// What has to be read from the log now.
     pub fn need(&mut self, now: Instant) -> Need {
-        let next = self.handed + 1;
+        let next = self.next();
         if next > self.horizon || self.waiting.contains_key(&next) {
             self.hole = None;
             return Need::Nothing;
@@ -204,8 +215,16 @@ impl<T: Item> Inbox<T> {
         Need::Read(next, first.map_or(self.horizon, |first| first - 1))
     }
 
-    /// Records read from the log, for a range that was needed. Counts what of it the broker lost, once.
-    pub fn filled(&mut self, records: Vec<T>) {
+    /// What the log has from `from` up to `upto`, which was needed: numbers without a record have none for ever.
+    /// Counts what of it the broker lost, once.
+    pub fn filled(&mut self, from: u64, upto: u64, records: Vec<T>) {
+        let mut next = from;
+        for seq in records.iter().map(Item::seq).chain([upto + 1]) {
+            if next < seq && seq > self.handed {
+                self.absent.insert(next, seq - 1);
+            }
+            next = next.max(seq + 1);
+        }
         for record in records {
             if record.seq() > self.excused {
                 // A long range is read in pieces; they touch.
@@ -242,7 +261,7 @@ impl<T: Item> Inbox<T> {
             return;
         }
         // The next one is always kept, so a record larger than the limit cannot stop the feed.
-        if seq != self.handed + 1 && self.bytes + size > self.limits.bytes_max {
+        if seq != self.next() && self.bytes + size > self.limits.bytes_max {
             self.excused = self.excused.max(seq);
             return;
         }
@@ -250,7 +269,20 @@ impl<T: Item> Inbox<T> {
         self.waiting.insert(seq, record);
     }
 
+    /// The number that is waited for.
+    fn next(&self) -> u64 {
+        let mut next = self.handed + 1;
+        while let Some((_, last)) = self.absent.range(..=next).next_back()
+            && *last >= next
+        {
+            next = last + 1;
+        }
+        next
+    }
+
     fn drop_before(&mut self) {
+        let handed = self.handed;
+        self.absent.retain(|_, last| *last > handed);
         let rest = self.waiting.split_off(&(self.handed + 1));
         for gone in std::mem::replace(&mut self.waiting, rest).into_values() {
             self.bytes -= gone.size();

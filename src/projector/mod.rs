@@ -5,6 +5,7 @@
 
 pub mod inbox;
 pub mod queue;
+pub mod standing;
 pub mod tail;
 
 use std::future::Future;
@@ -13,9 +14,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use wal::{Identity, Record, Seq};
 
+use self::standing::{Standing, There, standing};
 use crate::event::Envelope;
 use crate::failure::{Class, Classify, chain};
-use crate::journal::{JournalError, JournalReader};
+use crate::journal::{Holes, JournalError, JournalReader};
 use crate::status::{Stage, Status};
 use crate::store::{Batch, Checkpoint, Entry, Poison, Projection, ProjectionError, ProjectionName};
 
@@ -76,18 +78,14 @@ pub async fn run<P: Projection, F: Feed>(
     let stage = stage(projection.name());
     let mut wait = options.backoff.0;
     loop {
-        let step = async {
-            let applied = position(projection, journal).await?;
-            status.starts_at(stage, applied);
-            let identity = journal.identity();
-            follow(projection, feed, identity, applied, options, status, stop).await
-        };
         // A stop is honoured inside, between two batches; a store that hangs runs into its own time-outs.
-        let error = match step.await {
+        let attempt = attempt(projection, feed, journal, options, status, stop);
+        let error = match attempt.await {
             Ok(()) => return Ok(()),
             Err(Stopped::Projection(
                 error @ (ProjectionError::OtherLog { .. }
                 | ProjectionError::AheadOfLog { .. }
+                | ProjectionError::Diverged { .. }
                 | ProjectionError::UnknownSchema { .. }),
             )) => return Err(error),
             Err(error) => error,
@@ -115,6 +113,26 @@ pub async fn run<P: Projection, F: Feed>(
     }
 }
 
+/// Finds out where the projection is and feeds it, until stopped or until something fails.
+async fn attempt<P: Projection, F: Feed>(
+    projection: &mut P,
+    feed: &mut F,
+    journal: &JournalReader,
+    options: Options,
+    status: &Status,
+    stop: &CancellationToken,
+) -> Result<(), Stopped> {
+    let holes = journal.holes().await.map_err(Refused::Journal)?;
+    let applied = start(projection, journal).await?;
+    status.starts_at(stage(projection.name()), holes.skip(applied));
+    let begin = Begin {
+        identity: journal.identity(),
+        holes,
+        applied,
+    };
+    follow(projection, feed, begin, options, status, stop).await
+}
+
 enum Stopped {
     Projection(ProjectionError),
     Feed(FeedError),
@@ -138,59 +156,166 @@ impl Stopped {
     }
 }
 
+impl From<Refused> for Stopped {
+    fn from(error: Refused) -> Stopped {
+        match error {
+            Refused::Projection(error) => Stopped::Projection(error),
+            Refused::Journal(error) => Stopped::Feed(FeedError::Journal(error)),
+        }
+    }
+}
+
 impl From<ProjectionError> for Stopped {
     fn from(error: ProjectionError) -> Stopped {
         Stopped::Projection(error)
     }
 }
 
-/// Where the projection is, or 0; refuses one that was fed from another log, or that knows more than this one: what
-/// comes next would be taken for what it has already.
+/// Where the projection is, or 0; refuses one that was fed from another log, with other events, or with more than this
+/// one has: what comes next would be taken for what it has already.
 pub async fn position<P: Projection>(
     projection: &mut P,
     journal: &JournalReader,
-) -> Result<u64, ProjectionError> {
-    let Some(checkpoint) = projection.checkpoint().await? else {
-        return Ok(0);
-    };
-    if checkpoint.identity != journal.identity() {
-        return Err(ProjectionError::OtherLog {
-            projection: projection.name(),
-            found: show(checkpoint.identity),
-            ours: show(journal.identity()),
-        });
-    }
-    let found = checkpoint.seq.get();
-    if found > journal.tail() {
-        // Another process may have appended since the log was opened here.
-        let tail = journal.refresh().await.unwrap_or(u64::MAX);
-        if found > tail {
-            let projection = projection.name();
-            return Err(ProjectionError::AheadOfLog {
-                projection,
-                found,
-                tail,
-            });
+) -> Result<u64, Refused> {
+    Ok(judged(projection, journal).await?.0)
+}
+
+/// As [`position`]. A cache that was fed by a life of the log that is over is emptied: the log fills it again, and
+/// holds more than what was lost with that life. A store keeps what it has: nobody else may have it.
+async fn start<P: Projection>(projection: &mut P, journal: &JournalReader) -> Result<u64, Refused> {
+    let (found, standing) = judged(projection, journal).await?;
+    if standing == Standing::Fenced {
+        let name = projection.name();
+        // What the log does not keep any more it cannot fill again.
+        let whole = journal
+            .first()
+            .await?
+            .is_none_or(|first| first == Seq::FIRST);
+        if name.is_cache() && whole {
+            tracing::warn!(projection = %name, at = found, "the cache holds events of a life of the log that is over, and is filled anew");
+            projection.clear().await?;
+            return Ok(0);
         }
+        tracing::warn!(
+            projection = %name,
+            at = found,
+            "the store holds events of a life of the log that is over; they stay. To have only what the log has: telegram-gateway rebuild {name}"
+        );
     }
     Ok(found)
+}
+
+async fn judged<P: Projection>(
+    projection: &mut P,
+    journal: &JournalReader,
+) -> Result<(u64, Standing), Refused> {
+    let Some(checkpoint) = projection.checkpoint().await? else {
+        return Ok((0, Standing::Ours));
+    };
+    let found = checkpoint.seq.get();
+    let (standing, tail) = judge(&checkpoint, journal).await?;
+    let projection = projection.name();
+    let refused = match standing {
+        Standing::Ours | Standing::Fenced => return Ok((found, standing)),
+        Standing::OtherLog => ProjectionError::OtherLog {
+            projection,
+            found: show(checkpoint.identity),
+            ours: show(journal.identity()),
+        },
+        Standing::Ahead => ProjectionError::AheadOfLog {
+            projection,
+            found,
+            tail,
+        },
+        Standing::Diverged { ours } => ProjectionError::Diverged {
+            projection,
+            seq: found,
+            theirs: checkpoint.updated_at,
+            ours: ours.map_or_else(
+                || "and the log has none of that number".to_owned(),
+                |at| format!("that of the log at {at}"),
+            ),
+        },
+    };
+    Err(refused.into())
+}
+
+/// Whose a store with this checkpoint is, and the tail of the log when that was looked at.
+pub async fn judge(
+    checkpoint: &Checkpoint,
+    journal: &JournalReader,
+) -> Result<(Standing, u64), JournalError> {
+    let found = checkpoint.seq.get();
+    // Another process may have appended since the log was opened here.
+    let tail = match journal.tail() {
+        tail if found > tail => journal.refresh().await?,
+        tail => tail,
+    };
+    let there = if found > tail {
+        There::Gone
+    } else {
+        look(journal, checkpoint.seq).await?
+    };
+    let standing = standing(checkpoint, journal.identity(), tail, there);
+    Ok((standing, tail))
+}
+
+/// What the log has under a number up to its tail. A record that is damaged cannot be compared with, and is told
+/// elsewhere.
+async fn look(journal: &JournalReader, seq: Seq) -> Result<There, JournalError> {
+    let records = match journal.range(seq, seq.get(), 1, usize::MAX).await {
+        Err(JournalError::Read(wal::ReadError::Trimmed { .. })) => return Ok(There::Gone),
+        Err(error) if error.class() == Class::Corrupt => return Ok(There::Gone),
+        read => read?,
+    };
+    if let Some(record) = records.first() {
+        return Ok(There::Record {
+            epoch: record.header().epoch,
+            received_at: record.header().received_at,
+        });
+    }
+    let holes = journal.holes().await?;
+    let hole = holes.at(seq.get());
+    Ok(hole.map_or(There::Gone, |hole| There::Hole(hole.cause)))
+}
+
+/// Why a projection cannot be gone on with.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// The store.
+    #[error(transparent)]
+    Projection(#[from] ProjectionError),
+    /// The log could not be asked.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
 }
 
 fn show(identity: Identity) -> String {
     format!("{} epoch {}", identity.log_id, identity.epoch)
 }
 
+/// Where a projector begins.
+struct Begin {
+    identity: Identity,
+    holes: Holes,
+    applied: u64,
+}
+
 /// The loop itself: next, apply, applied. A stop is honoured between batches, never inside one.
 async fn follow<P: Projection, F: Feed>(
     projection: &mut P,
     feed: &mut F,
-    identity: Identity,
-    mut applied: u64,
+    begin: Begin,
     options: Options,
     status: &Status,
     stop: &CancellationToken,
 ) -> Result<(), Stopped> {
     let stage = stage(projection.name());
+    let Begin {
+        identity,
+        holes,
+        mut applied,
+    } = begin;
     loop {
         let records = tokio::select! {
             biased;
@@ -215,7 +340,8 @@ async fn follow<P: Projection, F: Feed>(
             .entries
             .iter()
             .map(|entry| entry.received_at().micros());
-        status.passed(stage, applied, received);
+        // Numbers without events are passed with the one before them.
+        status.passed(stage, holes.skip(applied), received);
         feed.applied(applied).await;
     }
 }

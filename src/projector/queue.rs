@@ -278,20 +278,22 @@ impl Queue {
         }
     }
 
-    /// Reads a range from the log; returns how many records that gave.
-    async fn mend(&mut self, from: u64, to: u64, events_max: usize) -> Result<u64, FeedError> {
-        let count = usize::try_from(to - from + 1)
-            .unwrap_or(usize::MAX)
-            .min(events_max);
+    /// Reads a range from the log; returns whether something of it is known now.
+    async fn mend(&mut self, from: u64, to: u64, events_max: usize) -> Result<bool, FeedError> {
+        // Before the read: up to there, what is not read does not exist.
+        let tail = *self.durable.borrow();
         let records = self
             .journal
-            .read(next_seq(from - 1), count, READ_BYTES_MAX)
+            .range(next_seq(from - 1), to, events_max, READ_BYTES_MAX)
             .await?;
+        let upto = records
+            .last()
+            .map_or(to.min(tail), |last| last.header().seq.get());
         let read = records.len() as u64;
         self.seen.from_log.fetch_add(read, Ordering::Relaxed);
         if let Some(inbox) = &mut self.inbox {
             let before = inbox.losses();
-            inbox.filled(records);
+            inbox.filled(from, upto, records);
             let losses = inbox.losses();
             if losses.ranges > before.ranges {
                 tracing::warn!(
@@ -306,7 +308,7 @@ impl Queue {
             self.seen.lost_events.fetch_add(events, Ordering::Relaxed);
             self.status.broker_lost(events);
         }
-        Ok(read)
+        Ok(upto >= from)
     }
 
     /// Waits for the next thing, at most until `until`.
@@ -379,7 +381,7 @@ impl Feed for Queue {
             self.look(after, now);
             let until = match self.inbox(after).need(now) {
                 Need::Read(from, to) => {
-                    if self.mend(from, to, events_max).await? > 0 {
+                    if self.mend(from, to, events_max).await? {
                         continue;
                     }
                     // The log has not got it either, as yet.

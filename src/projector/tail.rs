@@ -25,14 +25,20 @@ impl Tail {
 
 impl Feed for Tail {
     async fn next(&mut self, after: u64, events_max: usize) -> Result<Vec<Record>, FeedError> {
-        self.durable
-            .wait_for(|tail| *tail > after)
-            .await
-            .map_err(|_| FeedError::Journal(JournalError::Closed))?;
-        Ok(self
-            .journal
-            .read(next_seq(after), events_max, READ_BYTES_MAX)
-            .await?)
+        let mut beyond = after;
+        loop {
+            let tail = self.durable.wait_for(|tail| *tail > beyond).await;
+            let tail = *tail.map_err(|_| FeedError::Journal(JournalError::Closed))?;
+            let read = self
+                .journal
+                .read(next_seq(after), events_max, READ_BYTES_MAX);
+            let records = read.await?;
+            if !records.is_empty() {
+                return Ok(records);
+            }
+            // Up to the tail there is nothing but a hole.
+            beyond = tail;
+        }
     }
 
     async fn applied(&mut self, _upto: u64) {}

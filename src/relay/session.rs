@@ -152,8 +152,12 @@ impl Session<'_, '_> {
             if self.retry_at.is_some_and(|at| now < at) {
                 return Ok(false);
             }
-            let count = usize::try_from(again.last - again.first + 1).unwrap_or(usize::MAX);
-            let records = self.read(again.first, count, usize::MAX).await?;
+            let from = Seq::new(again.first).unwrap_or(Seq::FIRST);
+            let records = self
+                .relay
+                .journal
+                .range(from, again.last, usize::MAX, usize::MAX)
+                .await?;
             self.retry_at = None;
             self.relay.window.sent_again(again.name);
             // It fitted one message when it was first published.
@@ -166,11 +170,9 @@ impl Session<'_, '_> {
             .borrow()
             .saturating_sub(self.relay.window.last());
         if self.relay.pace.due(now, waiting) == Due::Now {
-            let before = self.relay.window.last();
-            self.send_new().await?;
+            let sent = self.send_new().await?;
             self.sent_at = Instant::now();
-            let sent = self.relay.window.last() - before;
-            self.relay.pace.sent(self.sent_at, sent);
+            self.relay.pace.sent(self.sent_at, sent as u64);
             return Ok(true);
         }
         if now >= self.sent_at + self.relay.options.marker_interval {
@@ -180,29 +182,45 @@ impl Session<'_, '_> {
         Ok(false)
     }
 
-    async fn send_new(&mut self) -> Result<(), Trouble> {
+    /// Publishes what is new; returns how many events that were.
+    async fn send_new(&mut self) -> Result<usize, Trouble> {
+        let tail = *self.relay.tail.borrow();
+        let mut sent = 0;
         let (from, options) = (self.relay.window.last() + 1, self.relay.options);
         match &options.lane {
             Lane::Log(_) => {
                 let records = self
                     .read(from, options.frame_events_max, options.frame_bytes_max)
                     .await?;
+                if records.is_empty() {
+                    self.skip(tail);
+                }
                 let mut rest = &records[..];
                 // What was read is one frame, or a few more when a record is larger than one.
                 while !rest.is_empty() && self.relay.window.room() > 0 {
                     let count = self.put_new(rest);
+                    sent += count;
                     rest = &rest[count.max(1)..];
                 }
             }
             Lane::Events => {
                 let room = self.relay.window.room().min(options.frame_events_max);
                 let records = self.read(from, room, READ_BYTES_MAX).await?;
+                if records.is_empty() {
+                    self.skip(tail);
+                }
                 for record in &records {
-                    self.put_new(std::slice::from_ref(record));
+                    sent += self.put_new(std::slice::from_ref(record));
                 }
             }
         }
-        Ok(())
+        Ok(sent)
+    }
+
+    /// Up to here the log has no record: a hole at its end.
+    fn skip(&mut self, upto: u64) {
+        let passed = self.relay.window.skip(upto, Vec::new());
+        self.passed(passed);
     }
 
     async fn read(
@@ -281,13 +299,17 @@ impl Session<'_, '_> {
                 return Err(BrokerError::Returned { what }.into());
             }
         };
+        self.passed(passed);
+        Ok(())
+    }
+
+    fn passed(&self, passed: Vec<Vec<i64>>) {
         if let Some(stage) = self.relay.options.stage {
             let received = passed.into_iter().flatten();
             self.relay
                 .status
                 .passed(stage, self.relay.window.prefix(), received);
         }
-        Ok(())
     }
 
     /// Waits until there is something to do.

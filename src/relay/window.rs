@@ -83,6 +83,16 @@ impl<T> Window<T> {
         self.oldest + self.entries.len() as u64 - 1
     }
 
+    /// There is nothing to publish between [`last`](Self::last) and `upto`: the numbers lie in a hole of the log. In
+    /// flight like a publication that is confirmed already.
+    pub fn skip(&mut self, upto: u64, note: T) -> Vec<T> {
+        if upto <= self.last() {
+            return Vec::new();
+        }
+        let name = self.sent(upto, note);
+        self.confirmed(name)
+    }
+
     /// A confirm came; returns the notes of what the prefix moved over, oldest first.
     pub fn confirmed(&mut self, name: u64) -> Vec<T> {
         self.mark(name, State::Confirmed);
@@ -208,8 +218,23 @@ mod tests {
         assert_eq!(window.prefix(), 3);
     }
 
+    #[test]
+    fn a_hole_is_passed_behind_what_is_in_flight() {
+        let mut window = Window::new(5, 2);
+        let a = window.sent(7, 'a');
+        assert!(window.skip(1_000, '-').is_empty(), "a is in flight");
+        assert_eq!(
+            (window.prefix(), window.last(), window.room()),
+            (5, 1_000, 0)
+        );
+        assert!(window.skip(1_000, '-').is_empty(), "passed already");
+        assert_eq!(window.confirmed(a), ['a', '-']);
+        assert_eq!((window.prefix(), window.is_empty()), (1_000, true));
+    }
+
     #[derive(Debug, Clone)]
     enum Step {
+        Hole(u64),
         Send(u64),
         Confirm(prop::sample::Index),
         Refuse(prop::sample::Index),
@@ -220,6 +245,7 @@ mod tests {
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             4 => (0u64..4).prop_map(Step::Send),
+            1 => (1u64..4).prop_map(Step::Hole),
             4 => any::<prop::sample::Index>().prop_map(Step::Confirm),
             1 => any::<prop::sample::Index>().prop_map(Step::Refuse),
             1 => Just(Step::Retry),
@@ -242,6 +268,11 @@ mod tests {
                         let first = window.last() + 1;
                         let name = window.sent(first + count - 1, ());
                         open.push((name, first, first + count - 1));
+                    }
+                    Step::Hole(count) => {
+                        let last = window.last();
+                        window.skip(last + count, ());
+                        safe.extend(last + 1..=last + count);
                     }
                     Step::Confirm(at) if !open.is_empty() => {
                         let (name, first, last) = open.remove(at.index(open.len()));

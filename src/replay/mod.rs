@@ -17,7 +17,7 @@ pub use progress::Resume;
 
 use crate::failure::{Class, Classify, Exit};
 use crate::journal::{JournalError, JournalReader};
-use crate::projector::{entry, full_batch};
+use crate::projector::{Refused, entry, full_batch};
 use crate::store::{Batch, Projection, ProjectionError};
 
 /// Events applied in one transaction, and bytes read at once.
@@ -124,7 +124,11 @@ pub async fn replay<P: Projection>(
     let resume = Resume::of(data_dir, projection.name(), selection, journal.identity());
     let mut progress = start(journal, selection).await?;
     // A store that knows another log must not be mixed with this one, even though no checkpoint moves.
-    crate::projector::position(projection, journal).await?;
+    match crate::projector::position(projection, journal).await {
+        Err(Refused::Projection(error)) => return Err(error.into()),
+        Err(Refused::Journal(error)) => return Err(error.into()),
+        Ok(_) => {}
+    }
     if let Some(at) = resume.load()
         && at >= progress.from
         && at < progress.until
@@ -231,10 +235,9 @@ async fn start(journal: &JournalReader, selection: &Selection) -> Result<Progres
 }
 
 async fn chunk(journal: &JournalReader, progress: &Progress) -> Result<Vec<Record>, ReplayError> {
-    let left = usize::try_from(progress.until - progress.at).unwrap_or(usize::MAX);
     let from = crate::projector::next_seq(progress.at);
     Ok(journal
-        .read(from, left.min(BATCH_EVENTS_MAX), BATCH_BYTES_MAX)
+        .range(from, progress.until, BATCH_EVENTS_MAX, BATCH_BYTES_MAX)
         .await?)
 }
 
@@ -248,7 +251,7 @@ fn advance(progress: &mut Progress, records: &[Record], selection: &Selection) {
         }
     }
     if records.is_empty() {
-        // The range was checked against the log; an empty read means that it shrank under us.
+        // The range was checked against the log: what is left of it is a hole, or was trimmed meanwhile.
         progress.at = progress.until;
     }
 }

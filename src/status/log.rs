@@ -56,6 +56,10 @@ pub struct LogBoard {
     pub reopenings: u64,
     /// Ranges of numbers that will never be readable.
     pub holes: u64,
+    /// How often the log was found older than a store since the start, and numbers were skipped.
+    pub fences: u64,
+    /// The last time of that, in words.
+    pub fenced: Option<String>,
     /// Segments that are damaged or missing, by file name.
     pub damaged: Vec<String>,
     /// The reserve on the disk.
@@ -78,6 +82,8 @@ impl Default for LogBoard {
             unclean: false,
             reopenings: 0,
             holes: 0,
+            fences: 0,
+            fenced: None,
             damaged: Vec::new(),
             ballast: BallastState::Off,
             full: false,
@@ -132,6 +138,7 @@ impl LogBoard {
                 "{file} is damaged or missing: telegram-gateway wal salvage"
             ));
         }
+        complaints.extend(self.fenced.clone());
         if self.ballast == BallastState::Missing {
             complaints.push("the ballast could not be made".to_owned());
         }
@@ -152,6 +159,7 @@ impl LogBoard {
             unclean: self.unclean,
             reopenings: self.reopenings,
             holes: self.holes,
+            fences: self.fences,
             damaged: self.damaged.clone(),
             ballast: self.ballast,
         }
@@ -183,6 +191,8 @@ pub struct LogReport {
     pub reopenings: u64,
     /// Ranges that will never be readable.
     pub holes: u64,
+    /// Times that the log was found older than a store since the start.
+    pub fences: u64,
     /// Damaged or missing segments.
     pub damaged: Vec<String>,
     /// The reserve on the disk.

@@ -107,6 +107,14 @@ pub enum ProjectionName {
 }
 
 impl ProjectionName {
+    /// Whether all it holds can be lost without loss: the log fills it again.
+    pub fn is_cache(self) -> bool {
+        match self {
+            ProjectionName::Sqlite | ProjectionName::Timescale => false,
+            ProjectionName::Redis => true,
+        }
+    }
+
     /// The word used on the command line, in SQL and in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -173,6 +181,20 @@ pub enum ProjectionError {
         /// The last number of the log.
         tail: u64,
     },
+    /// The store was fed with other events under the same numbers: by a life of the log that this one knows nothing of.
+    #[error(
+        "{projection} was fed with other events: its number {seq} was received at {theirs}, {ours}"
+    )]
+    Diverged {
+        /// Which projection.
+        projection: ProjectionName,
+        /// The number of its checkpoint.
+        seq: u64,
+        /// When its event of that number was received.
+        theirs: Timestamp,
+        /// What the log has under that number, in words.
+        ours: String,
+    },
     /// The schema is not one this version knows.
     #[error(
         "{projection}: schema version {found} is not known to this version (newest known: {known})"
@@ -195,6 +217,7 @@ impl Classify for ProjectionError {
             ProjectionError::CheckpointMoved { .. } => Class::Transient,
             ProjectionError::OtherLog { .. }
             | ProjectionError::AheadOfLog { .. }
+            | ProjectionError::Diverged { .. }
             | ProjectionError::UnknownSchema { .. } => Class::Operator,
         }
     }
@@ -207,8 +230,12 @@ impl Classify for ProjectionError {
                 "point the configuration at the right log or store, or start the projection anew: \
                  telegram-gateway rebuild {projection}"
             )),
-            ProjectionError::AheadOfLog { projection, .. } => Some(format!(
-                "put the newer log back, or give up what only the store has: telegram-gateway rebuild {projection}"
+            ProjectionError::AheadOfLog { .. } => Some(
+                "put the newer log back, or start again: a daemon that starts skips the numbers that the store has"
+                    .to_owned(),
+            ),
+            ProjectionError::Diverged { projection, .. } => Some(format!(
+                "put the right log back, or give up what only the store has: telegram-gateway rebuild {projection}"
             )),
             ProjectionError::UnknownSchema { .. } => {
                 Some("run the version that wrote it, or a newer one".to_owned())

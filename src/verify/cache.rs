@@ -81,12 +81,12 @@ impl Fold {
         progress: &mut (dyn FnMut(u64, u64) + Send),
     ) -> Result<(), VerifyError> {
         while self.at < until {
-            let left = usize::try_from(until - self.at).unwrap_or(usize::MAX);
-            let from = next_seq(self.at);
             let records = journal
-                .read(from, left.min(READ_EVENTS), READ_BYTES)
+                .range(next_seq(self.at), until, READ_EVENTS, READ_BYTES)
                 .await?;
             let Some(last) = records.last() else {
+                // What is left is a hole.
+                self.at = until;
                 return Ok(());
             };
             self.at = last.header().seq.get();
@@ -192,6 +192,7 @@ fn compare(
 
 fn told(key: String, what: &str) -> Difference {
     Difference {
+        kind: None,
         place: "key".to_owned(),
         key: vec![key.into()],
         what: what.to_owned(),

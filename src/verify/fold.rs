@@ -21,17 +21,15 @@ const PART_EVENTS: u64 = 400_000;
 const READ_EVENTS: usize = 5_000;
 const READ_BYTES: usize = 16 * 1024 * 1024;
 
-/// Digests of the fold of `first..=until`.
+/// Digests of the fold of `first..=until`, which are about so many events.
 pub(super) async fn digests(
     journal: &JournalReader,
     first: u64,
     until: u64,
+    events: u64,
     report: &mut (dyn FnMut(u64, u64) + Send),
 ) -> Result<Digests, VerifyError> {
-    let parts = (until + 1)
-        .saturating_sub(first)
-        .div_ceil(PART_EVENTS)
-        .max(1);
+    let parts = events.div_ceil(PART_EVENTS).max(1);
     let mut digests = Digests::default();
     for part in 0..parts {
         let mut done = |at: u64| report(part * until + at, parts * until);
@@ -70,9 +68,8 @@ async fn pass(
     let mut fold = Fold::default();
     let mut at = first.saturating_sub(1);
     while at < until {
-        let left = usize::try_from(until - at).unwrap_or(usize::MAX);
         let records = journal
-            .read(next_seq(at), left.min(READ_EVENTS), READ_BYTES)
+            .range(next_seq(at), until, READ_EVENTS, READ_BYTES)
             .await?;
         let Some(last) = records.last() else { break };
         at = last.header().seq.get();

@@ -7,6 +7,7 @@
 mod cache;
 mod digest;
 mod fold;
+mod lost;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -19,10 +20,12 @@ pub use cache::cache;
 pub use digest::Bucket;
 
 use self::digest::Digests;
-use crate::event::Envelope;
+use self::lost::Lost;
+use crate::event::{Envelope, Timestamp};
 use crate::failure::{Class, Classify, Exit, chain};
 use crate::journal::{JournalError, JournalReader, LOG_DIR};
-use crate::projector::next_seq;
+use crate::projector::standing::Standing;
+use crate::projector::{judge, next_seq};
 use crate::store::contract::{Table, VERIFIED};
 use crate::store::public::PublicRow;
 use crate::store::{Filter, Inspect, ProjectionError, Snapshot};
@@ -96,12 +99,40 @@ pub struct Report {
     pub buckets: usize,
     /// The checkpoint up to which the store was compared; 0 for the log and for an empty store.
     pub checkpoint: u64,
+    /// Rows that the store keeps from a life of the log that is over; not differences. A rebuild removes them.
+    pub kept: u64,
+    /// Recorded holes of the log: ranges of numbers that no record has.
+    pub holes: Vec<HoleShown>,
     /// Events behind the tail of the log at that moment; not a difference.
     pub behind: u64,
     /// Differences in all.
     pub differences: u64,
     /// The first of them.
     pub shown: Vec<Difference>,
+}
+
+/// A recorded hole.
+#[derive(Debug, Clone, Serialize)]
+pub struct HoleShown {
+    /// Its first number.
+    pub first: u64,
+    /// Its last number.
+    pub last: u64,
+    /// `damage` or `fence`.
+    pub cause: &'static str,
+    /// When it was recorded.
+    pub noted_at: Timestamp,
+}
+
+impl From<&wal::Hole> for HoleShown {
+    fn from(hole: &wal::Hole) -> HoleShown {
+        HoleShown {
+            first: hole.first.get(),
+            last: hole.last.get(),
+            cause: hole.cause.as_str(),
+            noted_at: Timestamp::from_micros(hole.noted_at),
+        }
+    }
 }
 
 /// One difference.
@@ -111,6 +142,9 @@ pub struct Difference {
     pub place: String,
     /// The row's key, or the record's number.
     pub key: Vec<Value>,
+    /// What sort of thing is wrong with the log (`wal::FindingKind`); none for rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<&'static str>,
     /// `missing`, `surplus`, `differs`, or what is damaged.
     pub what: String,
     /// Columns that differ: name, in the log, in the store.
@@ -126,6 +160,8 @@ impl Report {
             rows: 0,
             buckets: 0,
             checkpoint: 0,
+            kept: 0,
+            holes: Vec::new(),
             behind: 0,
             differences: 0,
             shown: Vec::new(),
@@ -150,8 +186,10 @@ pub async fn log(data_dir: &Path) -> Result<Report, VerifyError> {
     let mut report = Report::new("log");
     report.records = checked.records;
     report.buckets = checked.segments;
+    report.holes = checked.holes.iter().map(HoleShown::from).collect();
     for finding in checked.findings {
         report.found(Difference {
+            kind: Some(finding.kind.as_str()),
             place: finding.segment,
             key: finding
                 .seq
@@ -186,6 +224,7 @@ async fn payloads(data_dir: &Path, report: &mut Report) -> Result<(), VerifyErro
             .filter_map(|record| Envelope::from_record(record).err())
         {
             report.found(Difference {
+                kind: None,
                 place: LOG_DIR.to_owned(),
                 key: vec![error.seq.get().into()],
                 what: chain(&error),
@@ -204,7 +243,7 @@ pub async fn store<P: Inspect>(
     let mut snapshot = projection.snapshot().await?;
     let mut report = Report::new(projection.name().as_str());
     let (first, until) = range(journal, snapshot.checkpoint(), &mut report).await?;
-    let expected = fold::digests(journal, first, until, progress).await?;
+    let expected = fold::digests(journal, first, until, report.records, progress).await?;
     let mut found = Digests::default();
     for table in &VERIFIED {
         let mut add = |row: PublicRow| {
@@ -215,6 +254,11 @@ pub async fn store<P: Inspect>(
     }
     (report.buckets, report.rows) = expected.size();
     let differing = expected.differences(&found);
+    let lost = if differing.is_empty() {
+        None
+    } else {
+        lost(journal, &mut snapshot).await?
+    };
     for table in &VERIFIED {
         let buckets: BTreeSet<Bucket> = differing
             .iter()
@@ -222,12 +266,33 @@ pub async fn store<P: Inspect>(
             .cloned()
             .collect();
         if !buckets.is_empty() {
-            let expected = fold::rows(journal, (first, until), table, &buckets).await?;
-            let found = rows_of(&mut snapshot, table, &buckets).await?;
+            let mut expected = fold::rows(journal, (first, until), table, &buckets).await?;
+            let mut found = rows_of(&mut snapshot, table, &buckets).await?;
+            if let Some(lost) = &lost {
+                report.kept += lost.even_out(table, &mut expected, &mut found);
+            }
             compare(table, expected, found, &mut report);
         }
     }
     Ok(report)
+}
+
+/// What the store has of numbers that a fence has skipped.
+async fn lost<S: Snapshot>(
+    journal: &JournalReader,
+    snapshot: &mut S,
+) -> Result<Option<Lost>, VerifyError> {
+    let Some(mut lost) = Lost::new(&journal.holes().await?) else {
+        return Ok(None);
+    };
+    for table in &Lost::NOTED {
+        let mut note = |row: PublicRow| {
+            lost.note(table, &row);
+            ControlFlow::Continue(())
+        };
+        snapshot.scan(table, &Filter::default(), &mut note).await?;
+    }
+    Ok(Some(lost))
 }
 
 /// The numbers to fold: from the oldest kept to the store's checkpoint.
@@ -236,24 +301,37 @@ async fn range(
     checkpoint: Option<crate::store::Checkpoint>,
     report: &mut Report,
 ) -> Result<(u64, u64), VerifyError> {
-    if let Some(found) = checkpoint
-        && found.identity != journal.identity()
-    {
-        return Err(VerifyError::OtherLog {
-            found: found.identity.log_id.to_string(),
-            ours: journal.identity().log_id.to_string(),
-        });
-    }
+    let (standing, _) = match &checkpoint {
+        Some(checkpoint) => judge(checkpoint, journal).await?,
+        None => (Standing::Ours, 0),
+    };
     let until = checkpoint.map_or(0, |checkpoint| checkpoint.seq.get());
     let tail = journal.refresh().await?;
+    let holes = journal.holes().await?;
     report.checkpoint = until;
-    report.records = until.min(tail);
-    report.behind = tail.saturating_sub(until);
-    if until > tail {
+    report.records = holes.between(0, until.min(tail));
+    report.behind = holes.between(until, tail);
+    let wrong = match standing {
+        Standing::Ours | Standing::Fenced => None,
+        Standing::Ahead => Some(format!("is ahead of the log, which ends at {tail}")),
+        Standing::Diverged { .. } => {
+            Some("the store was fed with other events than the log has".to_owned())
+        }
+        Standing::OtherLog => {
+            let id =
+                |identity: wal::Identity| format!("{} epoch {}", identity.log_id, identity.epoch);
+            return Err(VerifyError::OtherLog {
+                found: checkpoint.map_or_else(String::new, |it| id(it.identity)),
+                ours: id(journal.identity()),
+            });
+        }
+    };
+    if let Some(what) = wrong {
         report.found(Difference {
+            kind: None,
             place: "checkpoint".to_owned(),
             key: vec![until.into()],
-            what: format!("is ahead of the log, which ends at {tail}"),
+            what,
             columns: Vec::new(),
         });
     }
@@ -293,6 +371,7 @@ fn compare(table: &Table, expected: Vec<PublicRow>, found: Vec<PublicRow>, repor
         .map(|row| (key_of(&row), row))
         .collect();
     let difference = |row: &PublicRow, what: &str, columns| Difference {
+        kind: None,
         place: table.name.to_owned(),
         key: row[..table.key].to_vec(),
         what: what.to_owned(),

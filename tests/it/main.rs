@@ -6,6 +6,7 @@ mod cli;
 mod crash;
 mod documents;
 mod faults;
+mod fence;
 mod full_disk;
 mod golden;
 mod import;

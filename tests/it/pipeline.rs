@@ -283,57 +283,11 @@ async fn a_rebuild_from_a_damaged_log_leaves_the_store_as_it_is() {
     bytes[at.expect("the text") + 20] ^= 1;
     std::fs::write(&segment, bytes).expect("the segment");
 
-    assert_eq!(gateway.run(&["verify", "log"]).status.code(), Some(1));
+    let checked = gateway.run(&["verify", "log", "--json"]);
+    assert_eq!(checked.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&checked.stdout).expect("JSON");
+    assert_eq!(report["shown"][0]["kind"], "record_damaged", "{report}");
     let refused = gateway.run(&["rebuild", "sqlite", "--yes"]);
     assert_eq!(refused.status.code(), Some(65));
     assert_eq!(sqlite_rows(&gateway).await, before);
-}
-
-#[test]
-fn a_log_older_than_its_store_is_noticed() {
-    let gateway = Gateway::embedded();
-    let run = |events| {
-        let arguments = [
-            "run",
-            "--source",
-            "synthetic",
-            "--rate",
-            "0",
-            "--drain",
-            "--events",
-            events,
-        ];
-        gateway.run(&arguments)
-    };
-    assert!(run("100").status.success());
-    let (log, aside) = (gateway.data_dir().join("log"), gateway.path("aside"));
-    let copy = |from: &std::path::Path, to: &std::path::Path| {
-        let done = std::process::Command::new("cp")
-            .arg("-a")
-            .arg(from)
-            .arg(to)
-            .status();
-        assert!(done.expect("cp").success());
-    };
-    copy(&log, &aside);
-    assert!(run("200").status.success());
-    std::fs::remove_dir_all(&log).expect("the log");
-    copy(&aside, &log);
-
-    // What comes now would be taken for what the store has already.
-    let refused = run("150");
-    assert_eq!(refused.status.code(), Some(69));
-    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(words.contains("the log is older than the store"), "{words}");
-    assert_eq!(gateway.run(&["verify", "sqlite"]).status.code(), Some(1));
-    let status = gateway.json(&["status", "--json"]);
-    assert!(
-        status["stores"][0]["error"]
-            .to_string()
-            .contains("ahead of the log"),
-        "{status}"
-    );
-    gateway.ok(&["rebuild", "sqlite", "--yes"]);
-    assert!(run("300").status.success());
-    gateway.verify();
 }

@@ -71,7 +71,7 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
     let tail = journal.refresh().await?;
     let events: u64 = segments.iter().map(|it| it.count).sum();
     let file_bytes = segments.iter().map(|it| it.file_bytes).sum();
-    let holes = journal.holes().await?.into_iter();
+    let holes = journal.holes().await?;
     let cursors = journal.cursors().await?.into_iter();
     let bookmarks = journal.bookmarks().await?.into_iter();
     Ok(Report {
@@ -86,6 +86,7 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
         file_bytes_per_event: (events > 0).then(|| file_bytes as f64 / events as f64),
         segments,
         holes: holes
+            .iter()
             .map(|it| Hole {
                 first: it.first.get(),
                 last: it.last.get(),

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::broker::frame::FrameKind;
 use proptest::prelude::*;
@@ -68,13 +70,13 @@ fn a_hole_is_read_from_the_log_after_the_grace_and_counted_once() {
     assert_eq!(inbox.need(now), Need::Until(now + LIMITS.grace));
     let later = now + LIMITS.grace;
     assert_eq!(inbox.need(later), Need::Read(1, 4));
-    inbox.filled(things(1..=2));
+    inbox.filled(1, 2, things(1..=2));
     assert_eq!(seqs(&inbox.take(9)), [1, 2]);
     assert_eq!(inbox.need(later), Need::Until(later + LIMITS.grace));
     let later = later + LIMITS.grace;
     assert_eq!(inbox.need(later), Need::Read(3, 4));
-    inbox.filled(things(3..=4));
-    inbox.filled(things(3..=4));
+    inbox.filled(3, 4, things(3..=4));
+    inbox.filled(3, 4, things(3..=4));
     assert_eq!(seqs(&inbox.take(9)), [3, 4, 5, 6]);
     assert_eq!(
         inbox.losses(),
@@ -103,9 +105,48 @@ fn a_suspicion_is_checked_at_once_and_blames_nobody() {
     let mut inbox = Inbox::new(OURS, 3, LIMITS);
     inbox.suspect(9, true);
     assert_eq!(inbox.need(now), Need::Read(4, 9));
-    inbox.filled(things(4..=9));
+    inbox.filled(4, 9, things(4..=9));
     assert_eq!(seqs(&inbox.take(9)), [4, 5, 6, 7, 8, 9]);
     assert_eq!(inbox.losses().events, 0);
+}
+
+#[test]
+fn numbers_that_the_log_has_not_count_as_there_and_are_no_loss() {
+    let now = Instant::now();
+    let mut inbox = Inbox::new(OURS, 0, LIMITS);
+    inbox.deliver(1, &header(0), [things(1..=2), things(9..=10)].concat());
+    assert_eq!(seqs(&inbox.take(9)), [1, 2]);
+    inbox.need(now);
+    let later = now + LIMITS.grace;
+    assert_eq!(inbox.need(later), Need::Read(3, 8));
+    // The log has one record there.
+    inbox.filled(3, 8, things(5..=5));
+    assert_eq!(seqs(&inbox.take(9)), [5, 9, 10]);
+    assert_eq!(inbox.losses().events, 1);
+    assert_eq!(inbox.applied(10), Some(1));
+    // A hole at the end: nothing is waited for.
+    inbox.suspect(20, true);
+    assert_eq!(inbox.need(later), Need::Read(11, 20));
+    inbox.filled(11, 20, Vec::new());
+    assert_eq!(inbox.need(later), Need::Nothing);
+    inbox.seek(10);
+    inbox.deliver(2, &header(20), things(21..=21));
+    assert_eq!(seqs(&inbox.take(9)), [21]);
+}
+
+#[test]
+fn an_epoch_that_is_over_is_not_applied_and_nobody_is_blamed_for_it() {
+    let now = Instant::now();
+    let mut inbox = Inbox::new(OURS, 0, LIMITS);
+    let mut old = header(0);
+    old.identity.epoch = 1;
+    let verdict = inbox.deliver(1, &old, things(1..=4));
+    assert_eq!(verdict, Verdict::Foreign(old.identity));
+    inbox.deliver(2, &header(4), things(5..=5));
+    assert_eq!(inbox.need(now), Need::Read(1, 4), "at once");
+    inbox.filled(1, 4, things(1..=4));
+    assert_eq!(seqs(&inbox.take(9)), [1, 2, 3, 4, 5]);
+    assert_eq!(inbox.losses(), Losses::default());
 }
 
 #[test]
@@ -116,7 +157,7 @@ fn after_a_failed_batch_the_log_gives_it_again() {
     inbox.take(3);
     inbox.seek(1);
     assert_eq!(inbox.need(now), Need::Read(2, 4));
-    inbox.filled(things(2..=4));
+    inbox.filled(2, 4, things(2..=4));
     assert_eq!(seqs(&inbox.take(9)), [2, 3, 4]);
     assert_eq!(inbox.losses().events, 0);
 }
@@ -156,8 +197,14 @@ fn memory_is_bounded_while_a_hole_is_open() {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Deliver { lost: bool, twice: bool, late: bool },
+    Deliver {
+        lost: bool,
+        twice: bool,
+        late: bool,
+    },
     Marker,
+    /// Numbers that the log has no record of.
+    Hole,
     Take(usize),
     Fill(usize),
     Apply,
@@ -170,6 +217,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (prop::bool::weighted(0.2), prop::bool::weighted(0.2), prop::bool::weighted(0.2))
             .prop_map(|(lost, twice, late)| Step::Deliver { lost, twice, late }),
         1 => Just(Step::Marker),
+        1 => Just(Step::Hole),
         4 => (1usize..6).prop_map(Step::Take),
         3 => (1usize..6).prop_map(Step::Fill),
         3 => Just(Step::Apply),
@@ -180,6 +228,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 struct World {
     inbox: Inbox<Thing>,
+    absent: BTreeSet<u64>,
     now: Instant,
     tag: u64,
     /// What the projection has committed.
@@ -196,6 +245,17 @@ impl World {
         self.inbox.deliver(self.tag, &header(confirmed), things);
     }
 
+    /// What the log has of a range.
+    fn log(&self, range: std::ops::RangeInclusive<u64>) -> Vec<Thing> {
+        let there = range.filter(|seq| !self.absent.contains(seq));
+        there.map(Thing).collect()
+    }
+
+    /// The last number that is committed.
+    fn at(&self) -> u64 {
+        self.committed.last().copied().unwrap_or(0)
+    }
+
     fn take(&mut self, max: usize) {
         if self.batch.is_empty() {
             self.batch = self.inbox.take(max);
@@ -207,14 +267,16 @@ impl World {
         self.inbox.need(self.now);
         self.now += LIMITS.grace;
         if let Need::Read(from, to) = self.inbox.need(self.now) {
-            self.inbox
-                .filled(things(from..=to.min(from + max as u64 - 1)));
+            let mut read = self.log(from..=to);
+            read.truncate(max);
+            let upto = read.last().map_or(to, |last| last.0);
+            self.inbox.filled(from, upto, read);
         }
     }
 
     fn apply(&mut self) {
         self.committed.extend(self.batch.drain(..).map(|it| it.0));
-        let done = self.committed.len() as u64;
+        let done = self.at();
         if let Some(tag) = self.inbox.applied(done) {
             self.acked = tag;
         }
@@ -230,7 +292,7 @@ proptest! {
     ) {
         let limits = Limits { bytes_max, ..LIMITS };
         let mut world = World {
-            inbox: Inbox::new(OURS, 0, limits), now: Instant::now(), tag: 0,
+            inbox: Inbox::new(OURS, 0, limits), absent: BTreeSet::new(), now: Instant::now(), tag: 0,
             committed: vec![], batch: vec![], acked: 0, lost: 0,
         };
         let mut tail = 0;
@@ -252,12 +314,16 @@ proptest! {
                     }
                 }
                 Step::Marker => world.deliver(tail, vec![]),
+                Step::Hole => {
+                    world.absent.extend(tail + 1..=tail + count);
+                    tail += count;
+                }
                 Step::Take(max) => world.take(max),
                 Step::Fill(max) => world.fill(max),
                 Step::Apply => world.apply(),
                 Step::Fail => {
                     world.batch.clear();
-                    world.inbox.seek(world.committed.len() as u64);
+                    world.inbox.seek(world.at());
                 }
                 Step::Reconnect => {
                     world.inbox.disconnected();
@@ -274,7 +340,7 @@ proptest! {
             world.apply();
             world.fill(7);
         }
-        prop_assert_eq!(&world.committed, &(1..=tail).collect::<Vec<_>>());
+        prop_assert_eq!(&world.committed, &seqs(&world.log(1..=tail)));
         prop_assert_eq!(world.inbox.unacknowledged(), 0);
         prop_assert_eq!(world.acked, world.tag);
     }

@@ -14,7 +14,7 @@ local call, base, ttl, window = redis.call, KEYS[2], ARGV[6], tonumber(ARGV[7])
 local stored = call('HMGET', KEYS[1], 'log_id', 'epoch', 'seq')
 local moves = ARGV[3] ~= ''
 if moves then
-  if stored[1] and (stored[1] ~= ARGV[1] or stored[2] ~= ARGV[2]) then
+  if stored[1] and (stored[1] ~= ARGV[1] or tonumber(stored[2]) > tonumber(ARGV[2])) then
     return {'other', stored[1], stored[2]}
   end
   if tonumber(stored[3] or '0') < tonumber(ARGV[3]) then
@@ -154,7 +154,8 @@ if poison then
   call('ZREMRANGEBYRANK', base .. 'quarantine', 0, -1 - tonumber(ARGV[8]))
   call('EXPIRE', base .. 'quarantine', ttl)
 end
-if moves and tonumber(stored[3] or '0') < tonumber(ARGV[4]) then
+if moves
+  and (tonumber(stored[2] or '0') < tonumber(ARGV[2]) or tonumber(stored[3] or '0') < tonumber(ARGV[4])) then
   call('HSET', KEYS[1], 'log_id', ARGV[1], 'epoch', ARGV[2], 'seq', ARGV[4], 'updated_at', ARGV[5])
 end
 return {'ok'}
