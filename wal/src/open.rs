@@ -164,7 +164,7 @@ pub(crate) fn open_catalog(
         });
         match opened {
             Err(e) if e.is_damage() && !files.is_empty() => {
-                storage.rename(CATALOG, DAMAGED_CATALOG).at(CATALOG)?;
+                put_catalog_aside(storage)?;
             }
             opened => return opened,
         }
@@ -181,6 +181,11 @@ pub(crate) fn open_catalog(
         previous: own.and_then(|(meta, ..)| meta.previous),
     };
     Ok(Catalog::create(storage, mode, log_id, floor, newest)?)
+}
+
+/// Leaves the log without a catalog, which the next open makes again.
+pub(crate) fn put_catalog_aside(storage: &dyn Storage) -> Result<(), At> {
+    storage.rename(CATALOG, DAMAGED_CATALOG).at(CATALOG)
 }
 
 /// The newest segment that can be read says which log this is.
@@ -203,7 +208,7 @@ fn id_of(
 }
 
 /// Adds what is damaged, each segment once.
-fn note(known: &mut Vec<Damaged>, found: Vec<Damaged>) {
+pub(crate) fn note(known: &mut Vec<Damaged>, found: Vec<Damaged>) {
     for damaged in found {
         if !known.iter().any(|other| other.first == damaged.first) {
             known.push(damaged);
@@ -213,7 +218,7 @@ fn note(known: &mut Vec<Damaged>, found: Vec<Damaged>) {
 }
 
 /// Carries out interrupted trims and seals of all segments but the newest, which is returned.
-fn complete(
+pub(crate) fn complete(
     storage: &dyn Storage,
     catalog: &Catalog,
     files: &[u64],
@@ -342,7 +347,9 @@ fn measure(active: &Active, meta: &Meta) -> Result<(u64, u64, Index), At> {
     let file = segment_name(active.first);
     let txn = active.db.begin_read().at(&file)?;
     let last = segment::read_last(&txn).at(&file)?;
-    let bytes = segment::sum_bytes(&txn).at(&file)?;
+    let bytes = segment::sum_checked(&txn, meta.first).at(&file)?;
     let keys = dedup::load(&txn).at(&file)?;
+    // Read now what appending reads: what is damaged has to be known before.
+    segment::read_carried(&txn).at(&file)?;
     Ok((last.unwrap_or(meta.first - 1), bytes, keys))
 }

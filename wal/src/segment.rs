@@ -11,7 +11,7 @@ use redb::{
 
 use crate::block::Pieces;
 use crate::error::{AtFile, DiskError, OpenError};
-use crate::frame::array;
+use crate::frame::{HEADER_LEN, array, decode_header};
 use crate::guarded::{Guarded, Shared};
 use crate::hole::{Hole, Holes};
 use crate::live::Active;
@@ -313,6 +313,41 @@ pub(crate) fn sum_bytes(txn: &ReadTransaction) -> Result<u64, DiskError> {
         bytes += row?.1.value().len() as u64;
     }
     Ok(bytes)
+}
+
+/// Record bytes of the active segment, by walking it. Its numbers must be beyond doubt, since the
+/// next is given out after the last: rows carry no checksum for theirs, so they are held against
+/// each other, against what there can be in so many bytes, and against the last record.
+pub(crate) fn sum_checked(txn: &ReadTransaction, first: u64) -> Result<u64, DiskError> {
+    let wrong = |number: u64| {
+        let what = format!("a row of records has the number {number}");
+        Err(redb::Error::Corrupted(what).into())
+    };
+    let holes = read_holes(txn)?;
+    let records = txn.open_table(tables::RECORDS)?;
+    let (mut bytes, mut last, mut before) = (0u64, first.saturating_sub(1), 0);
+    for row in records.iter()? {
+        let (number, block) = row?;
+        if number.value() <= last || holes.covers(number.value()) {
+            return wrong(number.value());
+        }
+        before = holes.after(last.saturating_add(1)) - 1;
+        last = number.value();
+        bytes += block.value().len() as u64;
+    }
+    let Some((number, block)) = records.last()? else {
+        return Ok(bytes);
+    };
+    let count = (last - first).saturating_sub(holes.count());
+    if number.value() != last || count > bytes / HEADER_LEN as u64 {
+        return wrong(last);
+    }
+    let record = Pieces::new(before, last, block.value()).last();
+    match record.map(|piece| decode_header(piece.bytes)) {
+        // Behind a damaged length nothing can be told apart, and the number is all there is.
+        Some(Ok(header)) if header.seq.get() != last => wrong(last),
+        _ => Ok(bytes),
+    }
 }
 
 /// Computes the manifest from the records and writes it as the file's last row, durably.
