@@ -15,6 +15,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -343,11 +344,12 @@ fn fill(reader: &Reader, info: &SegmentInfo, out: &mut dyn Write) -> Result<(), 
         let container = reader.files().container(info.first.get())?;
         return container::copy(container.ok_or_else(gone)?.source(), out);
     }
+    let out = RefCell::new(out);
     let packed = reader.files().with(info.first.get(), |txn| {
         let manifest = crate::segment::read_seal(txn, &info.file)?;
         let packed = manifest
             .ok_or(ContainerError::NotSealed)
-            .and_then(|manifest| container::pack(txn, &manifest, &mut *out).map(drop));
+            .and_then(|manifest| container::pack(txn, &manifest, &mut *out.borrow_mut()).map(drop));
         Ok(packed)
     });
     match packed {

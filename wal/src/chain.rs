@@ -14,48 +14,78 @@ use crate::seq::Seq;
 /// # Errors
 /// The active segment does not go on where the log ends.
 pub(crate) fn check(contents: &Contents, active: &Meta) -> Result<Vec<Damaged>, OpenError> {
-    let mut found = Vec::new();
-    let mut next = contents.floor.first;
-    // `None` where it is not known what should be named.
-    let mut previous = match contents.floor.previous {
-        None if next > 1 => None,
-        known => Some(known),
-    };
-    for manifest in &contents.manifests {
-        if manifest.first < next {
-            let why = format!("starts before {next}, where the segment before ends");
-            found.push(damaged(manifest.first, &why));
-            continue;
-        }
-        if manifest.first > next {
-            let last = manifest.first - 1;
-            let why = format!("records {next} to {last} are in no segment that can be read");
-            found.push(damaged(next, &why));
-        } else if previous.is_some_and(|digest| digest != manifest.previous) {
-            let why = "does not name the digest of the segment before";
-            found.push(damaged(manifest.first, why));
-        }
-        (next, previous) = (manifest.last + 1, Some(Some(manifest.link())));
-    }
     let file = segment_name(active.first);
     if active.identity.log_id != contents.log_id {
         return Err(OpenError::Foreign { file });
     }
-    if active.first < next {
+    let (found, end) = walk(contents, active.first);
+    if active.first < end.next {
         return Err(OpenError::SegmentMisplaced {
             file,
-            expected: Seq::at_least_first(next),
+            expected: Seq::at_least_first(end.next),
             found: Seq::at_least_first(active.first),
         });
     }
-    if active.first > next {
-        let last = active.first - 1;
-        let why = format!("records {next} to {last} are in no segment that can be read");
-        found.push(damaged(next, &why));
-    } else if previous.is_some_and(|digest| digest != active.previous) {
+    if end.previous.is_some_and(|digest| digest != active.previous) {
         return Err(OpenError::ChainBroken { file });
     }
     Ok(found)
+}
+
+/// Where the next segment should start and what it should name.
+struct End {
+    next: u64,
+    /// `None` where that is not known.
+    previous: Option<Option<[u8; 32]>>,
+}
+
+/// What is wrong before the segment that starts at `active`.
+pub(crate) fn before(contents: &Contents, active: u64) -> Vec<Damaged> {
+    walk(contents, active).0
+}
+
+fn walk(contents: &Contents, active: u64) -> (Vec<Damaged>, End) {
+    let mut found = Vec::new();
+    let mut end = End {
+        next: contents.floor.first,
+        previous: match contents.floor.previous {
+            None if contents.floor.first > 1 => None,
+            known => Some(known),
+        },
+    };
+    for manifest in &contents.manifests {
+        if manifest.first < end.next {
+            let why = format!("starts before {}, where the one before it ends", end.next);
+            found.push(damaged(manifest.first, &why));
+            continue;
+        }
+        let broken = end
+            .previous
+            .is_some_and(|digest| digest != manifest.previous);
+        if manifest.first > end.next {
+            found.push(gap(end.next, manifest.first - 1));
+        } else if broken {
+            let why = "does not name the digest of the segment before";
+            found.push(damaged(manifest.first, why));
+        }
+        end = End {
+            next: manifest.last + 1,
+            previous: Some(Some(manifest.link())),
+        };
+    }
+    if active > end.next {
+        found.push(gap(end.next, active - 1));
+        end = End {
+            next: active,
+            previous: None,
+        };
+    }
+    (found, end)
+}
+
+fn gap(first: u64, last: u64) -> Damaged {
+    let why = format!("records {first} to {last} are in no segment that can be read");
+    damaged(first, &why)
 }
 
 fn damaged(first: u64, why: &str) -> Damaged {

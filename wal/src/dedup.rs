@@ -9,6 +9,7 @@ use redb::{CursorError, ReadTransaction, ReadableTable, Table};
 use crate::batch::NewRecord;
 use crate::error::DiskError;
 use crate::key_index::Index;
+use crate::manifest::Manifest;
 use crate::{block, tables};
 
 /// What is to become of one record of a batch.
@@ -199,4 +200,38 @@ pub(crate) fn insert_sorted(
         cursor.close()?;
     }
     Ok(())
+}
+
+/// Compares the keys of a segment with the catalog's: numbers whose key the catalog does not
+/// know, or knows under a later number, and how many it has under the very number.
+pub(crate) fn compare(
+    segment: &Sorted,
+    catalog: &impl ReadableTable<&'static [u8], u64>,
+) -> Result<(Vec<u64>, u64), DiskError> {
+    let mut probe = Probe::new(catalog);
+    let (mut unknown, mut same) = (Vec::new(), 0);
+    for (key, seq) in segment.iter() {
+        match probe.find(key)? {
+            Some(known) if known == seq => same += 1,
+            Some(known) if known < seq => {}
+            _ => unknown.push(seq),
+        }
+    }
+    Ok((unknown, same))
+}
+
+/// How many keys the catalog has for the numbers of each of these segments.
+pub(crate) fn count(
+    catalog: &ReadTransaction,
+    manifests: &[Manifest],
+) -> Result<Vec<u64>, DiskError> {
+    let mut counts = vec![0; manifests.len()];
+    for row in catalog.open_table(tables::KEYS)?.iter()? {
+        let seq = row?.1.value();
+        let after = manifests.partition_point(|manifest| manifest.first <= seq);
+        if let Some(at) = after.checked_sub(1).filter(|at| seq <= manifests[*at].last) {
+            counts[at] += 1;
+        }
+    }
+    Ok(counts)
 }

@@ -125,11 +125,12 @@ impl Files {
         Ok(firsts)
     }
 
-    /// Runs `work` on a fresh snapshot of one segment. `None` if its file is gone.
+    /// Runs `work` on a fresh snapshot of one segment. `None` if its file is gone. Where that
+    /// fails on a file opened before, it is opened anew: it may have been salvaged since.
     pub(crate) fn with<T>(
         &self,
         first: u64,
-        work: impl FnOnce(&ReadTransaction) -> Result<T, ReadError>,
+        work: impl Fn(&ReadTransaction) -> Result<T, ReadError>,
     ) -> Result<Option<T>, ReadError> {
         let file = segment_name(first);
         if let Some(live) = &self.live {
@@ -138,17 +139,22 @@ impl Files {
                 return contained(&file, || work(&active.db.begin_read().at(&file)?).map(Some));
             }
         }
-        let Some(db) = self.opened(first, &file)? else {
-            return Ok(None);
-        };
-        let result = contained(&file, || work(&db.begin_read().at(&file)?).map(Some));
-        if result.is_err() {
-            // The next look opens the file anew: it may have been salvaged by then.
+        loop {
+            let was_open = self.state().open.iter().any(|(open, _)| *open == first);
+            let Some(db) = self.opened(first, &file)? else {
+                return Ok(None);
+            };
+            let result = contained(&file, || work(&db.begin_read().at(&file)?).map(Some));
+            if result.is_ok() {
+                return result;
+            }
             let mut state = self.state();
             state.open.retain(|(open, _)| *open != first);
             state.sealed.remove(&first);
+            if !was_open {
+                return result;
+            }
         }
-        result
     }
 
     /// What the catalog says; `None` where there is no catalog.

@@ -80,7 +80,7 @@ pub(crate) fn look(
     let last = segment::read_last(txn).at(&file)?;
     let bytes = match live_bytes {
         Some(bytes) => bytes,
-        None => segment::sum_bytes(txn).at(&file)?,
+        None => crate::sum::sum_bytes(txn).at(&file)?,
     };
     let missing = segment::read_holes(txn).at(&file)?.count();
     let meta = segment::read_meta(txn, &file)?;

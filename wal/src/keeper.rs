@@ -13,8 +13,9 @@ use crate::key_index::Index;
 use crate::live::Live;
 use crate::manifest::Manifest;
 use crate::plan::{CATALOG, segment_name};
-use crate::segment::{self, Summed};
+use crate::segment;
 use crate::storage::Storage;
+use crate::sum::Summed;
 
 /// Record bytes by which the digest may lag behind: what is left of it is done at the seal.
 const DIGEST_STEP: u64 = 4 << 20;

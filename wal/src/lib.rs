@@ -19,19 +19,26 @@
 //!   never changed again. **Active**: the newest, the only one that is written.
 //! - **tail**: the last record. **first**: the first one kept. **trim**: removing whole sealed
 //!   segments from the start.
+//! - **hole**: numbers that will never be readable, recorded for ever; reads pass over it.
+//!   **Fence**: a hole of numbers that may have been given out by a life of the log that is lost.
 //! - **epoch**: the life of the log in which a number was given out.
 //!
 //! # What holds
 //!
 //! 1. [`Log::append`] returns after its one transaction was fsynced: records, keys, bookmarks
 //!    and cursors of a batch are all there or none is.
-//! 2. Numbers are gapless from 1 within `(log_id, epoch)`. A gap is an error of every read.
+//! 2. Numbers are gapless from 1 within `(log_id, epoch)`. A gap that is not a recorded [`Hole`]
+//!    is an error of every read.
 //! 3. Every record is checked against its checksum and its number whenever it is read. A damaged
 //!    record is an error that names the number, never a record left out.
 //! 4. After any I/O error the writer refuses to go on: what is on disk is known again only after
 //!    the log is opened again.
 //! 5. A process that dies at any point, or a power cut with any part of the unsynced writes
 //!    lost, leaves a log that opens, with everything acknowledged in it.
+//!
+//! 6. A damaged or missing segment keeps the log from opening only if it is the newest. Reads of
+//!    its numbers are errors that name them. [`salvage()`] replaces it by what can be read of it,
+//!    under the same numbers; what is lost becomes a hole.
 //!
 //! # Limits
 //!
@@ -48,8 +55,10 @@
 //! | File | What | Tables |
 //! |---|---|---|
 //! | `lock` | the writer's advisory lock; one line saying who holds it | |
-//! | `catalog.redb` | what is known of all sealed segments; can be made again from them | meta, manifests, keys |
-//! | `segment-<first number, 20 digits>.redb` | records with their keys, and all bookmarks and cursors as of its end | meta, records, keys, bookmarks, cursors, seal |
+//! | `catalog.redb` | what is known of all sealed segments; can be made again from them | meta, manifests, keys, holes |
+//! | `segment-<first number, 20 digits>.redb` | records with their keys, and all bookmarks and cursors as of its end | meta, records, keys, bookmarks, cursors, holes, seal |
+//! | `segment-...redb.salvaged` | what replaces a damaged segment, complete; put in its place by the next open |
+//! | `segment-...redb.damaged` | a damaged segment that was replaced; nothing reads it but salvage |
 //! | `*.tmp` | a file being made; removed by the next open | |
 //!
 //! Sealing is three durable steps, each completed by the next open if a crash comes between:
@@ -147,6 +156,7 @@ mod seal;
 mod segment;
 mod seq;
 mod storage;
+mod sum;
 mod tables;
 mod verify;
 

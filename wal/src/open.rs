@@ -22,9 +22,10 @@ use crate::plan::{CATALOG, RESTORE_MARKER, TEMPORARY, plan, segment_name, segmen
 use crate::redo;
 use crate::roll::start_next;
 use crate::salvage;
-use crate::segment::{self, Carried, Marks, Meta, Mode, Summed};
+use crate::segment::{self, Carried, Marks, Meta, Mode};
 use crate::seq::{Identity, LogId, Seq};
 use crate::storage::{LockError, LockGuard, Role, Storage};
+use crate::sum::{self, Summed};
 
 /// How long a reader may hold the lock to repair a file. A segment of the default size takes
 /// under a second.
@@ -174,7 +175,7 @@ pub(crate) fn open_catalog(
         });
         match opened {
             Err(e) if e.is_damage() && !files.is_empty() => {
-                storage.rename(CATALOG, DAMAGED_CATALOG).at(CATALOG)?;
+                put_catalog_aside(storage)?;
             }
             opened => return opened,
         }
@@ -191,6 +192,11 @@ pub(crate) fn open_catalog(
         previous: own.and_then(|(meta, ..)| meta.previous),
     };
     Ok(Catalog::create(storage, mode, log_id, floor, newest)?)
+}
+
+/// Leaves the log without a catalog, which the next open makes again.
+pub(crate) fn put_catalog_aside(storage: &dyn Storage) -> Result<(), At> {
+    storage.rename(CATALOG, DAMAGED_CATALOG).at(CATALOG)
 }
 
 /// The newest segment that can be read says which log this is.
@@ -213,7 +219,7 @@ fn id_of(
 }
 
 /// Adds what is damaged, each segment once.
-fn note(known: &mut Vec<Damaged>, found: Vec<Damaged>) {
+pub(crate) fn note(known: &mut Vec<Damaged>, found: Vec<Damaged>) {
     for damaged in found {
         if !known.iter().any(|other| other.first == damaged.first) {
             known.push(damaged);
@@ -223,7 +229,7 @@ fn note(known: &mut Vec<Damaged>, found: Vec<Damaged>) {
 }
 
 /// Carries out interrupted trims and seals of all segments but the newest, which is returned.
-fn complete(
+pub(crate) fn complete(
     storage: &dyn Storage,
     catalog: &Catalog,
     files: &[u64],
@@ -363,7 +369,7 @@ fn measure(active: &Active, meta: &Meta) -> Result<Found, At> {
     let holes = segment::read_holes(&txn).at(&file)?;
     Ok(Found {
         tail: last.unwrap_or(meta.first - 1),
-        bytes: segment::sum_bytes(&txn).at(&file)?,
+        bytes: sum::sum_checked(&txn, meta.first).at(&file)?,
         keys: dedup::load(&txn).at(&file)?,
         marks: segment::read_carried(&txn).at(&file)?.into(),
         nothing: Summed::nothing(meta.first, &holes),

@@ -247,7 +247,7 @@ fn read_back(storage: &dyn Storage, file: &str, whole: &Whole) -> Result<(), Ope
     if manifest != whole.manifest {
         return Err(wrong("the manifest"));
     }
-    let (tally, last) = segment::tally(&txn, whole.meta.first, &whole.holes).at(file)?;
+    let (tally, last) = crate::sum::tally(&txn, whole.meta.first, &whole.holes).at(file)?;
     match manifest {
         Some(manifest) if !is_of(&manifest, &tally, last) => Err(wrong("the records")),
         None if tally.count > 0 => Err(wrong("the records")),

@@ -16,8 +16,9 @@ use crate::live::Active;
 use crate::log::{Age, Log, open_to_append, segment_mode};
 use crate::manifest::Manifest;
 use crate::plan::segment_name;
-use crate::segment::{self, Carried, Meta, Mode, Summed};
+use crate::segment::{self, Carried, Meta, Mode};
 use crate::storage::Storage;
+use crate::sum::Summed;
 
 impl Log {
     /// Seals the active segment and starts the next one.

@@ -25,7 +25,7 @@ use redb::ReadableDatabase;
 use crate::carve::Wanted;
 use crate::catalog::{Catalog, Contents};
 use crate::contain::contained;
-use crate::error::{AtFile, OpenError, RewriteError};
+use crate::error::{AppendError, AtFile, OpenError, RewriteError};
 use crate::frame::Record;
 use crate::hole::{Hole, Holes};
 use crate::log::Log;
@@ -33,6 +33,7 @@ use crate::manifest::Manifest;
 use crate::open;
 use crate::options::Options;
 use crate::plan::{CATALOG, parse_segment_name, segment_name, segments_in};
+use crate::redo;
 use crate::rewrite::rewrite;
 use crate::seq::{LogId, Seq};
 use crate::storage::{Disk, Storage};
@@ -92,9 +93,9 @@ pub struct SalvageReport {
 }
 
 /// Checks every segment of the log in `dir` and replaces the damaged ones, the active one
-/// included: that is sealed with what was saved, and a new one starts in a new epoch, past a
-/// fence up to `fence_to` and all numbers known to have been given out. Without `fence_to`, a
-/// million past those. A sound log is left as it is. Needs memory for twice the largest damaged
+/// included. One that cannot be opened is sealed with what was saved, and a new one starts in a
+/// new epoch, past a fence up to `fence_to` and all numbers known to have been given out. Without
+/// `fence_to`, a million past those. A sound log is left as it is. Needs memory for twice the largest damaged
 /// segment.
 ///
 /// # Errors
@@ -124,23 +125,73 @@ pub(crate) fn salvage_on(
         return Err(OpenError::NotALog { dir: String::new() }.into());
     }
     let mut report = SalvageReport::default();
-    let mut log = match open::open(Arc::clone(&storage), options.clone()) {
-        Ok(log) => log,
-        Err(e) if judge::may_be_damage(&e) => {
-            let (salvaged, fence) = active::salvage(&*storage, &options, e, fence_to, from)?;
-            report.segments.push(salvaged);
+    let mut newest = |e: &OpenError| -> Result<bool, RewriteError> {
+        let done = active::salvage(&*storage, &options, e, fence_to, from)?;
+        let done = done.map(|(segments, fence)| {
+            report.segments.extend(segments);
             report.fence = Some(fence);
-            open::open(storage, options)?
-        }
-        Err(e) => return Err(e.into()),
+        });
+        Ok(done.is_some())
     };
+    if let Some(damage) = look(&*storage)? {
+        newest(&damage)?;
+    }
+    let mut log = match open::open(Arc::clone(&storage), options.clone()) {
+        Err(e) if judge::may_be_damage(&e) && newest(&e)? => open::open(storage, options)?,
+        opened => opened?,
+    };
+    if !judge::active_is_sound(&log) {
+        log.seal().map_err(append_to_rewrite)?;
+    }
     for first in judge::damaged(&log)? {
         report.segments.push(log.salvage(first, from)?);
     }
-    match log.close() {
-        Ok(()) => Ok(report),
-        Err(crate::AppendError::Disk { file, source }) => Err(RewriteError::Disk { file, source }),
-        Err(_) => Err(RewriteError::Poisoned),
+    log.close().map_err(append_to_rewrite)?;
+    Ok(report)
+}
+
+/// What opening does not look at: puts a damaged catalog aside, and says whether the newest
+/// segment has pages that reading does not meet and appending would.
+fn look(storage: &dyn Storage) -> Result<Option<OpenError>, RewriteError> {
+    let _lock = open::take_lock(storage)?;
+    let names = open::clear_temporaries(storage)?;
+    redo::replay(storage)?;
+    mend_catalog(storage, &names)?;
+    let Some(file) = segments_in(&names).last().copied().map(segment_name) else {
+        return Ok(None);
+    };
+    if gather::engine_is_sound(storage, &file) {
+        return Ok(None);
+    }
+    let what = "a page is not what was written".to_owned();
+    Ok(Some(OpenError::Disk {
+        file,
+        source: redb::Error::Corrupted(what).into(),
+    }))
+}
+
+/// Opening makes the catalog again from the segments, which need its keys. It stays if no
+/// segment can say which log this is.
+fn mend_catalog(storage: &dyn Storage, names: &[String]) -> Result<(), RewriteError> {
+    if !names.iter().any(|name| name == CATALOG) || judge::catalog_is_sound(storage)? {
+        return Ok(());
+    }
+    let files = segments_in(names).into_iter();
+    if files
+        .rev()
+        .any(|first| gather::description(storage, &segment_name(first)).is_some())
+    {
+        open::put_catalog_aside(storage)?;
+    }
+    Ok(())
+}
+
+/// Sealing and closing meet no limit of a batch.
+fn append_to_rewrite(e: AppendError) -> RewriteError {
+    match e {
+        AppendError::Disk { file, source } => RewriteError::Disk { file, source },
+        AppendError::Structure(e) => e.into(),
+        _ => RewriteError::Poisoned,
     }
 }
 

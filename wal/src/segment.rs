@@ -10,16 +10,16 @@ use redb::{
     ReadableTable, StorageBackend, TableError, WriteTransaction,
 };
 
-use crate::block::Pieces;
 use crate::error::{AtFile, DiskError, OpenError};
 use crate::frame::array;
 use crate::guarded::{Guarded, Shared};
 use crate::hole::{Hole, Holes};
 use crate::live::Active;
-use crate::manifest::{ENGINE, Manifest, Tally};
+use crate::manifest::{ENGINE, Manifest};
 use crate::plan::{TEMPORARY, segment_name};
 use crate::seq::{Identity, LogId};
 use crate::storage::{Access, Boxed, Storage};
+use crate::sum::Summed;
 use crate::{clock, redo, tables};
 
 /// Pages a reader keeps per open segment. Readers go forward, so more would not be read again.
@@ -334,62 +334,6 @@ pub(crate) fn read_seal(txn: &ReadTransaction, file: &str) -> Result<Option<Mani
         })
     })
     .transpose()
-}
-
-/// Record bytes of a segment, by walking it.
-pub(crate) fn sum_bytes(txn: &ReadTransaction) -> Result<u64, DiskError> {
-    let mut bytes = 0;
-    for row in txn.open_table(tables::RECORDS)?.iter()? {
-        bytes += row?.1.value().len() as u64;
-    }
-    Ok(bytes)
-}
-
-/// The sum over a segment's records up to a number.
-#[derive(Clone)]
-pub(crate) struct Summed {
-    pub(crate) tally: Tally,
-    pub(crate) last: u64,
-}
-
-impl Summed {
-    /// Nothing yet of a segment that starts at `first`, perhaps with a hole.
-    pub(crate) fn nothing(first: u64, holes: &Holes) -> Summed {
-        Summed {
-            tally: Tally::default(),
-            last: holes.after(first) - 1,
-        }
-    }
-
-    /// Adds the records up to number `until`.
-    pub(crate) fn add(
-        &mut self,
-        txn: &ReadTransaction,
-        holes: &Holes,
-        until: u64,
-    ) -> Result<(), DiskError> {
-        let rows = txn.open_table(tables::RECORDS)?;
-        for row in rows.range(self.last.saturating_add(1)..=until)? {
-            let (key, block) = row?;
-            let before = holes.after(self.last.saturating_add(1)) - 1;
-            for piece in Pieces::new(before, key.value(), block.value()) {
-                self.tally.add(&piece);
-            }
-            self.last = key.value();
-        }
-        Ok(())
-    }
-}
-
-/// Adds up all records; gives the last number of the segment beside.
-pub(crate) fn tally(
-    txn: &ReadTransaction,
-    first: u64,
-    holes: &Holes,
-) -> Result<(Tally, u64), DiskError> {
-    let mut summed = Summed::nothing(first, holes);
-    summed.add(txn, holes, u64::MAX)?;
-    Ok((summed.tally, summed.last.max(holes.last().unwrap_or(0))))
 }
 
 /// Makes the manifest of a segment whose records were added up so far, and writes it as the

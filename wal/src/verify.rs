@@ -11,6 +11,7 @@ use redb::{ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 
 use crate::catalog::{self, Contents};
 use crate::contain::contained;
+use crate::dedup;
 use crate::error::{AtFile, OpenError};
 use crate::files::open_settled;
 use crate::hole::Hole;
@@ -162,7 +163,7 @@ impl Check<'_> {
             };
             let txn = db.begin_read().at(CATALOG)?;
             let contents = catalog::read(&txn)?;
-            let keys = contents::count_keys(&txn, &contents.manifests).at(CATALOG)?;
+            let keys = dedup::count(&txn, &contents.manifests).at(CATALOG)?;
             Ok(Some((db, contents, keys)))
         });
         match read {

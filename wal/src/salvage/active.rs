@@ -2,6 +2,7 @@
 //! is sealed, and the log goes on in a new epoch past everything it may have given out.
 
 use crate::catalog::{Catalog, Contents};
+use crate::chain;
 use crate::contain::contained;
 use crate::error::{AtFile, OpenError, RewriteError};
 use crate::fence::fenced;
@@ -23,34 +24,49 @@ use super::{RecordSource, Salvaged, Target, assemble, replace};
 /// default size has no more records.
 const MARGIN: u64 = 1_000_000;
 
-/// Replaces the newest segment if it is the one that `e`, met by opening, is about.
+/// Replaces the newest segment if it is the one that `e`, met by opening, is about; `None` if it
+/// is not. Damaged older ones come first: what is made anew has to name the digest of the one before.
 pub(super) fn salvage(
     storage: &dyn Storage,
     options: &Options,
-    e: OpenError,
+    e: &OpenError,
     fence_to: Option<Seq>,
     from: Option<&dyn RecordSource>,
-) -> Result<(Salvaged, Hole), RewriteError> {
+) -> Result<Option<(Vec<Salvaged>, Hole)>, RewriteError> {
     let _lock = open::take_lock(storage)?;
     let names = open::clear_temporaries(storage)?;
-    let files = segments_in(&names);
+    let mut files = segments_in(&names);
     let there = names.iter().any(|name| name == CATALOG);
     let mut recovery = Recovery::default();
     let catalog = open::open_catalog(storage, options, there, &names, &mut recovery)?;
     let contents = catalog.contents()?;
     let newest = files.last().copied().unwrap_or(0).max(contents.newest);
-    let about_newest = match &e {
+    let about_newest = match e {
         OpenError::SegmentMissing { first } => first.get() == newest,
         e => e.file() == Some(&segment_name(newest)),
     };
     if !about_newest {
-        return Err(e.into());
+        catalog.close()?;
+        return Ok(None);
     }
-    let result = contained(&segment_name(newest), || {
+    if files.last() != Some(&newest) {
+        files.push(newest);
+    }
+    open::complete(storage, &catalog, &files, &mut recovery)?;
+    let before = chain::before(&catalog.contents()?, newest);
+    open::note(&mut recovery.damaged, before);
+    let mut all = Vec::new();
+    for damaged in &recovery.damaged {
+        let target = Target::new(storage, &catalog.contents()?, damaged.first.get())?;
+        all.push(super::sealed(storage, &catalog, &target, from)?);
+    }
+    let contents = catalog.contents()?;
+    let (salvaged, fence) = contained(&segment_name(newest), || {
         replace_newest(storage, &catalog, &contents, newest, fence_to, from)
-    });
+    })?;
+    all.push(salvaged);
     catalog.close()?;
-    result
+    Ok(Some((all, fence)))
 }
 
 fn replace_newest(

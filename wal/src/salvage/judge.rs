@@ -1,17 +1,17 @@
 //! Which segments have to be salvaged.
 
-use redb::{ReadableDatabase, ReadableTable};
+use redb::{ReadTransaction, ReadableDatabase, ReadableTable};
 
 use crate::block::Pieces;
 use crate::contain::contained;
 use crate::dedup;
-use crate::error::{AtFile, OpenError, RewriteError};
+use crate::error::{At, AtFile, OpenError, RewriteError};
 use crate::log::Log;
 use crate::manifest::{Manifest, Tally};
 use crate::part::decode;
-use crate::plan::segment_name;
+use crate::plan::{CATALOG, segment_name};
 use crate::rewrite::is_of;
-use crate::segment;
+use crate::segment::{self, Mode};
 use crate::seq::Seq;
 use crate::storage::Storage;
 use crate::tables;
@@ -24,6 +24,26 @@ pub(super) fn may_be_damage(e: &OpenError) -> bool {
     }
 }
 
+/// Whether every page of the catalog is what the engine wrote, by its checksums. Only under the
+/// directory's lock.
+pub(super) fn catalog_is_sound(storage: &dyn Storage) -> Result<bool, OpenError> {
+    let checked = contained::<_, At>(CATALOG, || {
+        let mode = Mode {
+            cache_bytes: segment::READ_CACHE_BYTES,
+            redo_bytes: 0,
+        };
+        let (mut db, _) = segment::open_writable(storage, mode, CATALOG).at(CATALOG)?;
+        let sound = db.check_integrity().at(CATALOG)?;
+        db.close().at(CATALOG)?;
+        Ok(sound)
+    });
+    match checked {
+        Ok(sound) => Ok(sound),
+        Err(At { source, .. }) if source.is_damage() => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
 /// First numbers of the sealed segments that are not as they should be.
 pub(super) fn damaged(log: &Log) -> Result<Vec<Seq>, RewriteError> {
     let mut firsts: Vec<u64> = log
@@ -32,9 +52,14 @@ pub(super) fn damaged(log: &Log) -> Result<Vec<Seq>, RewriteError> {
         .iter()
         .map(|damaged| damaged.first.get())
         .collect();
-    for manifest in log.catalog.contents()?.manifests {
+    let manifests = log.catalog.contents()?.manifests;
+    let catalog = log.catalog.db.begin_read().at(CATALOG)?;
+    let counts = contained::<_, At>(CATALOG, || dedup::count(&catalog, &manifests).at(CATALOG))?;
+    for (manifest, keys) in manifests.iter().zip(counts) {
         let file = segment_name(manifest.first);
-        let sound = contained::<_, OpenError>(&file, || is_sound(&*log.storage, &manifest, &file));
+        let sound = contained::<_, OpenError>(&file, || {
+            is_sound(&*log.storage, manifest, &catalog, keys, &file)
+        });
         match sound {
             Ok(true) => {}
             Ok(false) => firsts.push(manifest.first),
@@ -47,8 +72,15 @@ pub(super) fn damaged(log: &Log) -> Result<Vec<Seq>, RewriteError> {
     Ok(firsts.into_iter().filter_map(Seq::new).collect())
 }
 
-/// Whether everything in the file can be read and is what the catalog says.
-fn is_sound(storage: &dyn Storage, known: &Manifest, file: &str) -> Result<bool, OpenError> {
+/// Whether everything in the file can be read and is what the catalog says, which has so many
+/// keys for it.
+fn is_sound(
+    storage: &dyn Storage,
+    known: &Manifest,
+    catalog: &ReadTransaction,
+    keys: u64,
+    file: &str,
+) -> Result<bool, OpenError> {
     let db = segment::open_read_only(storage, file).at(file)?;
     let txn = db.begin_read().at(file)?;
     let meta = segment::read_meta(&txn, file)?;
@@ -59,24 +91,59 @@ fn is_sound(storage: &dyn Storage, known: &Manifest, file: &str) -> Result<bool,
     if !same {
         return Ok(false);
     }
-    dedup::sorted(&txn).at(file)?;
-    segment::read_carried(&txn).at(file)?;
-    let holes = segment::read_holes(&txn).at(file)?;
-    let (mut tally, mut last) = (Tally::default(), known.first.saturating_sub(1));
+    let table = catalog.open_table(tables::KEYS).at(CATALOG)?;
+    let own = dedup::sorted(&txn).at(file)?;
+    let (unknown, same) = dedup::compare(&own, &table).at(CATALOG)?;
+    if !unknown.is_empty() || same != keys {
+        return Ok(false);
+    }
+    let found = walk(&txn, known.first, known.identity.epoch, file)?;
+    Ok(found.is_some_and(|(tally, last, missing)| {
+        is_of(known, &tally, last) && missing == known.missing
+    }))
+}
+
+/// Whether everything in the active segment can be read. Where it ends is known in any case: it
+/// could be opened.
+pub(super) fn active_is_sound(log: &Log) -> bool {
+    let file = segment_name(log.first);
+    let slot = log.live.active();
+    let Some(active) = slot.as_ref() else {
+        return false;
+    };
+    let sound = contained::<_, OpenError>(&file, || {
+        let txn = active.db.begin_read().at(&file)?;
+        let found = walk(&txn, log.first, log.identity.epoch, &file)?;
+        let count = log.tail + 1 - log.first;
+        Ok(found.is_some_and(|(tally, _, missing)| tally.count + missing == count))
+    });
+    sound.is_ok_and(|sound| sound)
+}
+
+/// Reads everything in a segment: the sum of its records, the last number, how many are missing.
+/// `None` when a record is not sound.
+fn walk(
+    txn: &ReadTransaction,
+    first: u64,
+    epoch: u32,
+    file: &str,
+) -> Result<Option<(Tally, u64, u64)>, OpenError> {
+    dedup::sorted(txn).at(file)?;
+    segment::read_carried(txn).at(file)?;
+    let holes = segment::read_holes(txn).at(file)?;
+    let (mut tally, mut last) = (Tally::default(), first.saturating_sub(1));
     for row in txn.open_table(tables::RECORDS).at(file)?.iter().at(file)? {
         let (key, block) = row.at(file)?;
         let before = holes.after(last.saturating_add(1)) - 1;
         for piece in Pieces::new(before, key.value(), block.value()) {
             let record = decode(piece.bytes, piece.seq, file);
-            if piece.last > piece.seq
-                || !record.is_ok_and(|r| r.header().epoch == known.identity.epoch)
-            {
-                return Ok(false);
+            if piece.last > piece.seq || !record.is_ok_and(|r| r.header().epoch == epoch) {
+                return Ok(None);
             }
             tally.add(&piece);
         }
         last = key.value();
     }
     let last = last.max(holes.last().unwrap_or(0));
-    Ok(is_of(known, &tally, last) && holes.count() == known.missing)
+    Ok(Some((tally, last, holes.count())))
 }

@@ -129,15 +129,7 @@ impl Check<'_> {
         };
         let snapshot = catalog.begin_read()?;
         let table = snapshot.open_table(tables::KEYS)?;
-        let mut probe = dedup::Probe::new(&table);
-        let (mut unknown, mut same) = (Vec::new(), 0u64);
-        for (key, seq) in dedup::sorted(txn)?.iter() {
-            match probe.find(key)? {
-                Some(known) if known == seq => same += 1,
-                Some(known) if known < seq => {}
-                _ => unknown.push(seq),
-            }
-        }
+        let (unknown, same) = dedup::compare(&dedup::sorted(txn)?, &table)?;
         for seq in unknown.iter().take(FINDINGS_MAX) {
             let what = "the catalog does not know its dedup key";
             self.find(KeyUnknown, file, Some(*seq), what);
@@ -182,20 +174,4 @@ fn wrong(piece: &Piece<'_>, meta: &Meta, file: &str) -> Option<String> {
         )),
         Ok(_) => None,
     }
-}
-
-/// Dedup keys of the catalog by the manifest in whose range their number is.
-pub(super) fn count_keys(
-    txn: &ReadTransaction,
-    manifests: &[Manifest],
-) -> Result<Vec<u64>, DiskError> {
-    let mut counts = vec![0; manifests.len()];
-    for row in txn.open_table(tables::KEYS)?.iter()? {
-        let seq = row?.1.value();
-        let after = manifests.partition_point(|manifest| manifest.first <= seq);
-        if let Some(at) = after.checked_sub(1).filter(|at| seq <= manifests[*at].last) {
-            counts[at] += 1;
-        }
-    }
-    Ok(counts)
 }

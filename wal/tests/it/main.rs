@@ -14,5 +14,6 @@ mod follow;
 mod format;
 mod holes;
 mod model;
+mod ruin;
 mod salvage;
 mod wreck;
