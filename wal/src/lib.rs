@@ -35,10 +35,21 @@
 //!    the log is opened again.
 //! 5. A process that dies at any point, or a power cut with any part of the unsynced writes
 //!    lost, leaves a log that opens, with everything acknowledged in it.
-//!
 //! 6. A damaged or missing segment keeps the log from opening only if it is the newest. Reads of
 //!    its numbers are errors that name them. [`salvage()`] replaces it by what can be read of it,
 //!    under the same numbers; what is lost becomes a hole.
+//!
+//! # From the first page to the last
+//!
+//! | Folder | What lives there |
+//! |---|---|
+//! | `format/` | bytes, no files: records, blocks, manifests, holes, frames of the redo file, the rules of sealing and retention, the plan of opening |
+//! | `file/` | one segment, the catalog, the redo file, the lock, and the storage below them |
+//! | `write/` | one append, dedup keys, rolling to the next segment, work beside the appends, fences |
+//! | `read/` | readers, in the writer's process and in others |
+//! | `mend/` | verify, carving, salvage, rewriting, compaction |
+//! | `keep/` | containers, archive, retention, backup, restore |
+//! | `fault/` | a machine whose power can be cut and whose disk can fail, for tests |
 //!
 //! # Limits
 //!
@@ -59,12 +70,21 @@
 //! | `segment-<first number, 20 digits>.redb` | records with their keys, and all bookmarks and cursors as of its end | meta, records, keys, bookmarks, cursors, holes, seal |
 //! | `segment-...redb.salvaged` | what replaces a damaged segment, complete; put in its place by the next open |
 //! | `segment-...redb.damaged` | a damaged segment that was replaced; nothing reads it but salvage |
+//! | `redo` | the pages of the commits since the active segment was last synced | |
 //! | `*.tmp` | a file being made; removed by the next open | |
 //!
+//! A commit of ordinary size is one run of blocks written to `redo` and one sync; its pages
+//! reach the segment after that, unsynced, and are written again from `redo` by the next open if
+//! a power cut took them. The engine alone would sync twice (its two-phase commit).
+//!
 //! Sealing is three durable steps, each completed by the next open if a crash comes between:
-//! the manifest as the segment's last row; manifest and keys into the catalog; the next segment,
-//! made under a temporary name and renamed. The manifests form a chain: each names the SHA-256
-//! of the record bytes of its own segment and of the one before it.
+//! the manifest as the segment's last row; the next segment, made under a temporary name and
+//! renamed; manifest and keys into the catalog. Appends wait for the first two only. The
+//! manifests form a chain: each names the SHA-256 of the record bytes of its own segment and of
+//! the one before it.
+//!
+//! Archives and backups hold sealed segments as containers (`*.walz`), whose layout is that of
+//! their module. A restored log starts a new epoch.
 //!
 //! # Rows of a segment
 //!
