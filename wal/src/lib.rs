@@ -50,6 +50,7 @@
 //! | `lock` | the writer's advisory lock; one line saying who holds it | |
 //! | `catalog.redb` | what is known of all sealed segments; can be made again from them | meta, manifests, keys |
 //! | `segment-<first number, 20 digits>.redb` | records with their keys, and all bookmarks and cursors as of its end | meta, records, keys, bookmarks, cursors, seal |
+//! | `restore-unfinished` | a restore is under way here; no log opens until it is done | |
 //! | `*.tmp` | a file being made; removed by the next open | |
 //!
 //! Sealing is three durable steps, each completed by the next open if a crash comes between:
@@ -158,7 +159,7 @@ pub use batch::{
     Appended, BOOKMARK_BYTES_MAX, Batch, KEY_BYTES_MAX, NAME_BYTES_MAX, NewRecord, Outcome,
 };
 pub use compact::Compacted;
-pub use container::ContainerError;
+pub use container::{ContainerError, Containers};
 pub use error::{AppendError, DiskError, OpenError, ReadError, RewriteError};
 pub use frame::{FORMAT_VERSION, FrameError, HEADER_LEN, Header, MAGIC, PAYLOAD_BYTES_MAX, Record};
 pub use hole::{Hole, HoleCause};
