@@ -100,7 +100,10 @@ impl Desk {
             Some(first) => vec![next_seq(first.saturating_sub(1))],
             None => {
                 let segments = self.reader.segments().await?.into_iter();
-                segments.filter(|it| it.sealed).map(|it| it.first).collect()
+                segments
+                    .filter(|it| it.sealed && !it.archived)
+                    .map(|it| it.first)
+                    .collect()
             }
         };
         let mut segments = Vec::with_capacity(firsts.len());
@@ -121,7 +124,9 @@ impl Desk {
         keep_from: Option<u64>,
         only_plan: bool,
     ) -> Result<(Plan, bool), JournalError> {
-        let segments = self.reader.segments().await?;
+        let mut segments = self.reader.segments().await?;
+        // What is archived is out of the log's directory already.
+        segments.retain(|it| !it.archived);
         let asked = match keep_from {
             Some(seq) => seq,
             None => self.policy_from(&segments).await?,

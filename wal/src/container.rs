@@ -32,11 +32,13 @@
 //! that is larger.
 
 mod read;
+mod source;
 #[cfg(test)]
 mod tests;
 mod write;
 
 pub(crate) use read::{Container, Source};
+pub use source::Containers;
 #[cfg(test)]
 use write::Encoder;
 pub(crate) use write::{Sum, copy, pack, store};

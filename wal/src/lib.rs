@@ -71,6 +71,7 @@
 //! | `segment-...redb.salvaged` | what replaces a damaged segment, complete; put in its place by the next open |
 //! | `segment-...redb.damaged` | a damaged segment that was replaced; nothing reads it but salvage |
 //! | `redo` | the pages of the commits since the active segment was last synced | |
+//! | `restore-unfinished` | a restore is under way here; no log opens until it is done | |
 //! | `*.tmp` | a file being made; removed by the next open | |
 //!
 //! A commit of ordinary size is one run of blocks written to `redo` and one sync; its pages
@@ -188,7 +189,7 @@ pub use batch::{
     Appended, BOOKMARK_BYTES_MAX, Batch, KEY_BYTES_MAX, NAME_BYTES_MAX, NewRecord, Outcome,
 };
 pub use compact::Compacted;
-pub use container::ContainerError;
+pub use container::{ContainerError, Containers};
 pub use error::{AppendError, DiskError, OpenError, ReadError, RewriteError};
 pub use frame::{FORMAT_VERSION, FrameError, HEADER_LEN, Header, MAGIC, PAYLOAD_BYTES_MAX, Record};
 pub use hole::{Hole, HoleCause};

@@ -12,8 +12,7 @@ const RECORDS: u64 = 8;
 fn options() -> Options {
     Options {
         cache_bytes: 1 << 20,
-        // A small redo file with it.
-        segment_bytes_max: 100_000,
+        redo_bytes: 64 << 10,
         archive: Some("archive".into()),
         ..Options::default()
     }

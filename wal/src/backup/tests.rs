@@ -10,8 +10,7 @@ use crate::{Batch, Log, NewRecord, Options, Outcome};
 fn options() -> Options {
     Options {
         cache_bytes: 1 << 20,
-        // A small redo file with it.
-        segment_bytes_max: 100_000,
+        redo_bytes: 64 << 10,
         ..Options::default()
     }
 }

@@ -256,3 +256,46 @@ fn retention_never_passes_a_cursor_and_says_so() {
     assert_eq!(archived.iter().filter(|s| s.archived).count(), 2);
     assert!(log.retain(&policy, &[]).unwrap().remove.is_empty());
 }
+
+#[test]
+fn a_damaged_segment_is_salvaged_whole_from_a_directory_of_containers() {
+    let parent = fast_dir();
+    let (dir, archive) = (parent.path().join("log"), parent.path().join("archive"));
+    let mut log = filled(&dir, &archive, 3);
+    let archiver = log.archiver().unwrap();
+    archiver.archive(seq(4)).unwrap();
+    let containers = Containers::new(&archive, log.identity().log_id);
+    log.close().unwrap();
+    let path = dir.join("segment-00000000000000000004.redb");
+    std::fs::write(&path, vec![0; 5000]).unwrap();
+    let mut log = Log::open(&dir, options(&archive)).unwrap();
+    let saved = log.salvage(seq(4), Some(&containers)).unwrap();
+    assert!(saved.complete, "{saved:?}");
+    assert_eq!((saved.records, saved.found.source), (3, 3));
+    assert_eq!(numbers(&log.reader(), 1), (1..=10).collect::<Vec<_>>());
+    log.trim(seq(7)).unwrap();
+    assert_eq!(numbers(&log.reader(), 1), (1..=10).collect::<Vec<_>>());
+    let known = batch(vec![keyed(90, &5u64.to_be_bytes())]);
+    let outcomes = log.append(&known).unwrap().outcomes;
+    assert_eq!(outcomes, [Outcome::Duplicate(seq(5))]);
+}
+
+#[test]
+fn a_fence_is_read_over_in_the_archive_too() {
+    let parent = fast_dir();
+    let (dir, archive) = (parent.path().join("log"), parent.path().join("archive"));
+    let mut log = filled(&dir, &archive, 1);
+    log.fence(seq(20)).unwrap().unwrap();
+    tail_of(&mut log, plain(21));
+    log.seal().unwrap();
+    tail_of(&mut log, plain(22));
+    log.trim(seq(22)).unwrap();
+    let reader = log.reader();
+    assert_eq!(numbers(&reader, 1), [1, 2, 3, 4, 21, 22]);
+    assert_eq!(numbers(&reader, 9), [21, 22]);
+    assert_eq!(reader.holes().unwrap().len(), 1);
+    log.close().unwrap();
+    std::fs::remove_file(dir.join("catalog.redb")).unwrap();
+    let log = Log::open(&dir, options(&archive)).unwrap();
+    assert_eq!(log.reader().holes().unwrap().len(), 1, "from the container");
+}
