@@ -8,6 +8,7 @@ use redb::{
 };
 
 use crate::archive::Archived;
+use crate::contain::Held;
 use crate::dedup::{self, Sorted};
 use crate::error::{At, AtFile, DiskError, OpenError};
 use crate::frame::array;
@@ -30,7 +31,7 @@ pub(crate) struct Floor {
 /// The open catalog of the writer.
 #[derive(Clone)]
 pub(crate) struct Catalog {
-    pub(crate) db: Arc<Database>,
+    pub(crate) db: Arc<Held>,
 }
 
 impl Catalog {
@@ -46,13 +47,13 @@ impl Catalog {
         let db = write_new(storage, mode, log_id, floor, newest, &temporary).at(&temporary)?;
         storage.rename(&temporary, CATALOG).at(&temporary)?;
         storage.sync_dir().at(CATALOG)?;
-        Ok(Catalog { db: Arc::new(db) })
+        Ok(Catalog { db: Arc::new(Held::new(db)) })
     }
 
     /// Opens it; instant at any size even after a crash, since every commit is quick-repairable.
     pub(crate) fn open(storage: &dyn Storage, mode: Mode) -> Result<Catalog, DiskError> {
         let (db, _) = segment::open_writable(storage, mode, CATALOG)?;
-        Ok(Catalog { db: Arc::new(db) })
+        Ok(Catalog { db: Arc::new(Held::new(db)) })
     }
 
     /// Closes it cleanly. Nobody else may use it any more.

@@ -2,7 +2,10 @@
 //! must not take the process along that serves all the sound ones.
 
 use std::any::Any;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use redb::Database;
 
 use crate::error::{At, DiskError};
 
@@ -12,10 +15,50 @@ pub(crate) fn contained<T, E: From<At>>(
     file: &str,
     work: impl FnOnce() -> Result<T, E>,
 ) -> Result<T, E> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let message = text(&*panic);
-        Err(At::new(file, DiskError::Panicked { message }).into())
-    })
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(At::new(file, panicked(&*panic)).into()))
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> DiskError {
+    let message = text(panic);
+    DiskError::Panicked { message }
+}
+
+/// A database open for writing. The engine notes on closing which pages are free, and panics if
+/// damage made it believe what cannot be; here that is an error, and nothing when it is dropped.
+pub(crate) struct Held(Option<Database>);
+
+impl Held {
+    pub(crate) fn new(db: Database) -> Held {
+        Held(Some(db))
+    }
+
+    pub(crate) fn close(mut self) -> Result<(), DiskError> {
+        let Some(db) = self.0.take() else {
+            return Ok(());
+        };
+        let closed = catch_unwind(AssertUnwindSafe(|| db.close()));
+        Ok(closed.map_err(|panic| panicked(&*panic))??)
+    }
+}
+
+impl Deref for Held {
+    type Target = Database;
+
+    fn deref(&self) -> &Database {
+        match &self.0 {
+            Some(db) => db,
+            None => unreachable!("only closing takes it, and takes all of this with it"),
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let db = self.0.take();
+        // The file stays unclean, and the next open repairs it or says what is wrong.
+        drop(catch_unwind(AssertUnwindSafe(|| drop(db))));
+    }
 }
 
 fn text(panic: &(dyn Any + Send)) -> String {

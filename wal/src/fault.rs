@@ -60,6 +60,8 @@ struct State {
     locked: BTreeSet<String>,
     /// The disk at each sync asked for, while they are kept.
     cuts: Option<Vec<Cut>>,
+    /// File and place of each read.
+    reads: BTreeSet<(usize, usize, usize)>,
 }
 
 /// A machine at a moment at which its power could have been cut.
@@ -169,6 +171,20 @@ impl Machine {
         Some(state.disk.files[file].current.to_vec())
     }
 
+    /// Which bytes of a file were ever read, on this machine and by it. Others do not matter.
+    pub fn read_bytes(&self, name: &str) -> Vec<bool> {
+        let state = self.state();
+        let Some(file) = state.disk.names.get(&self.path(name)) else {
+            return Vec::new();
+        };
+        let mut read = vec![false; state.disk.files[*file].current.len()];
+        for (_, at, len) in state.reads.iter().filter(|(of, _, _)| of == file) {
+            let end = (at + len).min(read.len());
+            read[(*at).min(end)..end].fill(true);
+        }
+        read
+    }
+
     /// Puts a durable file under the name, whatever was there.
     pub fn put_file(&self, name: &str, bytes: Vec<u8>) {
         let path = self.path(name);
@@ -198,6 +214,12 @@ impl Machine {
     /// tests that try each disk once.
     pub fn fingerprint(&self) -> u64 {
         self.state().disk.fingerprint()
+    }
+
+    /// Takes a file away, durably.
+    pub fn remove_file(&self, name: &str) {
+        let path = self.path(name);
+        self.state().disk.take(&path);
     }
 
     /// Cuts the power now, if it is still on, and gives the machine as it starts again, in the

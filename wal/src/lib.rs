@@ -145,6 +145,8 @@ mod contain;
 mod container;
 #[cfg(test)]
 mod crash_matrix;
+#[cfg(test)]
+mod damage_tests;
 mod dedup;
 mod error;
 #[cfg(any(test, feature = "fault"))]

@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use redb::{Database, WriteTransaction};
+use redb::WriteTransaction;
 
+use crate::contain::Held;
 use crate::error::DiskError;
 use crate::guarded::Shared;
 
@@ -14,7 +15,7 @@ const CLOSED: u64 = u64::MAX;
 /// The active segment, open for writing.
 pub(crate) struct Active {
     pub(crate) first: u64,
-    pub(crate) db: Database,
+    pub(crate) db: Held,
     pub(crate) guard: Arc<Shared>,
 }
 
@@ -32,7 +33,7 @@ impl Active {
 pub(crate) struct Live {
     slot: RwLock<Option<Active>>,
     /// The writer's catalog: readers of its process must not open the file beside it.
-    catalog: RwLock<Option<Arc<Database>>>,
+    catalog: RwLock<Option<Arc<Held>>>,
     /// Record bytes of the active segment.
     bytes: AtomicU64,
     /// The last number that is on disk. The engine shows readers of this process a commit before
@@ -50,12 +51,12 @@ impl Live {
         self.slot.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn catalog(&self) -> RwLockReadGuard<'_, Option<Arc<Database>>> {
+    pub(crate) fn catalog(&self) -> RwLockReadGuard<'_, Option<Arc<Held>>> {
         self.catalog.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for readers inside a call.
-    pub(crate) fn set_catalog(&self, catalog: Option<Arc<Database>>) {
+    pub(crate) fn set_catalog(&self, catalog: Option<Arc<Held>>) {
         *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = catalog;
     }
 

@@ -10,6 +10,7 @@ use redb::{
     ReadableTable, StorageBackend, TableError, WriteTransaction,
 };
 
+use crate::contain::Held;
 use crate::error::{AtFile, DiskError, OpenError};
 use crate::frame::array;
 use crate::guarded::{Guarded, Shared};
@@ -111,6 +112,7 @@ pub(crate) fn create(
     storage.rename(&temporary, &name).at(&temporary)?;
     storage.sync_dir().at(&name)?;
     let first = meta.first;
+    let db = Held::new(db);
     Ok(Active { first, db, guard })
 }
 
@@ -138,6 +140,7 @@ pub(crate) fn open_active(
     not_empty(storage, &name).at(&name)?;
     let guard = guard(storage, mode, first, &name, Access::Write)?;
     let (db, unclean) = open_database(mode, Guarded(Arc::clone(&guard))).at(&name)?;
+    let db = Held::new(db);
     Ok((Active { first, db, guard }, unclean))
 }
 

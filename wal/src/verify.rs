@@ -1,6 +1,7 @@
 //! Checking a log record by record, beside a running writer.
 
 mod contents;
+mod integrity;
 mod kind;
 
 pub use kind::FindingKind;
@@ -170,6 +171,7 @@ impl Check<'_> {
             Ok(Some((db, contents, keys))) => {
                 self.catalog_file = Some(db);
                 self.keys_in_catalog = keys;
+                self.pages_at_rest(CATALOG);
                 return Some(contents);
             }
             Ok(None) => self.find(CatalogMissing, CATALOG, None, "the catalog is missing"),
@@ -243,9 +245,13 @@ impl Check<'_> {
         if let Some((expected, digest)) = after {
             (link.expected, link.digest) = (expected, digest);
         }
-        if let Err(e) = outcome {
-            self.find(SegmentUnreadable, &file, None, e.to_string());
-            self.salvage(first, known);
+        match outcome {
+            Ok(()) if newest => self.pages_at_rest(&file),
+            Ok(()) => self.pages(&file),
+            Err(e) => {
+                self.find(SegmentUnreadable, &file, None, e.to_string());
+                self.salvage(first, known);
+            }
         }
     }
 

@@ -210,6 +210,13 @@ impl Disk {
         }
     }
 
+    /// Removes a name, durably at once.
+    pub(super) fn take(&mut self, name: &str) {
+        for names in [&mut self.names, &mut self.durable_names] {
+            names.remove(name);
+        }
+    }
+
     /// Makes the name changes of one directory durable, given with its slash.
     pub(super) fn sync_names(&mut self, dir: &str) {
         let durable_names = &mut self.durable_names;

@@ -49,6 +49,7 @@ impl StorageBackend for OpenFile {
         let mut state = self.machine.powered()?;
         state.count(Io::Read)?;
         let at = index(offset)?;
+        state.reads.insert((self.file, at, out.len()));
         let from = state.disk.files[self.file].current.get(at..at + out.len());
         out.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())

@@ -29,6 +29,10 @@ impl Check<'_> {
         for row in txn.open_table(tables::RECORDS)?.iter()? {
             let (key, block) = row?;
             next = holes.after(next);
+            if key.value() < next {
+                let what = format!("record {next} lies under number {}", key.value());
+                self.find(RecordMissing, file, Some(next), what);
+            }
             for piece in Pieces::new(next.saturating_sub(1), key.value(), block.value()) {
                 if piece.seq != next {
                     let what = format!("records {next} to {} are missing", piece.seq - 1);

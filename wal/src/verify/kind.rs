@@ -50,6 +50,9 @@ kinds! {
     ManifestDiffers => "manifest_differs",
     /// Catalog and segment list different holes.
     HolesDiffer => "holes_differ",
+    /// A page does not have the checksum that the engine gave it: keys, bookmarks, cursors or the
+    /// engine's own notes are not what was written.
+    PageDamaged => "page_damaged",
     /// A record, or several that cannot be told apart, is not what was written.
     RecordDamaged => "record_damaged",
     /// A number has neither a record nor a hole.
