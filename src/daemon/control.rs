@@ -3,12 +3,15 @@
 //! A running daemon answers through its socket; without one, a command opens the log and answers itself. Both come
 //! through [`Desk::run`], so the same is decided in the same place.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use crate::config::{self, Config};
 use crate::event::Timestamp;
-use crate::journal::control::{Answer, Command, Smaller};
+use crate::journal::control::{Answer, Command, Saved, Smaller};
 use crate::journal::retention::{self, Floor, Plan, Segment};
 use crate::journal::socket::Control;
-use crate::journal::{Done, Job, Journal, JournalError, JournalReader, JournalWriter};
+use crate::journal::{Done, Job, Journal, JournalError, JournalReader, JournalWriter, LOG_DIR};
 use crate::projector::{next_seq, stage};
 use crate::status::Status;
 use crate::store::ProjectionName;
@@ -30,6 +33,7 @@ pub struct Desk {
     status: Status,
     policy: config::Wal,
     stores: Stores,
+    log_dir: PathBuf,
 }
 
 impl Desk {
@@ -41,6 +45,7 @@ impl Desk {
             status: status.clone(),
             policy: config.wal.clone(),
             stores,
+            log_dir: config.data_dir.join(LOG_DIR),
         }
     }
 
@@ -119,6 +124,30 @@ impl Desk {
         Ok(Answer::Compacted { segments })
     }
 
+    /// Looks at every segment beside the writer, then has the damaged ones replaced, one after the other.
+    async fn salvage(&self) -> Result<Answer, JournalError> {
+        let dir = self.log_dir.clone();
+        let checked = tokio::task::spawn_blocking(move || wal::verify(&dir, &mut |_| {}));
+        let checked = checked.await.map_err(|_| JournalError::Closed)?;
+        let findings = checked.map_err(JournalError::Open)?.findings;
+        let mut files: Vec<String> = findings.into_iter().map(|it| it.segment).collect();
+        files.extend(self.status.log_report().damaged);
+        let firsts: BTreeSet<u64> = files.iter().filter_map(|it| first_of(it)).collect();
+        let mut segments = Vec::new();
+        for first in firsts {
+            let first = next_seq(first - 1);
+            match self.writer.perform(Job::Salvage { first }).await {
+                Ok(Done::Salvaged(it)) => segments.push(Saved::from(&it)),
+                Ok(_) => {}
+                Err(JournalError::Rewrite(wal::RewriteError::NotSealed { .. })) => {
+                    return Err(JournalError::ActiveDamaged);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Answer::Salvaged { segments })
+    }
+
     async fn trim(
         &self,
         keep_from: Option<u64>,
@@ -189,6 +218,12 @@ pub fn configured(config: &Config) -> Vec<ProjectionName> {
     .collect()
 }
 
+/// The number that the segment of this file name starts with.
+pub fn first_of(file: &str) -> Option<u64> {
+    let digits = file.strip_prefix("segment-")?.strip_suffix(".redb")?;
+    digits.parse().ok().filter(|first| *first > 0)
+}
+
 fn sealed_count(segments: &[wal::SegmentInfo]) -> usize {
     segments.iter().filter(|info| info.sealed).count()
 }
@@ -202,6 +237,7 @@ impl Control for Desk {
                 let (plan, done) = self.trim(keep_from, plan).await?;
                 Ok(Answer::Trimmed { plan, done })
             }
+            Command::Salvage => self.salvage().await,
             Command::Compact { first } => self.compact(first).await,
         }
     }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use control::{Desk, Stores, configured};
+pub use control::{Desk, Stores, configured, first_of};
 
 use crate::config::Config;
 use crate::failure::{Class, Classify, Exit};
@@ -183,12 +183,7 @@ impl Daemon {
             listener,
             config.data_dir.clone(),
             journal.writer.clone(),
-            Desk::new(
-                &journal,
-                &config,
-                &status,
-                Stores::Board(configured(&config)),
-            ),
+            desk,
             serve_stop.clone(),
         ));
         let holes = journal.reader.holes().await?;

@@ -25,6 +25,8 @@ pub enum Command {
         /// The one that starts with this number; none for all.
         first: Option<u64>,
     },
+    /// Replace all damaged segments but the active one by what can still be read of them.
+    Salvage,
 }
 
 /// The answer, one for each command.
@@ -50,6 +52,45 @@ pub enum Answer {
         /// Each segment.
         segments: Vec<Smaller>,
     },
+    /// To [`Command::Salvage`].
+    Salvaged {
+        /// Each segment that was damaged.
+        segments: Vec<Saved>,
+    },
+}
+
+/// A segment that was replaced by what could be read of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saved {
+    /// Its file.
+    pub file: String,
+    /// Its first number.
+    pub first: u64,
+    /// Its last number.
+    pub last: u64,
+    /// Records it has now.
+    pub records: u64,
+    /// Nothing is lost.
+    pub complete: bool,
+    /// Its holes: first and last number of each.
+    pub holes: Vec<(u64, u64)>,
+    /// The name the damaged file was given; none if there was no file.
+    pub kept_as: Option<String>,
+}
+
+impl From<&wal::Salvaged> for Saved {
+    fn from(it: &wal::Salvaged) -> Saved {
+        let holes = it.holes.iter();
+        Saved {
+            file: it.file.clone(),
+            first: it.first.get(),
+            last: it.last.get(),
+            records: it.records,
+            complete: it.complete,
+            holes: holes.map(|it| (it.first.get(), it.last.get())).collect(),
+            kept_as: it.kept_as.clone(),
+        }
+    }
 }
 
 /// A segment that was written anew.

@@ -20,6 +20,9 @@ pub enum JournalError {
     /// A segment could not be written anew.
     #[error("cannot write a segment of the log anew")]
     Rewrite(#[source] wal::RewriteError),
+    /// The active segment is damaged, which its writer cannot replace.
+    #[error("the active segment is damaged, and the daemon cannot replace what it writes")]
+    ActiveDamaged,
     /// The log is being opened again after an I/O error.
     #[error("the log is being opened again after an I/O error")]
     Reopening,
@@ -130,6 +133,7 @@ impl Classify for JournalError {
                 wal::RewriteError::Open(error) => open_class(error),
             },
             JournalError::Reopening | JournalError::Remote(_) => Class::Transient,
+            JournalError::ActiveDamaged => Class::Corrupt,
             JournalError::Closed => Class::Bug,
             JournalError::Thread(_)
             | JournalError::PathTooLong { .. }
@@ -168,14 +172,26 @@ impl Classify for JournalError {
             _ if self.is_refused() => {
                 Some("run it as the owner of the files, or mend their permissions".to_owned())
             }
-            _ if self.class() == Class::Corrupt => Some("telegram-gateway verify log".to_owned()),
+            JournalError::ActiveDamaged => {
+                Some("stop the daemon, then: telegram-gateway wal salvage".to_owned())
+            }
+            JournalError::Open(_) if self.class() == Class::Corrupt => {
+                Some("telegram-gateway wal salvage".to_owned())
+            }
+            _ if self.class() == Class::Corrupt => Some(
+                "telegram-gateway verify log lists all damage, telegram-gateway wal salvage mends it"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }
 
     fn exit(&self) -> Exit {
         match self {
-            JournalError::Open(wal::OpenError::Locked { .. }) => Exit::Locked,
+            JournalError::Open(wal::OpenError::Locked { .. })
+            | JournalError::Rewrite(wal::RewriteError::Open(wal::OpenError::Locked { .. })) => {
+                Exit::Locked
+            }
             _ if self.is_refused() => Exit::Auth,
             _ => match self.class() {
                 Class::Corrupt => Exit::Data,

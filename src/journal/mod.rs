@@ -270,7 +270,8 @@ fn first_ballast(ballast: &Ballast, status: &Status) -> Option<Trouble> {
     trouble
 }
 
-fn wal_options(options: &config::Wal) -> wal::Options {
+/// The options of the log itself.
+pub fn wal_options(options: &config::Wal) -> wal::Options {
     wal::Options {
         segment_bytes_max: options.segment_bytes_max,
         segment_age_max: options.segment_age_max,

@@ -1,7 +1,7 @@
 //! What waits for the writer thread.
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use wal::{Batch, Compacted, HEADER_LEN, Hole, Outcome, SegmentInfo, Seq};
+use wal::{Batch, Compacted, HEADER_LEN, Hole, Outcome, Salvaged, SegmentInfo, Seq};
 
 use super::{Append, JournalError};
 
@@ -36,6 +36,11 @@ pub enum Job {
         /// The number that the segment starts with.
         first: Seq,
     },
+    /// Replace a sealed segment by what can still be read of it.
+    Salvage {
+        /// The number that the segment starts with.
+        first: Seq,
+    },
     /// Skip all numbers up to this one, and start a new epoch behind it.
     Fence {
         /// The number.
@@ -52,6 +57,8 @@ pub enum Done {
     Trimmed(Vec<SegmentInfo>),
     /// The segment takes less room, or as much as before.
     Compacted(Compacted),
+    /// What came of the segment.
+    Salvaged(Salvaged),
     /// The numbers that are skipped; none when the log was past them.
     Fenced(Option<Hole>),
 }

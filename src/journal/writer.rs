@@ -11,7 +11,7 @@ use wal::{AppendError, Batch, Log, Options, Outcome, Seq};
 use super::JournalError;
 use super::ballast::Ballast;
 use super::request::{self, Done, Job, Queued, Request, answer, merge};
-use super::trouble::Trouble;
+use super::trouble::{self, Trouble};
 use crate::failure::chain;
 use crate::status::Status;
 
@@ -193,7 +193,7 @@ impl Owner {
             // Appends that wait for room are told apart by the tail, which a fence would move.
             Job::Fence { .. } if self.trouble.is_some() => return Err(JournalError::Reopening),
             Job::Fence { to } => log.fence(to).map(Done::Fenced),
-            Job::Compact { first } => return self.compact(first),
+            Job::Compact { .. } | Job::Salvage { .. } => return self.replace(job),
         };
         match &done {
             Ok(Done::Sealed) => self.status.log(|board| board.sealed(started.elapsed())),
@@ -210,16 +210,22 @@ impl Owner {
         done.map_err(JournalError::Append)
     }
 
-    /// A failure leaves the log and its handle as they were.
-    fn compact(&mut self, first: Seq) -> Result<Done, JournalError> {
+    /// Writes a sealed segment anew. A failure leaves the handle as it was.
+    fn replace(&mut self, job: Job) -> Result<Done, JournalError> {
         let Some(log) = self.log.as_mut() else {
             return Err(JournalError::Reopening);
         };
-        let compacted = log.compact(first).map_err(JournalError::Rewrite)?;
+        let done = match job {
+            Job::Salvage { first } => log.salvage(first, None).map(Done::Salvaged),
+            Job::Compact { first } => log.compact(first).map(Done::Compacted),
+            Job::Seal | Job::Trim { .. } | Job::Fence { .. } => return Err(JournalError::Closed),
+        };
+        self.status.log(|board| board.damaged_are(log.recovery()));
+        trouble::note_holes(&self.status, log);
         // A reader of before would hold the old file, and with it the space.
         let reader = log.reader();
         self.set_reader(Some(reader));
-        Ok(Done::Compacted(compacted))
+        done.map_err(JournalError::Rewrite)
     }
 
     pub(super) fn set_reader(&self, reader: Option<wal::Reader>) {

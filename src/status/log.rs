@@ -123,6 +123,13 @@ impl LogBoard {
     pub fn opened(&mut self, recovery: &wal::Recovery) {
         self.open_us = micros(recovery.took);
         self.unclean = recovery.unclean;
+        self.damaged_are(recovery);
+    }
+
+    /// The segments that are known to be damaged.
+    pub fn damaged_are(&mut self, recovery: &wal::Recovery) {
+        let files = recovery.damaged.iter().map(|it| it.file.clone());
+        self.damaged = files.collect();
     }
 
     /// Why the log is not well; nothing when it is.

@@ -131,6 +131,7 @@ fn every_command_explains_itself() {
         "wal tail",
         "wal seal",
         "wal trim",
+        "wal salvage",
         "wal compact",
         "bench rebuild",
         "bench log",

@@ -255,15 +255,13 @@ fn tail_follows_across_segments_and_ends_with_ctrl_c() {
     assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.words());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_record_is_named_and_stepped_over_only_when_told() {
-    let gateway = Gateway::embedded();
-    three_segments(&gateway).await;
+/// Flips a bit in every copy of a text in the second of three segments.
+fn damage(gateway: &Gateway, text: &str) {
     let file = gateway
         .data_dir()
         .join("log/segment-00000000000000000011.redb");
     let mut bytes = std::fs::read(&file).expect("a segment");
-    let text = b"text-0014";
+    let text = text.as_bytes();
     let places: Vec<usize> = (0..bytes.len() - text.len())
         .filter(|at| &bytes[*at..at + text.len()] == text)
         .collect();
@@ -272,6 +270,13 @@ async fn a_damaged_record_is_named_and_stepped_over_only_when_told() {
         bytes[at] ^= 1;
     }
     std::fs::write(&file, bytes).expect("written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_record_is_named_and_stepped_over_only_when_told() {
+    let gateway = Gateway::embedded();
+    three_segments(&gateway).await;
+    damage(&gateway, "text-0014");
     let output = gateway.run(&["wal", "dump", "--json"]);
     assert_eq!(output.status.code(), Some(65));
     let before = String::from_utf8(output.stdout).expect("UTF-8");
@@ -290,6 +295,48 @@ async fn a_damaged_record_is_named_and_stepped_over_only_when_told() {
         .filter(|line| line.contains("damaged"))
         .collect();
     assert_eq!(numbers(&findings.join("\n")), [14]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn salvage_keeps_the_numbers_with_a_daemon_and_without() {
+    for beside in [false, true] {
+        let gateway = Gateway::embedded();
+        three_segments(&gateway).await;
+        damage(&gateway, "text-0014");
+        assert_eq!(
+            gateway.run(&["wal", "salvage"]).status.code(),
+            Some(2),
+            "nobody agrees"
+        );
+        let daemon = beside.then(|| gateway.start(&["run"]));
+        wait_until("the daemon is there", || {
+            !beside || gateway.json(&["status", "--json"])["running"] == true
+        });
+        let done = gateway.json(&["wal", "salvage", "--yes", "--json"]);
+        let saved = done["segments"].as_array().expect("a list");
+        assert_eq!(saved.len(), 1, "{done}");
+        assert_eq!(
+            (&saved[0]["first"], &saved[0]["records"]),
+            (&11.into(), &9.into())
+        );
+        assert_eq!(saved[0]["holes"], serde_json::json!([[14, 14]]));
+        let kept = saved[0]["kept_as"].as_str().expect("a name");
+        assert!(gateway.data_dir().join("log").join(kept).exists());
+        let there: Vec<u64> = (1..=30).filter(|number| *number != 14).collect();
+        assert_eq!(numbers(&gateway.ok(&["wal", "dump", "--json"])), there);
+        let stat = gateway.json(&["wal", "stat", "--json"]);
+        assert_eq!(
+            (&stat["holes"][0]["first"], &stat["holes"][0]["cause"]),
+            (&14.into(), &"damage".into())
+        );
+        gateway.ok(&["verify", "log"]);
+        let again = gateway.json(&["wal", "salvage", "--yes", "--json"]);
+        assert_eq!(again["segments"], serde_json::json!([]), "all is sound now");
+        if let Some(mut daemon) = daemon {
+            assert_eq!(stat["live"]["holes"], 1);
+            assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.words());
+        }
+    }
 }
 
 #[test]

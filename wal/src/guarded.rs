@@ -35,6 +35,10 @@ pub(crate) struct Shared {
     redo: Box<dyn StorageBackend>,
     redo_bytes: usize,
     state: Mutex<State>,
+    /// The ranges that the engine holds exclusively. Apart from `state`, which a flush keeps while
+    /// it waits for readers to let go of the header: they let go of other ranges first, and that
+    /// must not wait for the flush.
+    locked: Mutex<Vec<(Edge, Edge)>>,
 }
 
 #[derive(Debug, Default)]
@@ -51,7 +55,6 @@ struct State {
     /// The range the engine locks around writes of the header, so that readers in other
     /// processes never see half of one.
     header_lock: Option<(Edge, Edge)>,
-    locked: Vec<(Edge, Edge)>,
     /// After any I/O error nothing is known of what is durable.
     failed: bool,
     frame: Vec<u8>,
@@ -73,6 +76,7 @@ impl Shared {
             redo,
             redo_bytes,
             state: Mutex::default(),
+            locked: Mutex::default(),
         })
     }
 
@@ -176,7 +180,7 @@ impl Shared {
 
     fn write_main(&self, state: &State, offset: u64, data: &[u8]) -> io::Result<()> {
         let header = state.header_lock.filter(|_| offset < HEADER_END);
-        let Some((start, end)) = header.filter(|range| !state.locked.contains(range)) else {
+        let Some((start, end)) = header.filter(|range| !self.locked().contains(range)) else {
             return self.main.write(offset, data);
         };
         self.header.lock_range(start, end).map_err(plain)?;
@@ -197,6 +201,10 @@ impl Shared {
         redo::end_lap(&*self.redo)?;
         state.deferred = false;
         Ok(())
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Vec<(Edge, Edge)>> {
+        self.locked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -271,7 +279,7 @@ impl StorageBackend for Guarded {
             return self.0.main.write(offset, data);
         }
         if offset < HEADER_END {
-            state.header_lock = state.locked.last().copied();
+            state.header_lock = self.0.locked().last().copied();
         }
         state.ops.push(Op::Write(offset, data.to_vec()));
         Ok(())
@@ -286,7 +294,7 @@ impl StorageBackend for Guarded {
     fn try_lock_range(&self, start: Edge, end: Edge) -> Result<bool, BackendError> {
         let given = self.0.main.try_lock_range(start, end)?;
         if given {
-            self.0.state().locked.push((start, end));
+            self.0.locked().push((start, end));
         }
         Ok(given)
     }
@@ -297,7 +305,7 @@ impl StorageBackend for Guarded {
 
     fn lock_range(&self, start: Edge, end: Edge) -> Result<(), BackendError> {
         self.0.main.lock_range(start, end)?;
-        self.0.state().locked.push((start, end));
+        self.0.locked().push((start, end));
         Ok(())
     }
 
@@ -307,7 +315,7 @@ impl StorageBackend for Guarded {
 
     fn unlock_range(&self, start: Edge, end: Edge) -> Result<(), BackendError> {
         self.0.main.unlock_range(start, end)?;
-        self.0.state().locked.retain(|range| *range != (start, end));
+        self.0.locked().retain(|range| *range != (start, end));
         Ok(())
     }
 

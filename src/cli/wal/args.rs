@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 const AFTER_WAL: &str = "\
 Reading (stat, dump, tail) works beside a running daemon and without one. What changes the log
-(seal, trim, compact) is done by the running daemon, or here when none runs.
+(all others) is done by the running daemon, or here when none runs.
 
 Examples:
   telegram-gateway wal stat
@@ -50,6 +50,17 @@ Examples:
   telegram-gateway wal trim --plan
   telegram-gateway wal trim --keep-from 100000 --yes";
 
+const AFTER_SALVAGE: &str = "\
+Checks every segment. A damaged one is replaced by what can still be read of it, under the same
+numbers; what is lost is a hole in the log, recorded for ever. The damaged file is kept beside it
+as *.damaged. A running daemon replaces all but the active segment; without one, that too.
+Exit codes: 0 done or nothing damaged, 1 not confirmed, 2 nobody at a terminal to confirm,
+65 the active segment is damaged and a daemon holds it, 75 log in use.
+
+Examples:
+  telegram-gateway verify log
+  telegram-gateway wal salvage --yes --json";
+
 const AFTER_COMPACT: &str = "\
 Numbers, records and checksums stay the same. Needs as much free space as the largest segment; a
 running daemon appends between two segments.
@@ -94,6 +105,16 @@ pub enum WalCommand {
     /// Remove old segments that nobody needs
     #[command(after_help = AFTER_TRIM)]
     Trim(TrimArgs),
+    /// Replace damaged segments by what can still be read of them
+    #[command(after_help = AFTER_SALVAGE)]
+    Salvage {
+        /// Do not ask; needed when stdin is no terminal
+        #[arg(long)]
+        yes: bool,
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Write sealed segments anew without unused space
     #[command(after_help = AFTER_COMPACT)]
     Compact {

@@ -14,7 +14,7 @@ use crate::journal::retention::{Plan, Segment};
 /// The daemon is another version of this program.
 #[derive(Debug, thiserror::Error)]
 #[error("the daemon gave an answer to something else")]
-struct Misunderstood;
+pub(super) struct Misunderstood;
 
 impl Classify for Misunderstood {
     fn class(&self) -> Class {

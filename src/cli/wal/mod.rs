@@ -7,11 +7,13 @@
 //! | `stat` | what the log is made of |
 //! | `records` | records as lines; `dump` and `tail` |
 //! | `change` | `seal`, `trim`, `compact` |
+//! | `salvage` | saving what can be read of damaged segments |
 
 pub(super) mod args;
 mod change;
 mod hand;
 mod records;
+mod salvage;
 mod stat;
 
 pub(super) use stat::live;
@@ -27,6 +29,7 @@ pub(super) async fn run(globals: &Globals, args: &WalArgs) -> CommandResult {
         WalCommand::Dump(args) => records::dump(&config, args).await,
         WalCommand::Tail(args) => records::tail(&config, args).await,
         WalCommand::Seal { json } => change::seal(&config, *json).await,
+        WalCommand::Salvage { yes, json } => salvage::run(&config, *yes, *json).await,
         WalCommand::Compact { first, json } => change::compact(&config, *first, *json).await,
         WalCommand::Trim(args) => change::trim(&config, args).await,
     }

@@ -86,22 +86,22 @@ pub(super) async fn tail(config: &Config, args: &TailArgs) -> CommandResult {
         damaged: 0,
         journal,
     };
-    let following = async {
-        loop {
-            while walk.print(args.json).await? {}
-            if !args.follow {
-                return Ok::<(), CommandError>(());
+    if args.follow {
+        // From a task of its own: printing blocks while nobody takes what was printed.
+        tokio::spawn(async {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                std::process::exit(0);
             }
-            tokio::time::sleep(LOOK_EVERY).await;
-            walk.until = walk.journal.refresh().await?;
-        }
-    };
-    tokio::select! {
-        ended = following => ended?,
-        // Where the signal cannot be listened to, it ends the process all the same.
-        _ = tokio::signal::ctrl_c(), if args.follow => {}
+        });
     }
-    Ok(Exit::Ok)
+    loop {
+        while walk.print(args.json).await? {}
+        if !args.follow {
+            return Ok(Exit::Ok);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+        walk.until = walk.journal.refresh().await?;
+    }
 }
 
 /// Where printing is.
@@ -177,6 +177,7 @@ fn damaged_at(error: &JournalError) -> Option<u64> {
         JournalError::Read(
             ReadError::Damaged { seq, .. }
             | ReadError::Misplaced { seq, .. }
+            | ReadError::Unreadable { seq, .. }
             | ReadError::Missing { seq, .. },
         ) => Some(seq.get()),
         _ => None,

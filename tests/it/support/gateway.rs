@@ -196,7 +196,7 @@ impl Running {
         self.child.id()
     }
 
-    /// SIGTERM, and how it ended.
+    /// SIGTERM, and how it ended: the log is closed in any case.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill")
@@ -204,7 +204,10 @@ impl Running {
             .status()
             .expect("kill");
         assert!(sent.success());
-        self.wait()
+        let ended = self.wait();
+        let words = self.words();
+        assert!(!words.contains("could not be closed"), "{words}");
+        ended
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {
