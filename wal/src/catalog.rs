@@ -47,13 +47,17 @@ impl Catalog {
         let db = write_new(storage, mode, log_id, floor, newest, &temporary).at(&temporary)?;
         storage.rename(&temporary, CATALOG).at(&temporary)?;
         storage.sync_dir().at(CATALOG)?;
-        Ok(Catalog { db: Arc::new(Held::new(db)) })
+        Ok(Catalog {
+            db: Arc::new(Held::new(db)),
+        })
     }
 
     /// Opens it; instant at any size even after a crash, since every commit is quick-repairable.
     pub(crate) fn open(storage: &dyn Storage, mode: Mode) -> Result<Catalog, DiskError> {
         let (db, _) = segment::open_writable(storage, mode, CATALOG)?;
-        Ok(Catalog { db: Arc::new(Held::new(db)) })
+        Ok(Catalog {
+            db: Arc::new(Held::new(db)),
+        })
     }
 
     /// Closes it cleanly. Nobody else may use it any more.

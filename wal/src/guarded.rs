@@ -11,6 +11,7 @@ use redb::{BackendError, StorageBackend};
 use crate::redo::{self, Frame, Writes};
 
 type Edge = Bound<u64>;
+type Held<'s> = MutexGuard<'s, State>;
 
 /// The engine's header lies below this.
 const HEADER_END: u64 = 512;
@@ -108,12 +109,11 @@ impl Shared {
             return Ok(());
         }
         state.failed = true;
-        self.flush_ops(&mut state)?;
-        state.failed = false;
+        self.flush_ops(state)?.failed = false;
         Ok(())
     }
 
-    fn flush_ops(&self, state: &mut State) -> io::Result<()> {
+    fn flush_ops<'s>(&'s self, mut state: Held<'s>) -> io::Result<Held<'s>> {
         let ops = std::mem::take(&mut state.ops);
         let resized = ops.iter().any(|op| matches!(op, Op::Length(_)));
         if !resized && size(&ops) <= self.frame_max() {
@@ -123,7 +123,7 @@ impl Shared {
         if !resized {
             // The first group (pages that nothing names yet) goes to its place. Synced together
             // with all that earlier frames had put there, it starts a new lap.
-            self.apply(state, groups.next().unwrap_or_default())?;
+            state = self.apply(state, groups.next().unwrap_or_default())?;
         }
         self.main.sync_data()?;
         state.start_lap();
@@ -135,13 +135,13 @@ impl Shared {
         // engine asked, with no frame left that could undo it.
         redo::end_lap(&*self.redo)?;
         for group in rest {
-            self.apply(state, group)?;
+            state = self.apply(state, group)?;
             self.main.sync_data()?;
         }
-        Ok(())
+        Ok(state)
     }
 
-    fn flush_frame(&self, state: &mut State, writes: Writes) -> io::Result<()> {
+    fn flush_frame<'s>(&'s self, mut state: Held<'s>, writes: Writes) -> io::Result<Held<'s>> {
         if state.at + redo::encoded_len_max(&writes) > self.redo_bytes {
             self.main.sync_data()?;
             state.start_lap();
@@ -162,31 +162,35 @@ impl Shared {
         state.frame = bytes;
         // The header, at offset 0, last: it names what the others hold.
         for (offset, data) in frame.writes.into_iter().rev() {
-            self.write_main(state, offset, &data)?;
+            state = self.write_main(state, offset, &data)?;
         }
-        Ok(())
+        Ok(state)
     }
 
-    fn apply(&self, state: &State, group: Vec<Op>) -> io::Result<()> {
+    fn apply<'s>(&'s self, mut state: Held<'s>, group: Vec<Op>) -> io::Result<Held<'s>> {
         for op in group {
             match op {
-                Op::Write(offset, data) => self.write_main(state, offset, &data)?,
+                Op::Write(offset, data) => state = self.write_main(state, offset, &data)?,
                 Op::Length(len) => self.main.set_len(len)?,
                 Op::Barrier => {}
             }
         }
-        Ok(())
+        Ok(state)
     }
 
-    fn write_main(&self, state: &State, offset: u64, data: &[u8]) -> io::Result<()> {
+    /// Lets go of the state while it waits for readers to let go of the header: they may have to
+    /// read first. They find the pages of the new commit in their places by then.
+    fn write_main<'s>(&'s self, state: Held<'s>, offset: u64, data: &[u8]) -> io::Result<Held<'s>> {
         let header = state.header_lock.filter(|_| offset < HEADER_END);
         let Some((start, end)) = header.filter(|range| !self.locked().contains(range)) else {
-            return self.main.write(offset, data);
+            self.main.write(offset, data)?;
+            return Ok(state);
         };
+        drop(state);
         self.header.lock_range(start, end).map_err(plain)?;
         let written = self.header.write(offset, data);
         self.header.unlock_range(start, end).map_err(plain)?;
-        written
+        written.map(|()| self.state())
     }
 
     /// Flushes, puts everything into the segment durably and ends the lap: the file stands for

@@ -24,7 +24,12 @@ impl Check<'_> {
         let checked = contained::<_, OpenError>(file, || Ok(check(self.storage, file).at(file)?));
         match checked {
             Ok(true) => {}
-            Ok(false) => self.find(FindingKind::PageDamaged, file, None, "a page does not have its checksum"),
+            Ok(false) => self.find(
+                FindingKind::PageDamaged,
+                file,
+                None,
+                "a page does not have its checksum",
+            ),
             Err(OpenError::Disk { source, .. }) if source.is_absent() => {}
             Err(e) => self.find(FindingKind::PageDamaged, file, None, e.to_string()),
         }
