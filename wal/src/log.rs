@@ -128,7 +128,12 @@ impl Log {
             if rule.is_due(count, log.live.bytes(), log.age.now()) {
                 log.roll()?;
             }
-            let appended = append::append(log, batch)?;
+            let appended = append::append(log, batch);
+            if appended.as_ref().is_err_and(AppendError::poisons) {
+                // A failure beside the appends comes first: it may be why this one failed.
+                log.settle()?;
+            }
+            let appended = appended?;
             log.tend()?;
             Ok(appended)
         })
