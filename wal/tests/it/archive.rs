@@ -261,7 +261,7 @@ fn retention_never_passes_a_cursor_and_says_so() {
 fn a_damaged_segment_is_salvaged_whole_from_a_directory_of_containers() {
     let parent = fast_dir();
     let (dir, archive) = (parent.path().join("log"), parent.path().join("archive"));
-    let mut log = filled(&dir, &archive, 3);
+    let log = filled(&dir, &archive, 3);
     let archiver = log.archiver().unwrap();
     archiver.archive(seq(4)).unwrap();
     let containers = Containers::new(&archive, log.identity().log_id);
