@@ -104,8 +104,8 @@ fn try_commit(db: &Database) -> Result<(), DiskError> {
     {
         let mut records = txn.open_table(tables::RECORDS)?;
         let mut keys = txn.open_table(tables::SEGMENT_KEYS)?;
-        for n in 0..100 {
-            let row = vec![0; 1 << (n % 18)];
+        for n in 0..28 {
+            let row = vec![0; 1 << (n % 14)];
             records.insert(u64::MAX - n, row.as_slice())?;
             keys.insert(u64::MAX - n, row.as_slice())?;
         }
