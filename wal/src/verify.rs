@@ -1,7 +1,7 @@
 //! Checking a log record by record, beside a running writer.
 
 mod contents;
-mod integrity;
+pub(crate) mod integrity;
 mod kind;
 
 pub use kind::FindingKind;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use redb::backends::InMemoryBackend;
 use redb::{
     Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend,
     TableDefinition,
@@ -19,6 +18,7 @@ use crate::manifest::Manifest;
 use crate::segment::{self, Carried, Meta};
 use crate::storage::{Access, Storage};
 use crate::tables;
+use crate::verify::integrity::{check, overlaid};
 
 /// How much of a file is searched at a time; more than the longest record has.
 const WINDOW: usize = 2 * (HEADER_LEN + PAYLOAD_BYTES_MAX);
@@ -60,7 +60,7 @@ impl Gathered {
 /// A file opened in whatever way is possible without changing it.
 enum Opened {
     AsItIs(ReadOnlyDatabase),
-    /// One that a writer left unclean: repaired in a copy.
+    /// One that a writer left unclean: repaired with writes that go nowhere.
     Copy(Database),
 }
 
@@ -76,21 +76,19 @@ impl Opened {
 fn open(storage: &dyn Storage, file: &str) -> Result<Opened, At> {
     contained(file, || match segment::open_read_only(storage, file) {
         Ok(db) => Ok(Opened::AsItIs(db)),
-        Err(e) if e.needs_repair() => copy_repaired(storage, file).at(file).map(Opened::Copy),
+        Err(e) if e.needs_repair() => overlaid(storage, file).at(file).map(Opened::Copy),
         Err(e) => Err(At::new(file, e)),
     })
 }
 
 /// Whether the file can be appended to: every page is what the engine wrote, by its checksums,
-/// and a commit goes through, which also needs what has no checksum. On copies in memory, since
-/// the engine mends what it finds by going back to an earlier commit.
+/// and a commit goes through, which also needs what has no checksum. The file is left alone.
 pub(super) fn engine_is_sound(storage: &dyn Storage, file: &str) -> bool {
     let checked = contained::<_, At>(file, || {
-        // One each: a commit gives the pages it copies new checksums, and the check makes new
-        // what it finds damaged.
-        try_commit(&copy_repaired(storage, file).at(file)?).at(file)?;
-        let mut copy = copy_repaired(storage, file).at(file)?;
-        copy.check_integrity().at(file)
+        // Apart: a commit gives the pages it copies new checksums, and the check makes new what
+        // it finds damaged.
+        try_commit(&overlaid(storage, file).at(file)?).at(file)?;
+        check(storage, file).at(file)
     });
     match checked {
         Ok(sound) => sound,
@@ -114,17 +112,6 @@ fn try_commit(db: &Database) -> Result<(), DiskError> {
         txn.open_table(tables::SEAL)?.insert("", &[][..])?;
     }
     Ok(txn.commit()?)
-}
-
-fn copy_repaired(storage: &dyn Storage, file: &str) -> Result<Database, DiskError> {
-    let (from, copy) = (storage.open(file, Access::Read)?, InMemoryBackend::new());
-    copy.set_len(from.len()?)?;
-    each_window(&*from, |at, bytes, _| {
-        // A copy in memory does not fail.
-        drop(copy.write(at, bytes));
-        bytes.len()
-    })?;
-    Ok(redb::Builder::new().create_with_backend(copy)?)
 }
 
 /// What the file says about itself; `None` when it does not say.

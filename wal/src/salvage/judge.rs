@@ -11,10 +11,11 @@ use crate::manifest::{Manifest, Tally};
 use crate::part::decode;
 use crate::plan::{CATALOG, segment_name};
 use crate::rewrite::is_of;
-use crate::segment::{self, Mode};
+use crate::segment;
 use crate::seq::Seq;
 use crate::storage::Storage;
 use crate::tables;
+use crate::verify::integrity::check;
 
 /// Whether opening failed for the sake of a file of the log rather than of the access to it.
 pub(super) fn may_be_damage(e: &OpenError) -> bool {
@@ -27,16 +28,7 @@ pub(super) fn may_be_damage(e: &OpenError) -> bool {
 /// Whether every page of the catalog is what the engine wrote, by its checksums. Only under the
 /// directory's lock.
 pub(super) fn catalog_is_sound(storage: &dyn Storage) -> Result<bool, OpenError> {
-    let checked = contained::<_, At>(CATALOG, || {
-        let mode = Mode {
-            cache_bytes: segment::READ_CACHE_BYTES,
-            redo_bytes: 0,
-        };
-        let (mut db, _) = segment::open_writable(storage, mode, CATALOG).at(CATALOG)?;
-        let sound = db.check_integrity().at(CATALOG)?;
-        db.close().at(CATALOG)?;
-        Ok(sound)
-    });
+    let checked = contained::<_, At>(CATALOG, || check(storage, CATALOG).at(CATALOG));
     match checked {
         Ok(sound) => Ok(sound),
         Err(At { source, .. }) if source.is_damage() => Ok(false),
@@ -98,9 +90,10 @@ fn is_sound(
         return Ok(false);
     }
     let found = walk(&txn, known.first, known.identity.epoch, file)?;
-    Ok(found.is_some_and(|(tally, last, missing)| {
+    let as_known = found.is_some_and(|(tally, last, missing)| {
         is_of(known, &tally, last) && missing == known.missing
-    }))
+    });
+    Ok(as_known && check(storage, file).at(file)?)
 }
 
 /// Whether everything in the active segment can be read. Where it ends is known in any case: it

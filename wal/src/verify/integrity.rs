@@ -8,7 +8,7 @@ use std::io;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use redb::{BackendError, Builder, StorageBackend};
+use redb::{BackendError, Builder, Database, StorageBackend};
 
 use super::{Check, FindingKind};
 use crate::contain::contained;
@@ -46,15 +46,19 @@ impl Check<'_> {
 }
 
 /// Whether all pages of the file are as they were written.
-fn check(storage: &dyn Storage, file: &str) -> Result<bool, DiskError> {
+pub(crate) fn check(storage: &dyn Storage, file: &str) -> Result<bool, DiskError> {
+    Ok(overlaid(storage, file)?.check_integrity()?)
+}
+
+/// Opens the file as its writer would, repair included, with writes that go nowhere.
+pub(crate) fn overlaid(storage: &dyn Storage, file: &str) -> Result<Database, DiskError> {
     let backend = Overlay {
         below: storage.open(file, Access::Read)?,
         state: Mutex::default(),
     };
-    let mut db = Builder::new()
+    Ok(Builder::new()
         .set_cache_size(READ_CACHE_BYTES)
-        .create_with_backend(backend)?;
-    Ok(db.check_integrity()?)
+        .create_with_backend(backend)?)
 }
 
 /// A file over which writes are laid in memory.

@@ -44,7 +44,8 @@ fn flip(file: &Path, what: &[u8]) -> usize {
 fn a_damaged_record_and_the_digest_it_spoils() {
     let dir = sample();
     wipe(&segment(dir.path(), EACH + 1), EACH + 9..=EACH + 9);
-    assert_eq!(kinds(dir.path()), [RecordDamaged, ManifestDiffers]);
+    let expected = [RecordDamaged, ManifestDiffers, PageDamaged];
+    assert_eq!(kinds(dir.path()), expected);
     let found = findings(dir.path());
     assert_eq!(found[0].seq, Some(seq(EACH + 9)));
     assert_eq!(found[0].kind.as_str(), "record_damaged");
