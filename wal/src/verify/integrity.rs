@@ -84,8 +84,10 @@ impl Overlay {
     fn page(&self, number: u64) -> io::Result<Vec<u8>> {
         let mut page = vec![0; PAGE as usize];
         let there = self.below.len()?.saturating_sub(number * PAGE).min(PAGE);
-        self.below
-            .read(number * PAGE, &mut page[..there as usize])?;
+        if there > 0 {
+            self.below
+                .read(number * PAGE, &mut page[..there as usize])?;
+        }
         Ok(page)
     }
 }
