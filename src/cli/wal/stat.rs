@@ -65,7 +65,7 @@ pub(super) async fn run(config: &Config, json: bool) -> CommandResult {
 }
 
 async fn gather(config: &Config) -> Result<Report, JournalError> {
-    let journal = JournalReader::open(&config.data_dir)?;
+    let journal = JournalReader::of(config)?;
     let infos = journal.segments().await?;
     let segments: Vec<Segment> = infos.iter().map(Segment::from).collect();
     let tail = journal.refresh().await?;
