@@ -27,7 +27,7 @@ pub(super) async fn replay(globals: &Globals, args: &ReplayArgs) -> CommandResul
         before: args.before,
     };
     stores::place(&config, name)?;
-    let journal = JournalReader::open(&config.data_dir)?;
+    let journal = JournalReader::of(&config)?;
     if args.plan {
         let plan = replay::plan(&journal, &selection).await?;
         output::result(&plan, args.json, |plan| told("would apply", plan))?;
@@ -42,7 +42,7 @@ pub(super) async fn replay(globals: &Globals, args: &ReplayArgs) -> CommandResul
 pub(super) async fn rebuild(globals: &Globals, args: &RebuildArgs) -> CommandResult {
     let config = globals.load()?.config;
     let name = ProjectionName::from(args.name);
-    let journal = JournalReader::open(&config.data_dir)?;
+    let journal = JournalReader::of(&config)?;
     if !args.yes {
         let place = stores::place(&config, name)?;
         let explained = format!(

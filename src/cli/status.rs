@@ -54,7 +54,7 @@ pub(super) async fn run(globals: &Globals, args: &StatusArgs) -> CommandResult {
 }
 
 async fn gather(config: &Config) -> Result<Report, JournalError> {
-    let journal = JournalReader::open(&config.data_dir)?;
+    let journal = JournalReader::of(config)?;
     let tail = journal.tail();
     let holes = journal.holes().await?;
     let tail_received_at = received_at(&journal, holes.back(tail)).await?;

@@ -53,7 +53,7 @@ async fn checks(config: &Config, args: &VerifyArgs) -> Result<bool, CommandError
 }
 
 async fn check(config: &Config, name: ProjectionName) -> Result<Report, CommandError> {
-    let journal = JournalReader::open(&config.data_dir)?;
+    let journal = JournalReader::of(config)?;
     let terminal = std::io::stderr().is_terminal();
     let mut said = std::time::Instant::now();
     let mut progress = move |at: u64, of: u64| {

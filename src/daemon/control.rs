@@ -105,10 +105,8 @@ impl Desk {
             Some(first) => vec![next_seq(first.saturating_sub(1))],
             None => {
                 let segments = self.reader.segments().await?.into_iter();
-                segments
-                    .filter(|it| it.sealed && !it.archived)
-                    .map(|it| it.first)
-                    .collect()
+                let here = segments.filter(|it| it.sealed && !it.archived);
+                here.map(|it| it.first).collect()
             }
         };
         let mut segments = Vec::with_capacity(firsts.len());
@@ -154,11 +152,11 @@ impl Desk {
         only_plan: bool,
     ) -> Result<(Plan, bool), JournalError> {
         let mut segments = self.reader.segments().await?;
-        // What is archived is out of the log's directory already.
-        segments.retain(|it| !it.archived);
+        // What is in the archive has gone already.
+        segments.retain(|info| !info.archived);
         let asked = match keep_from {
             Some(seq) => seq,
-            None => self.policy_from(&segments).await?,
+            None => self.policy_from(&segments),
         };
         let plan = retention::plan(&segments, asked, &self.floors().await?);
         let done = !only_plan && !plan.go.is_empty();
@@ -179,30 +177,15 @@ impl Desk {
     }
 
     /// The first number that the policy keeps.
-    async fn policy_from(&self, segments: &[wal::SegmentInfo]) -> Result<u64, JournalError> {
-        let now = Timestamp::now().micros();
-        let mut left: u64 = segments.iter().map(|info| info.file_bytes).sum();
-        let mut keep_from = 0;
-        for info in segments.iter().filter(|info| info.sealed) {
-            let Some(last) = info.last else { continue };
-            let over = self.policy.keep_bytes.is_some_and(|limit| left > limit);
-            if !over && !self.is_too_old(last, now).await? {
-                break;
-            }
-            left = left.saturating_sub(info.file_bytes);
-            keep_from = last.next().get();
-        }
-        Ok(keep_from)
-    }
-
-    async fn is_too_old(&self, last: wal::Seq, now: i64) -> Result<bool, JournalError> {
-        let Some(age) = self.policy.keep_age else {
-            return Ok(false);
+    fn policy_from(&self, segments: &[wal::SegmentInfo]) -> u64 {
+        let policy = wal::RetentionPolicy {
+            age_max: self.policy.keep_age,
+            bytes_max: self.policy.keep_bytes,
         };
-        let age = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
-        let records = self.reader.read(last, 1, usize::MAX).await?;
-        let received = records.first().map(|record| record.header().received_at);
-        Ok(received.is_some_and(|at| now.saturating_sub(at) > age))
+        let now = Timestamp::now().micros();
+        // Who needs what is the same question for a policy and for a number that was asked for.
+        let plan = wal::plan_retention(segments, now, &policy, &[]);
+        plan.keep_from().map_or(0, wal::Seq::get)
     }
 }
 
@@ -225,7 +208,8 @@ pub fn first_of(file: &str) -> Option<u64> {
 }
 
 fn sealed_count(segments: &[wal::SegmentInfo]) -> usize {
-    segments.iter().filter(|info| info.sealed).count()
+    let here = segments.iter().filter(|info| !info.archived);
+    here.filter(|info| info.sealed).count()
 }
 
 impl Control for Desk {

@@ -275,6 +275,7 @@ pub fn wal_options(options: &config::Wal) -> wal::Options {
     wal::Options {
         segment_bytes_max: options.segment_bytes_max,
         segment_age_max: options.segment_age_max,
+        archive: options.archive_dir.clone(),
         ..wal::Options::default()
     }
 }

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use wal::{Identity, Record, Seq};
 
 use super::{Holes, JournalError, LOG_DIR};
+use crate::config;
 
 /// Reads the log while it is written. Cheap to clone; holds no read transaction between calls.
 #[derive(Clone)]
@@ -21,7 +22,20 @@ impl JournalReader {
     /// Opens a log for reading beside whatever process writes it. The tail is that of this moment until
     /// [`refresh`](Self::refresh) is called.
     pub fn open(data_dir: &Path) -> Result<JournalReader, JournalError> {
-        let reader = wal::Reader::open(&data_dir.join(LOG_DIR)).map_err(JournalError::Open)?;
+        JournalReader::new(wal::Reader::open(&data_dir.join(LOG_DIR)))
+    }
+
+    /// Opens the configured log for reading, with what is in its archive.
+    pub fn of(config: &config::Config) -> Result<JournalReader, JournalError> {
+        let dir = config.data_dir.join(LOG_DIR);
+        JournalReader::new(match &config.wal.archive_dir {
+            Some(archive) => wal::Reader::open_archived(&dir, archive),
+            None => wal::Reader::open(&dir),
+        })
+    }
+
+    fn new(opened: Result<wal::Reader, wal::OpenError>) -> Result<JournalReader, JournalError> {
+        let reader = opened.map_err(JournalError::Open)?;
         let tail = reader
             .tail()
             .map_err(JournalError::Read)?

@@ -20,6 +20,8 @@ pub struct Segment {
     pub file_bytes: u64,
     /// It is complete and never changes again.
     pub sealed: bool,
+    /// It is in the archive and no longer in the log's folder.
+    pub archived: bool,
     /// It was repaired after an unclean stop.
     pub recovered: bool,
     /// SHA-256 of its records, in hexadecimal, once sealed.
@@ -36,6 +38,7 @@ impl From<&SegmentInfo> for Segment {
             bytes: info.bytes,
             file_bytes: info.file_bytes,
             sealed: info.sealed,
+            archived: info.archived,
             recovered: info.recovered,
             digest: info.digest.map(|digest| hex(&digest)),
         }

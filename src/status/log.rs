@@ -62,6 +62,8 @@ pub struct LogBoard {
     pub fenced: Option<String>,
     /// Segments that are damaged or missing, by file name.
     pub damaged: Vec<String>,
+    /// Why the archive cannot be used: what is in it cannot be read, and nothing is trimmed.
+    pub archive_fault: Option<String>,
     /// The reserve on the disk.
     pub ballast: BallastState,
     /// The disk is full, and nothing is taken.
@@ -85,6 +87,7 @@ impl Default for LogBoard {
             fences: 0,
             fenced: None,
             damaged: Vec::new(),
+            archive_fault: None,
             ballast: BallastState::Off,
             full: false,
             fault: None,
@@ -123,6 +126,7 @@ impl LogBoard {
     pub fn opened(&mut self, recovery: &wal::Recovery) {
         self.open_us = micros(recovery.took);
         self.unclean = recovery.unclean;
+        self.archive_fault = recovery.archive_error.clone();
         self.damaged_are(recovery);
     }
 
@@ -146,6 +150,9 @@ impl LogBoard {
             ));
         }
         complaints.extend(self.fenced.clone());
+        if let Some(fault) = &self.archive_fault {
+            complaints.push(format!("the archive cannot be used: {fault}"));
+        }
         if self.ballast == BallastState::Missing {
             complaints.push("the ballast could not be made".to_owned());
         }

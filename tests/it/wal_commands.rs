@@ -134,6 +134,26 @@ async fn without_a_policy_and_before_its_time_nothing_goes() {
     assert_eq!(plan["plan"]["go"], serde_json::json!([]));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_trimmed_into_the_archive_is_read_on() {
+    let mut gateway = Gateway::embedded();
+    three_segments(&gateway).await;
+    gateway.ok(&["run", "--drain"]);
+    gateway.set("TGW_WAL__ARCHIVE_DIR", "archive");
+    let done = gateway.json(&["wal", "trim", "--keep-from", "21", "--yes", "--json"]);
+    assert_eq!(done["done"], true, "{done}");
+    assert!(gateway.data_dir().join("archive").is_dir());
+    let all = gateway.ok(&["wal", "dump", "--json"]);
+    assert_eq!(numbers(&all), (1..=30).collect::<Vec<u64>>());
+    let stat = gateway.json(&["wal", "stat", "--json"]);
+    let segments = stat["segments"].as_array().expect("a list");
+    let archived: Vec<bool> = segments.iter().map(|it| it["archived"] == true).collect();
+    assert_eq!(archived, [true, true, false]);
+    let again = gateway.json(&["wal", "trim", "--keep-from", "21", "--yes", "--json"]);
+    assert_eq!(again["plan"]["go"], serde_json::json!([]));
+    gateway.verify();
+}
+
 #[test]
 fn a_daemon_keeps_the_log_as_small_as_configured() {
     let mut gateway = Gateway::embedded();

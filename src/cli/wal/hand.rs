@@ -21,7 +21,7 @@ impl Hand {
     /// Takes the log, or finds who has it. The stores are asked how far they are only where no daemon knows.
     pub(super) async fn take(config: &Config) -> Result<Hand, CommandError> {
         // A log is not made in order to be changed.
-        drop(JournalReader::open(&config.data_dir)?);
+        drop(JournalReader::of(config)?);
         let status = Status::new();
         match Journal::open(&config.data_dir, &config.wal, status.clone(), say_opening) {
             Ok(journal) => {

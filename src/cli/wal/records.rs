@@ -49,7 +49,7 @@ struct Finding {
 }
 
 pub(super) async fn dump(config: &Config, args: &DumpArgs) -> CommandResult {
-    let journal = JournalReader::open(&config.data_dir)?;
+    let journal = JournalReader::of(config)?;
     let Some(first) = journal.first().await?.map(Seq::get) else {
         return Ok(Exit::Ok);
     };
@@ -75,7 +75,7 @@ pub(super) async fn dump(config: &Config, args: &DumpArgs) -> CommandResult {
 }
 
 pub(super) async fn tail(config: &Config, args: &TailArgs) -> CommandResult {
-    let journal = JournalReader::open(&config.data_dir)?;
+    let journal = JournalReader::of(config)?;
     let tail = journal.tail();
     let first = journal.first().await?.map_or(tail + 1, Seq::get);
     let mut walk = Walk {

@@ -65,7 +65,7 @@ pub(super) async fn run(config: &Config, json: bool) -> CommandResult {
 }
 
 async fn gather(config: &Config) -> Result<Report, JournalError> {
-    let journal = JournalReader::open(&config.data_dir)?;
+    let journal = JournalReader::of(config)?;
     let infos = journal.segments().await?;
     let segments: Vec<Segment> = infos.iter().map(Segment::from).collect();
     let tail = journal.refresh().await?;
@@ -152,7 +152,7 @@ fn text(report: &Report) -> String {
             mib(it.bytes),
             mib(it.file_bytes),
             &digest[..digest.len().min(12)],
-            if it.sealed { "sealed" } else { "active" },
+            state(it),
             if it.recovered { ", recovered" } else { "" },
         );
     }
@@ -186,6 +186,14 @@ fn text(report: &Report) -> String {
         None => text.push_str("\nno daemon is running"),
     }
     text
+}
+
+fn state(segment: &Segment) -> &'static str {
+    match (segment.archived, segment.sealed) {
+        (true, _) => "archived",
+        (false, true) => "sealed",
+        (false, false) => "active",
+    }
 }
 
 fn live_text(live: &LogReport) -> String {
