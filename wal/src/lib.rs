@@ -170,7 +170,7 @@ pub use frame::{FORMAT_VERSION, FrameError, HEADER_LEN, Header, MAGIC, PAYLOAD_B
 pub use hole::{Hole, HoleCause};
 pub use info::SegmentInfo;
 pub use log::Log;
-pub use options::{Damaged, Options, Recovery};
+pub use options::{Damaged, Options, Progress, Recovery};
 pub use reader::Reader;
 #[cfg(any(test, feature = "fault"))]
 pub use restore::restore_on;

@@ -1,6 +1,8 @@
 //! How a log is opened and what opening had to do.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::seal::SealRule;
@@ -41,6 +43,30 @@ pub struct Options {
     pub archive: Option<PathBuf>,
     /// Memory for the pages of the active segment and of the catalog together. Default 64 MiB.
     pub cache_bytes: usize,
+    /// Told how far opening is while it repairs the active segment after an unclean stop.
+    /// Default: nobody.
+    pub progress: Option<Progress>,
+}
+
+/// Who is told the part of a repair that is done, 0 to 1. Called on the thread that opens.
+#[derive(Clone)]
+pub struct Progress(Arc<dyn Fn(f64) + Send + Sync>);
+
+impl Progress {
+    /// Tells `hear`.
+    pub fn new(hear: impl Fn(f64) + Send + Sync + 'static) -> Progress {
+        Progress(Arc::new(hear))
+    }
+
+    pub(crate) fn tell(&self, done: f64) {
+        (self.0)(done);
+    }
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Progress")
+    }
 }
 
 impl Default for Options {
@@ -51,6 +77,7 @@ impl Default for Options {
             redo_bytes: 8 << 20,
             archive: None,
             cache_bytes: 64 << 20,
+            progress: None,
         }
     }
 }

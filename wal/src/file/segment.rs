@@ -17,6 +17,7 @@ use crate::guarded::{Guarded, Shared};
 use crate::hole::{Hole, Holes};
 use crate::live::Active;
 use crate::manifest::{ENGINE, Manifest};
+use crate::options::Progress;
 use crate::plan::{TEMPORARY, segment_name};
 use crate::seq::{Identity, LogId};
 use crate::storage::{Access, Boxed, Storage};
@@ -135,11 +136,12 @@ pub(crate) fn open_active(
     storage: &dyn Storage,
     mode: Mode,
     first: u64,
+    progress: Option<Progress>,
 ) -> Result<(Active, bool), OpenError> {
     let name = segment_name(first);
     not_empty(storage, &name).at(&name)?;
     let guard = guard(storage, mode, first, &name, Access::Write)?;
-    let (db, unclean) = open_database(mode, Guarded(Arc::clone(&guard))).at(&name)?;
+    let (db, unclean) = open_database(mode, Guarded(Arc::clone(&guard)), progress).at(&name)?;
     let db = Held::new(db);
     Ok((Active { first, db, guard }, unclean))
 }
@@ -191,7 +193,7 @@ pub(crate) fn open_writable(
 ) -> Result<(Database, bool), DiskError> {
     not_empty(storage, name)?;
     let backend = storage.open(name, Access::Write)?;
-    open_database(mode, Boxed(backend))
+    open_database(mode, Boxed(backend), None)
 }
 
 /// The engine would turn an empty file into an empty database; here it means lost records.
@@ -202,12 +204,21 @@ fn not_empty(storage: &dyn Storage, name: &str) -> Result<(), DiskError> {
     Ok(())
 }
 
-fn open_database(mode: Mode, backend: impl StorageBackend) -> Result<(Database, bool), DiskError> {
+fn open_database(
+    mode: Mode,
+    backend: impl StorageBackend,
+    progress: Option<Progress>,
+) -> Result<(Database, bool), DiskError> {
     let repaired = Rc::new(Cell::new(false));
     let seen = Rc::clone(&repaired);
     let db = mode
         .builder()
-        .set_repair_callback(move |_| seen.set(true))
+        .set_repair_callback(move |repair| {
+            seen.set(true);
+            if let Some(progress) = &progress {
+                progress.tell(repair.progress());
+            }
+        })
         .create_with_backend(backend)?;
     Ok((db, repaired.get()))
 }

@@ -81,6 +81,7 @@ pub(crate) fn append(log: &mut Log, batch: &Batch) -> Result<Appended, AppendErr
     Ok(Appended {
         outcomes: changes.outcomes,
         tail: Seq::new(log.tail),
+        rolled: None,
     })
 }
 

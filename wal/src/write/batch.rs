@@ -1,5 +1,7 @@
 //! What goes into one append and what comes out of it.
 
+use std::time::Duration;
+
 use crate::error::AppendError;
 use crate::frame::PAYLOAD_BYTES_MAX;
 use crate::seq::Seq;
@@ -66,6 +68,8 @@ pub struct Appended {
     pub outcomes: Vec<Outcome>,
     /// The highest number given out, `None` while the log is empty.
     pub tail: Option<Seq>,
+    /// How long sealing the full segment and starting the next took, if this append did.
+    pub rolled: Option<Duration>,
 }
 
 /// Refuses what breaks a limit, before anything is written. `tail` is the tail before the batch.

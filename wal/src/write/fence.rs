@@ -56,7 +56,7 @@ impl Log {
         rewrite(&*self.storage, &file, &whole, NONE, std::iter::empty()).map_err(open_to_append)?;
         let mode = segment_mode(&self.options);
         let (active, _) =
-            segment::open_active(&*self.storage, mode, self.first).map_err(open_to_append)?;
+            segment::open_active(&*self.storage, mode, self.first, None).map_err(open_to_append)?;
         active.guard.defer().at(&file)?;
         *slot = Some(active);
         self.identity = whole.meta.identity;

@@ -125,8 +125,11 @@ impl Log {
             batch::check(batch, log.tail)?;
             let count = log.tail + 1 - log.first;
             let rule = log.options.seal_rule();
+            let mut rolled = None;
             if rule.is_due(count, log.live.bytes(), log.age.now()) {
+                let started = Instant::now();
                 log.roll()?;
+                rolled = Some(started.elapsed());
             }
             let appended = append::append(log, batch);
             if appended.as_ref().is_err_and(AppendError::poisons) {
@@ -135,7 +138,7 @@ impl Log {
             }
             let appended = appended?;
             log.tend()?;
-            Ok(appended)
+            Ok(Appended { rolled, ..appended })
         })
     }
 

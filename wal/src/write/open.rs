@@ -334,7 +334,7 @@ fn open_newest(
 ) -> Result<(Active, Meta), OpenError> {
     let file = segment_name(first);
     let mode = segment_mode(options);
-    let (active, unclean) = segment::open_active(storage, mode, first)?;
+    let (active, unclean) = segment::open_active(storage, mode, first, options.progress.clone())?;
     recovery.unclean |= unclean;
     if unclean {
         segment::mark_recovered(&active.db).at(&file)?;
