@@ -43,9 +43,9 @@
 //!
 //! | Folder | What lives there |
 //! |---|---|
-//! | `format/` | bytes, no files: records, blocks, manifests, holes, frames of the redo file, the rules of sealing and retention, the plan of opening |
-//! | `file/` | one segment, the catalog, the redo file, the lock, and the storage below them |
-//! | `write/` | one append, dedup keys, rolling to the next segment, work beside the appends, fences |
+//! | `format/` | bytes, no files: records, blocks of them, manifests, holes |
+//! | `file/` | segments, the catalog, the redo file, the lock, and the storage below them |
+//! | `write/` | opening, one append, dedup keys, rolling to the next segment, work beside the appends, fences |
 //! | `read/` | readers, in the writer's process and in others |
 //! | `mend/` | verify, carving, salvage, rewriting, compaction |
 //! | `keep/` | containers, archive, retention, backup, restore |
@@ -131,57 +131,30 @@
 #![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod append;
-mod archive;
-mod backup;
-mod batch;
-mod block;
-mod carve;
-mod catalog;
-mod chain;
 mod clock;
-mod compact;
 mod contain;
-mod container;
 #[cfg(test)]
 mod crash_matrix;
 #[cfg(test)]
 mod damage_tests;
-mod dedup;
 mod error;
 #[cfg(any(test, feature = "fault"))]
 pub mod fault;
-mod fence;
-mod files;
-mod frame;
-mod guarded;
-mod hole;
-mod info;
-mod keeper;
-mod key_index;
-mod live;
-mod lock;
-mod log;
-mod manifest;
-mod open;
+mod file;
+mod format;
+mod keep;
+mod mend;
 mod options;
-mod part;
-mod plan;
-mod reader;
-mod redo;
-mod restore;
-mod retain;
-mod retention;
-mod rewrite;
-mod roll;
-mod salvage;
-mod seal;
-mod segment;
+mod read;
 mod seq;
-mod storage;
-mod sum;
-mod tables;
-mod verify;
+mod write;
+
+use file::{catalog, chain, guarded, info, live, lock, plan, redo, segment, storage, sum, tables};
+use format::{block, frame, hole, manifest};
+use keep::{archive, backup, container, restore, retain, retention};
+use mend::{carve, compact, rewrite, salvage, verify};
+use read::{files, part, reader};
+use write::{append, batch, dedup, fence, keeper, key_index, log, open, roll, seal};
 
 pub use archive::ArchiveError;
 #[cfg(any(test, feature = "fault"))]

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use redb::ReadableDatabase;
 
 use crate::catalog::Catalog;
+use crate::compact::compact;
 use crate::contain::contained;
 use crate::error::{At, AtFile, DiskError, OpenError};
 use crate::key_index::Index;
@@ -76,7 +77,9 @@ impl Absorbing {
     ) -> Absorbing {
         let (files, catalog) = (Arc::clone(storage), catalog.clone());
         let job = Job::start(storage.threads(), move || {
-            contained(CATALOG, || absorb(&*files, &catalog, &sealed))
+            contained(CATALOG, || absorb(&*files, &catalog, &sealed))?;
+            tighten(&*files, &sealed);
+            Ok(())
         });
         Absorbing {
             keys,
@@ -106,6 +109,22 @@ pub(crate) fn absorb(
     let txn = db.begin_read().at(&file)?;
     catalog.absorb(sealed, &txn).at(CATALOG)?;
     Ok(catalog.note_newest(sealed.last + 1).at(CATALOG)?)
+}
+
+/// Writes the file again if its appends left much of it unused. A segment that cannot be written
+/// again stays as it is: sealed, and good.
+fn tighten(storage: &dyn Storage, sealed: &Manifest) {
+    let file = segment_name(sealed.first);
+    let len = storage.len(&file).unwrap_or(0);
+    if is_loose(len, sealed.record_bytes) {
+        let _ = contained(&file, || compact(storage, sealed.first));
+    }
+}
+
+/// Small files are not worth it, and a quarter more than the records is what full pages with
+/// their keys take.
+fn is_loose(file_bytes: u64, record_bytes: u64) -> bool {
+    record_bytes >= 1 << 20 && file_bytes > record_bytes / 4 * 5
 }
 
 fn ended() -> OpenError {

@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn the_engine_named_is_the_engine_used() {
-        let manifest = include_str!("../Cargo.toml");
+        let manifest = include_str!("../../Cargo.toml");
         let version = ENGINE.trim_start_matches("redb ");
         assert!(manifest.contains(&format!("redb = \"{version}\"")));
     }
