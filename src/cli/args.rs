@@ -6,6 +6,7 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use jiff::tz::TimeZone;
 
+use super::backup::args::{BackupArgs, RestoreArgs};
 use super::wal::args::WalArgs;
 use crate::event::{PeerId, Timestamp};
 use crate::telemetry::Format;
@@ -154,6 +155,10 @@ pub enum Command {
     Status(StatusArgs),
     /// Look into the log, seal it, remove what is old
     Wal(WalArgs),
+    /// Copy the log to a directory or a tar, beside a running daemon
+    Backup(BackupArgs),
+    /// Make the log again from a backup
+    Restore(RestoreArgs),
     /// Measure this machine
     Bench(BenchArgs),
     /// Check and show the configuration

@@ -5,12 +5,14 @@
 //! | `args` | every command with its arguments and help |
 //! | `demo` `run` `import` `replay` `verify` `status` `bench` `config` | one command each (`replay`: `rebuild` too) |
 //! | `wal` | what is done with the log itself: `stat`, `dump`, `tail`, `seal`, `trim` |
+//! | `backup` | `backup` and `restore` |
 //! | `stores` | the configured stores |
 //! | `confirm` | asking before something is lost |
 //! | `view` | the live view |
 //! | `output` | data to stdout, words and errors to stderr |
 
 mod args;
+mod backup;
 mod bench;
 mod config;
 mod confirm;
@@ -31,6 +33,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use tokio_util::sync::CancellationToken;
 
+pub use self::backup::args::{BackupArgs, BackupCommand, RestoreArgs};
 pub use self::wal::args::{DumpArgs, TailArgs, TrimArgs, WalArgs, WalCommand};
 pub use args::{
     BenchArgs, BenchCommand, Cli, Command, ConfigArgs, ConfigCommand, DemoArgs, Globals,
@@ -131,6 +134,8 @@ pub async fn run(cli: Cli) -> CommandResult {
         Command::Verify(args) => verify::run(&globals, &args).await,
         Command::Status(args) => status::run(&globals, &args).await,
         Command::Wal(args) => self::wal::run(&globals, &args).await,
+        Command::Backup(args) => backup::run(&globals, &args).await,
+        Command::Restore(args) => backup::restore(&globals, &args).await,
         Command::Bench(args) => bench::command(&globals, args).await,
     }
 }
@@ -243,6 +248,26 @@ mod tests {
                 "t config",
                 Some(ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
             ),
+        ] {
+            assert_eq!(mistake(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_backup_and_a_restore_have_one_place() {
+        for (line, expected) in [
+            ("t backup /b --json", None),
+            ("t backup -", None),
+            ("t backup verify /b", None),
+            ("t backup", Some(ErrorKind::MissingRequiredArgument)),
+            ("t backup verify", Some(ErrorKind::MissingRequiredArgument)),
+            (
+                "t backup --json verify /b",
+                Some(ErrorKind::ArgumentConflict),
+            ),
+            ("t restore - --fence 100", None),
+            ("t restore", Some(ErrorKind::MissingRequiredArgument)),
+            ("t restore /b --fence 0", Some(ErrorKind::ValueValidation)),
         ] {
             assert_eq!(mistake(line), expected, "{line}");
         }

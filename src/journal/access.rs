@@ -1,8 +1,8 @@
 //! Whether the data directory is ours alone: whoever may write it may rewrite the only truth.
 
-use std::fs::Metadata;
+use std::fs::{DirBuilder, Metadata};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::{JournalError, LOG_DIR};
@@ -26,6 +26,22 @@ pub(super) fn check(data_dir: &Path) -> Result<(), JournalError> {
     Ok(())
 }
 
+/// As a daemon does before it opens the log: makes the data directory if it is not there, private to this user, and
+/// refuses one that is not.
+pub fn prepare(data_dir: &Path) -> Result<(), JournalError> {
+    check(data_dir)?;
+    let made = DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data_dir);
+    made.map_err(|error| {
+        JournalError::Open(wal::OpenError::Disk {
+            file: data_dir.display().to_string(),
+            source: wal::DiskError::Io(error),
+        })
+    })
+}
+
 fn check_one(found: &Metadata, us: Option<u32>, path: String) -> Result<(), JournalError> {
     let owner = found.uid();
     if us.is_some_and(|us| us != owner) {
@@ -44,7 +60,7 @@ fn effective_user() -> Option<u32> {
 }
 
 /// Whether the system did not let us: permissions, or a file system that cannot be written.
-pub(super) fn is_refusal(error: &io::Error) -> bool {
+pub fn is_refusal(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem

@@ -154,6 +154,13 @@ impl Classify for JournalError {
             JournalError::Open(wal::OpenError::NotALog { dir }) => Some(format!(
                 "no log is in {dir}: `run` or `import` makes one; that of `demo` is in telegram-gateway-demo"
             )),
+            JournalError::Open(wal::OpenError::RestoreUnfinished)
+            | JournalError::Read(wal::ReadError::Open(wal::OpenError::RestoreUnfinished)) => {
+                Some(
+                    "telegram-gateway restore DIR finishes it; to begin with an empty log, remove the folder log"
+                        .to_owned(),
+                )
+            }
             JournalError::PathTooLong { .. } => Some(
                 "choose a shorter --data-dir, or one relative to the working directory".to_owned(),
             ),
@@ -219,7 +226,8 @@ fn open_class(error: &wal::OpenError) -> Class {
     }
 }
 
-fn disk_class(error: &wal::DiskError) -> Class {
+/// The class of a failure of the disk below the log.
+pub fn disk_class(error: &wal::DiskError) -> Class {
     match error {
         // A file that ends early was cut; on a socket the same error would be a lost connection.
         wal::DiskError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => Class::Corrupt,

@@ -39,11 +39,12 @@ use std::sync::{Arc, RwLock};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use wal::{NewRecord, Outcome, Seq};
 
+pub use access::{is_refusal, prepare};
 pub use ballast::BALLAST;
-pub use error::JournalError;
+pub use error::{JournalError, disk_class};
 pub use holes::Holes;
 pub use opening::Opening;
-pub use reader::JournalReader;
+pub use reader::{JournalReader, open_log};
 pub use request::{Done, Job};
 
 use self::ballast::Ballast;

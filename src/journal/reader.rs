@@ -9,6 +9,19 @@ use wal::{Identity, Record, Seq};
 use super::{Holes, JournalError, LOG_DIR};
 use crate::config;
 
+fn open(config: &config::Config) -> Result<wal::Reader, wal::OpenError> {
+    let dir = config.data_dir.join(LOG_DIR);
+    match &config.wal.archive_dir {
+        Some(archive) => wal::Reader::open_archived(&dir, archive),
+        None => wal::Reader::open(&dir),
+    }
+}
+
+/// Opens the configured log, with what is in its archive, for work on whole segments: its calls block on the disk.
+pub fn open_log(config: &config::Config) -> Result<wal::Reader, JournalError> {
+    open(config).map_err(JournalError::Open)
+}
+
 /// Reads the log while it is written. Cheap to clone; holds no read transaction between calls.
 #[derive(Clone)]
 pub struct JournalReader {
@@ -27,11 +40,7 @@ impl JournalReader {
 
     /// Opens the configured log for reading, with what is in its archive.
     pub fn of(config: &config::Config) -> Result<JournalReader, JournalError> {
-        let dir = config.data_dir.join(LOG_DIR);
-        JournalReader::new(match &config.wal.archive_dir {
-            Some(archive) => wal::Reader::open_archived(&dir, archive),
-            None => wal::Reader::open(&dir),
-        })
+        JournalReader::new(open(config))
     }
 
     fn new(opened: Result<wal::Reader, wal::OpenError>) -> Result<JournalReader, JournalError> {

@@ -133,6 +133,9 @@ fn every_command_explains_itself() {
         "wal trim",
         "wal salvage",
         "wal compact",
+        "backup",
+        "backup verify",
+        "restore",
         "bench rebuild",
         "bench log",
         "config check",
@@ -162,6 +165,9 @@ fn a_wrong_command_line_is_a_usage_error() {
         "wal",
         "wal dump --from 9 --until 8",
         "wal trim --keep-from 0",
+        "backup",
+        "backup verify",
+        "restore b --fence 0",
     ] {
         let ran = Bench::new().run(line).exits(2);
         assert!(ran.out.is_empty(), "{line}: {}", ran.out);

@@ -1,5 +1,6 @@
 //! One binary for all tests that look at the house from outside; modules are named by what they promise.
 
+mod backup;
 mod broker;
 mod broker_load;
 mod cli;

@@ -26,13 +26,19 @@ impl Classify for Misunderstood {
     }
 }
 
-pub(super) async fn seal(config: &Config, json: bool) -> CommandResult {
+/// Seals the active segment, by whoever holds the log.
+pub(in crate::cli) async fn seal_log(config: &Config) -> Result<Option<Segment>, CommandError> {
     let mut hand = Hand::take(config).await?;
     let answer = hand.ask(Command::Seal).await;
     hand.release().await;
-    let Answer::Sealed { segment } = answer? else {
-        return Err(Misunderstood.into());
-    };
+    match answer? {
+        Answer::Sealed { segment } => Ok(segment),
+        _ => Err(Misunderstood.into()),
+    }
+}
+
+pub(super) async fn seal(config: &Config, json: bool) -> CommandResult {
+    let segment = seal_log(config).await?;
     output::result(&segment, json, |segment| match segment {
         Some(it) => format!(
             "sealed {}: {}..={}, {} records",

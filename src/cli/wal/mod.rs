@@ -16,6 +16,7 @@ mod records;
 mod salvage;
 mod stat;
 
+pub(super) use change::seal_log;
 pub(super) use stat::live;
 
 use super::CommandResult;

@@ -19,15 +19,37 @@ use work::Work;
 /// How far past the highest number known to have been given out a restored log goes on.
 pub const FENCE_MARGIN: u64 = 1_000_000;
 
+/// Each life of a log counts one up. A checkpoint that is further ahead than this is no life of
+/// the log, but damaged.
+const EPOCHS_MAX: u32 = 100;
+
 /// Where a restored log goes on, so that no number is given out twice: those of the log's last
 /// hours may be in stores and brokers, though not in the backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fence {
+pub enum Fence<'a> {
     /// [`FENCE_MARGIN`] past this number (the highest checkpoint known) or past the tail that
     /// the backup names, whichever is higher.
     Past(Option<Seq>),
     /// Right after this number.
     To(Seq),
+    /// As the checkpoints of stores demand, of which those of other logs do not count: past the
+    /// highest as with [`Fence::Past`], or right after `to`, which must not be below it; and in an
+    /// epoch that none of them knows.
+    Beyond {
+        /// The checkpoints.
+        known: &'a [(Identity, Seq)],
+        /// The last number of the fence.
+        to: Option<Seq>,
+    },
+}
+
+/// What a fence comes to for one backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Limits {
+    /// The last number that is skipped.
+    to: u64,
+    /// The newest epoch that is known.
+    epoch: u32,
 }
 
 /// What a restore came to.
@@ -117,7 +139,7 @@ impl From<crate::error::At> for RestoreError {
 pub fn restore(
     from: &Path,
     to: &Path,
-    fence: Fence,
+    fence: Fence<'_>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Restored, RestoreError> {
     let disk = Disk::new(to);
@@ -133,7 +155,7 @@ pub fn restore(
 pub fn restore_tar(
     from: &mut dyn Read,
     to: &Path,
-    fence: Fence,
+    fence: Fence<'_>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Restored, RestoreError> {
     let disk = Disk::new(to);
@@ -149,7 +171,7 @@ pub fn restore_tar(
 pub fn restore_on(
     from: &crate::fault::Machine,
     to: &crate::fault::Machine,
-    fence: Fence,
+    fence: Fence<'_>,
 ) -> Result<Restored, RestoreError> {
     restore_to(from, "the machine", to, fence, &mut |_| {})
 }
@@ -158,13 +180,13 @@ pub(crate) fn restore_to(
     from: &dyn Storage,
     dir: &str,
     to: &dyn Storage,
-    fence: Fence,
+    fence: Fence<'_>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Restored, RestoreError> {
     let index = index::load(from)?.ok_or(BackupError::NotABackup {
         dir: dir.to_owned(),
     })?;
-    let fence_to = fence.number(index.tail)?;
+    let limits = fence.limits(&index)?;
     let mut work = Work::begin(to)?;
     for entry in &index.entries {
         let file = container_name(entry.first);
@@ -176,13 +198,13 @@ pub(crate) fn restore_to(
         }
         progress(work.bytes());
     }
-    work.finish(&index, fence_to)
+    work.finish(&index, limits)
 }
 
 pub(crate) fn restore_stream(
     from: &mut dyn Read,
     to: &dyn Storage,
-    fence: Fence,
+    fence: Fence<'_>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Restored, RestoreError> {
     let mut work = Work::begin(to)?;
@@ -213,8 +235,8 @@ pub(crate) fn restore_stream(
     let index = index.ok_or_else(|| RestoreError::Stream {
         what: "it ends before its index".to_owned(),
     })?;
-    let fence_to = fence.number(index.tail)?;
-    work.finish(&index, fence_to)
+    let limits = fence.limits(&index)?;
+    work.finish(&index, limits)
 }
 
 const NOT_NAMED: ContainerError = ContainerError::Damaged {
@@ -234,17 +256,83 @@ fn stream(e: std::io::Error) -> RestoreError {
     }
 }
 
-impl Fence {
-    fn number(self, tail: u64) -> Result<u64, RestoreError> {
-        match self {
-            Fence::Past(known) => {
-                let highest = known.map_or(0, Seq::get).max(tail);
-                Ok(highest.saturating_add(FENCE_MARGIN))
-            }
-            Fence::To(fence) if fence.get() < tail => {
-                Err(RestoreError::FenceTooLow { fence, tail })
-            }
-            Fence::To(fence) => Ok(fence.get()),
+impl Fence<'_> {
+    fn limits(self, index: &Index) -> Result<Limits, RestoreError> {
+        let (identity, tail) = (index.identity, index.tail);
+        let (known, to) = match self {
+            Fence::Past(known) => (known.map(|seq| (identity, seq)), None),
+            Fence::To(to) => (None, Some(to)),
+            Fence::Beyond { known, to } => return limits(identity, tail, known, to),
+        };
+        limits(identity, tail, known.as_slice(), to)
+    }
+}
+
+fn limits(
+    identity: Identity,
+    tail: u64,
+    known: &[(Identity, Seq)],
+    to: Option<Seq>,
+) -> Result<Limits, RestoreError> {
+    let epochs = identity.epoch.saturating_add(EPOCHS_MAX);
+    let ours = known
+        .iter()
+        .filter(|(it, _)| it.log_id == identity.log_id && it.epoch <= epochs);
+    let (mut highest, mut epoch) = (tail, identity.epoch);
+    for (it, seq) in ours {
+        highest = highest.max(seq.get());
+        epoch = epoch.max(it.epoch);
+    }
+    match to {
+        None => Ok(Limits {
+            to: highest.saturating_add(FENCE_MARGIN),
+            epoch,
+        }),
+        Some(fence) if fence.get() < highest => Err(RestoreError::FenceTooLow {
+            fence,
+            tail: highest,
+        }),
+        Some(fence) => Ok(Limits {
+            to: fence.get(),
+            epoch,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seq::LogId;
+
+    fn id(log: u8, epoch: u32) -> Identity {
+        Identity {
+            log_id: LogId([log; 16]),
+            epoch,
         }
+    }
+
+    #[test]
+    fn a_fence_lies_behind_all_that_this_log_gave_out_in_an_epoch_that_nobody_knows() {
+        let seq = Seq::at_least_first;
+        let beyond = |known: &[(Identity, Seq)], to| limits(id(1, 2), 100, known, to);
+        let is = |to, epoch| Limits { to, epoch };
+        assert_eq!(beyond(&[], None).unwrap(), is(1_000_100, 2));
+        let known = [
+            (id(1, 2), seq(300)),
+            (id(1, 4), seq(7)),
+            (id(9, 9), seq(900)),
+            (id(1, u32::MAX), seq(900)),
+        ];
+        assert_eq!(beyond(&known, None).unwrap(), is(1_000_300, 4));
+        assert_eq!(beyond(&known, Some(seq(300))).unwrap(), is(300, 4));
+        for (known, to, tail) in [(&known[..], 299, 300), (&[], 99, 100)] {
+            let refused = beyond(known, Some(seq(to)));
+            assert!(matches!(
+                refused,
+                Err(RestoreError::FenceTooLow { tail: told, .. }) if told == tail
+            ));
+        }
+        let last = [(id(1, 2), seq(u64::MAX))];
+        assert_eq!(beyond(&last, None).unwrap().to, u64::MAX);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use redb::ReadableDatabase;
 
-use super::{RestoreError, Restored, bad};
+use super::{Limits, RestoreError, Restored, bad};
 use crate::archive::read_error;
 use crate::backup::index::{Entry, Index};
 use crate::catalog::{Catalog, Floor};
@@ -126,7 +126,11 @@ impl<'s> Work<'s> {
     }
 
     /// Makes the active segment behind the fence and lets the directory be a log.
-    pub(super) fn finish(mut self, index: &Index, fence_to: u64) -> Result<Restored, RestoreError> {
+    pub(super) fn finish(
+        mut self,
+        index: &Index,
+        limits: Limits,
+    ) -> Result<Restored, RestoreError> {
         if self.made != index.entries {
             let what = "its files are not those of its index".to_owned();
             return Err(RestoreError::Stream { what });
@@ -135,7 +139,7 @@ impl<'s> Work<'s> {
         let newest_epoch = self.identity.map_or(0, |identity| identity.epoch);
         let identity = Identity {
             log_id: index.identity.log_id,
-            epoch: newest_epoch.max(index.identity.epoch).saturating_add(1),
+            epoch: newest_epoch.max(limits.epoch).saturating_add(1),
         };
         if self
             .identity
@@ -154,7 +158,7 @@ impl<'s> Work<'s> {
                 recovered: false,
             },
             carried: std::mem::take(&mut self.carried),
-            holes: fence_hole(first, fence_to),
+            holes: fence_hole(first, limits.to),
             manifest: None,
         };
         rewrite(
@@ -182,7 +186,7 @@ impl<'s> Work<'s> {
             records: self.records,
             first: self.made.first().and_then(|entry| Seq::new(entry.first)),
             last: Seq::new(last),
-            tail: Seq::at_least_first(fence_to),
+            tail: Seq::at_least_first(limits.to),
         })
     }
 }
