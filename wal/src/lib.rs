@@ -142,6 +142,8 @@ mod error;
 pub mod fault;
 mod file;
 mod format;
+#[cfg(any(test, feature = "fault"))]
+pub mod fuzz;
 mod keep;
 mod mend;
 mod options;
