@@ -144,6 +144,8 @@ mod file;
 mod format;
 #[cfg(any(test, feature = "fault"))]
 pub mod fuzz;
+#[cfg(test)]
+mod golden_tests;
 mod keep;
 mod mend;
 mod options;
