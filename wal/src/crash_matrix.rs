@@ -6,9 +6,9 @@
 //! long ones are drawn at random. A sequence is cut only in its last operation: the cuts before
 //! that are those of a shorter sequence.
 //!
-//! `TGW_CRASH_LENGTH` is the length of the sequences, 3 without it and 2 at least; what comes after
-//! the first cut is cut, too, in those that are shorter. `PROPTEST_CASES` is the number of random
-//! ones.
+//! `TGW_CRASH_LENGTH` is the length of the sequences, 2 at least; what comes after the first cut is
+//! cut, too, in those that are shorter. Without it the length is 3, and sequences of more than one
+//! operation start with an append. `PROPTEST_CASES` is the number of random ones.
 //!
 //! A new operation is a variant of [`life::Op`], its place in [`life::OPS`], what it asks for
 //! (`asked`) and how it is carried out (`carry_out`).
@@ -53,9 +53,14 @@ fn options(setup: Setup) -> Options {
     }
 }
 
-fn length() -> usize {
+/// The value of `TGW_CRASH_LENGTH`.
+fn asked_length() -> Option<usize> {
     let set = std::env::var("TGW_CRASH_LENGTH").ok();
-    set.map_or(3, |text| text.parse().expect("TGW_CRASH_LENGTH"))
+    set.map(|text| text.parse().expect("TGW_CRASH_LENGTH"))
+}
+
+fn length() -> usize {
+    asked_length().unwrap_or(3)
 }
 
 /// Every sequence of exactly this many operations.
@@ -213,7 +218,11 @@ fn kill_then_cut(ops: &[Op], setup: Setup) -> Tried {
 
 /// Tries every sequence of up to so many operations, on all cores.
 fn try_sequences(longest: usize, setup: Setup, trial: Trial) -> Tried {
-    let all: Vec<Vec<Op>> = (0..=longest).flat_map(sequences).collect();
+    // Little happens to an empty log, so most of the time goes to those that are not.
+    let everything = asked_length().is_some();
+    let is_worth = |ops: &Vec<Op>| everything || ops.len() < 2 || ops[0] == Op::Append;
+    let all = (0..=longest).flat_map(sequences).filter(is_worth);
+    let all: Vec<Vec<Op>> = all.collect();
     let next = AtomicUsize::new(0);
     let work = || {
         let mut tried = Vec::new();
@@ -242,10 +251,9 @@ fn try_sequences(longest: usize, setup: Setup, trial: Trial) -> Tried {
 
 #[test]
 fn nothing_acknowledged_is_lost_by_a_power_cut_at_any_sync_of_any_short_life() {
-    for setup in SETUPS {
-        let tried = try_sequences(length(), setup, cut_once);
-        assert!(tried.disks > 1000, "too little is cut: {tried:?}");
-    }
+    let tried = try_sequences(length(), Setup::Roomy, cut_once);
+    assert!(tried.disks > 1000, "too little is cut: {tried:?}");
+    try_sequences(length() - 1, Setup::Tiny, cut_once);
 }
 
 #[test]

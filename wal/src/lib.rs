@@ -142,6 +142,10 @@ mod error;
 pub mod fault;
 mod file;
 mod format;
+#[cfg(any(test, feature = "fault"))]
+pub mod fuzz;
+#[cfg(test)]
+mod golden_tests;
 mod keep;
 mod mend;
 mod options;

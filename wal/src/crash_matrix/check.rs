@@ -19,11 +19,17 @@ pub(super) fn observe(log: &Log, told: &Told, how: &str) -> State {
     let reader = log.reader();
     let tail = log.recovery().tail.map_or(0, Seq::get);
     assert_eq!(reader.tail().unwrap().map_or(0, Seq::get), tail, "{how}");
-    let found = (tail, bookmark(log), cursor(log));
-    let told_of = |state: &&State| found == (state.tail, state.bookmark, state.cursor);
+    let holes = reader.holes().unwrap();
+    let holes: Vec<(u64, u64)> = holes
+        .iter()
+        .map(|h| (h.first.get(), h.last.get()))
+        .collect();
+    let found = (tail, bookmark(log), cursor(log), &holes);
+    let told_of =
+        |state: &&State| found == (state.tail, state.bookmark, state.cursor, &state.holes);
     let candidates = || [Some(&told.now), told.asked.as_ref()].into_iter().flatten();
     let state = candidates().find(told_of).unwrap_or_else(|| {
-        panic!("{how}: found {found:?} (tail, bookmark, cursor), told {told:?}")
+        panic!("{how}: found {found:?} (tail, bookmark, cursor, holes), told {told:?}")
     });
     let first = first_of(log, tail);
     let keep_from = candidates().map(|state| state.keep_from).max();
@@ -31,7 +37,7 @@ pub(super) fn observe(log: &Log, told: &Told, how: &str) -> State {
         first >= told.now.floor && first <= keep_from.unwrap_or(0).max(1),
         "{how}: starts at {first}, told {told:?}"
     );
-    records(log, first, tail, how);
+    records(log, first, state, how);
     segments(log, first, &told.now, how);
     State {
         floor: first,
@@ -45,12 +51,12 @@ fn first_of(log: &Log, tail: u64) -> u64 {
     first.map_or(tail + 1, Seq::get)
 }
 
-/// Gapless, with the right contents.
-fn records(log: &Log, first: u64, tail: u64, how: &str) {
+/// Gapless but for holes, with the right contents.
+fn records(log: &Log, first: u64, state: &State, how: &str) {
     let read = log.reader().read(seq(first), 1000, usize::MAX);
     let records = read.unwrap_or_else(|e| panic!("{how}: {e}"));
     let numbers: Vec<u64> = records.iter().map(|r| r.header().seq.get()).collect();
-    assert_eq!(numbers, (first..=tail).collect::<Vec<_>>(), "{how}");
+    assert_eq!(numbers, state.numbers(first), "{how}");
     for found in &records {
         let wanted = record(found.header().seq.get());
         assert_eq!(found.payload(), wanted.payload, "{how}");
@@ -77,20 +83,22 @@ fn segments(log: &Log, first: u64, now: &State, how: &str) {
 /// Everything handed in again changes nothing, new records get the next numbers, the log closes,
 /// and verification finds nothing.
 pub(super) fn go_on(mut log: Log, machine: &Machine, state: &State, how: &str) {
-    let all = 1..=state.tail + 2;
+    let mut all = state.numbers(1);
+    let known = all.len();
+    all.extend([state.tail + 1, state.tail + 2]);
     let again = Batch {
-        records: all.clone().map(record).collect(),
+        records: all.iter().copied().map(record).collect(),
         ..Batch::default()
     };
-    let expected = all.map(|n| match n <= state.tail {
-        true => Outcome::Duplicate(seq(n)),
-        false => Outcome::Appended(seq(n)),
+    let expected = all.iter().enumerate().map(|(at, n)| match at < known {
+        true => Outcome::Duplicate(seq(*n)),
+        false => Outcome::Appended(seq(*n)),
     });
     let done = log.append(&again).unwrap_or_else(|e| panic!("{how}: {e}"));
     assert_eq!(done.outcomes, expected.collect::<Vec<_>>(), "{how}");
     log.close().unwrap();
     let report = verify_on(machine, &mut |_| {}).unwrap();
     assert!(report.findings.is_empty(), "{how}: {:?}", report.findings);
-    let kept = (state.tail + 2).saturating_sub(state.floor.max(1) - 1);
+    let kept = state.numbers(state.floor.max(1)).len() as u64 + 2;
     assert_eq!(report.records, kept, "{how}");
 }

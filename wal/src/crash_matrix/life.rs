@@ -1,7 +1,7 @@
 //! Operations on a log as data, and what their caller knows.
 
 use crate::fault::{Fate, Machine};
-use crate::{AppendError, Batch, Log, NewRecord, OpenError, Seq};
+use crate::{AppendError, Batch, Log, NewRecord, OpenError, RewriteError, Seq};
 
 use super::{Setup, options};
 
@@ -17,19 +17,24 @@ pub(super) enum Op {
     Seal,
     /// All that can go.
     Trim,
+    /// Some numbers are never given out.
+    Fence,
+    /// The first sealed segment, if there is one.
+    Compact,
     /// Closed and opened.
     Reopen,
     /// The power goes while nothing is asked for.
     Crash,
 }
 
-/// All of them, for sequences that are enumerated.
-pub(super) const OPS: [Op; 7] = [
+/// All of them for sequences that are enumerated; [`Op::Again`] comes at the end of each anyway.
+pub(super) const OPS: [Op; 8] = [
     Op::Append,
     Op::Note,
-    Op::Again,
     Op::Seal,
     Op::Trim,
+    Op::Fence,
+    Op::Compact,
     Op::Reopen,
     Op::Crash,
 ];
@@ -37,8 +42,10 @@ pub(super) const OPS: [Op; 7] = [
 /// What a log holds, as far as its caller can tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct State {
-    /// The last record. All records from 1 on follow from their numbers.
+    /// The last number. All records from 1 on follow from their numbers.
     pub(super) tail: u64,
+    /// First and last of the numbers that have no record.
+    pub(super) holes: Vec<(u64, u64)>,
     /// In the bookmark, with the records it covers.
     pub(super) bookmark: u64,
     pub(super) cursor: u64,
@@ -48,6 +55,14 @@ pub(super) struct State {
     pub(super) floor: u64,
     /// Nothing from here on is.
     pub(super) keep_from: u64,
+}
+
+impl State {
+    /// The numbers from `first` on that have a record.
+    pub(super) fn numbers(&self, first: u64) -> Vec<u64> {
+        let in_hole = |n: &u64| self.holes.iter().any(|(from, to)| (from..=to).contains(&n));
+        (first..=self.tail).filter(|n| !in_hole(n)).collect()
+    }
 }
 
 /// What the caller was told, and what it was waiting for when the power went.
@@ -62,6 +77,13 @@ pub(super) struct Told {
 pub(super) enum Failure {
     Append(AppendError),
     Open(OpenError),
+    Rewrite(RewriteError),
+}
+
+impl From<RewriteError> for Failure {
+    fn from(e: RewriteError) -> Failure {
+        Failure::Rewrite(e)
+    }
 }
 
 impl From<AppendError> for Failure {
@@ -98,6 +120,7 @@ pub(super) fn record(n: u64) -> NewRecord {
 }
 
 const PER_BATCH: u64 = 2;
+const PER_FENCE: u64 = 3;
 const BOOKMARK: &str = "source";
 const CURSOR: &str = "relay";
 
@@ -107,7 +130,7 @@ fn batch(from: &State, to: &State) -> Batch {
     let changed = to.bookmark != from.bookmark;
     let bookmarks = changed.then(|| (BOOKMARK.into(), to.bookmark.to_be_bytes().to_vec()));
     Batch {
-        records: (from.tail + 1..=to.tail).map(record).collect(),
+        records: to.numbers(from.tail + 1).into_iter().map(record).collect(),
         bookmarks: bookmarks.into_iter().collect(),
         cursors: cursors.into_iter().collect(),
     }
@@ -148,7 +171,11 @@ impl Op {
                 next.floor = now.sealed + 1;
                 next.keep_from = now.tail + 1;
             }
-            Op::Again | Op::Reopen | Op::Crash => {}
+            Op::Fence => {
+                next.tail += PER_FENCE;
+                next.holes.push((now.tail + 1, next.tail));
+            }
+            Op::Again | Op::Compact | Op::Reopen | Op::Crash => {}
         }
         next
     }
@@ -225,6 +252,16 @@ impl Life {
                 assert_eq!(done.tail.map_or(0, Seq::get), from.tail);
             }
             Op::Seal => self.log()?.seal()?,
+            Op::Fence => {
+                self.log()?.fence(seq(to.tail))?;
+            }
+            Op::Compact => {
+                let log = self.log()?;
+                let segments = log.reader().segments().unwrap();
+                if segments[0].sealed {
+                    log.compact(segments[0].first)?;
+                }
+            }
             Op::Trim => {
                 self.log()?.trim(seq(to.keep_from))?;
             }

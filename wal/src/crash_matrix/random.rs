@@ -31,6 +31,7 @@ fn fate() -> impl Strategy<Value = Fate> {
 fn step() -> impl Strategy<Value = Step> {
     let op = prop_oneof![
         4 => Just(Op::Append),
+        1 => Just(Op::Again),
         OPS.len() as u32 => prop::sample::select(OPS.to_vec()),
     ];
     let again = prop::option::of((any::<prop::sample::Index>(), fate()));

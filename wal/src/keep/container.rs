@@ -237,6 +237,24 @@ fn read_trailer(bytes: &[u8; TRAILER_LEN]) -> Option<(u64, u32, [u8; SHA_LEN])> 
     })
 }
 
+/// Gives any bytes a start and an end with the right checksums, for fuzzing what is between.
+#[cfg(any(test, feature = "fault"))]
+pub(crate) fn put_right(bytes: &mut [u8]) {
+    let Some(end) = bytes.len().checked_sub(TRAILER_LEN) else {
+        return;
+    };
+    if end < HEAD_LEN {
+        return;
+    }
+    bytes[..HEAD_LEN].copy_from_slice(&head());
+    let said = u64::from_le_bytes(array(bytes, end)) as usize;
+    let index_at = said.clamp(HEAD_LEN, end);
+    let trailer = trailer(index_at as u64, &bytes[index_at..end]);
+    bytes[end..end + trailer.len()].copy_from_slice(&trailer);
+    let (hashed, sha256) = bytes.split_at_mut(end + trailer.len());
+    sha256.copy_from_slice(&<sha2::Sha256 as sha2::Digest>::digest(hashed));
+}
+
 impl Index {
     /// `None` when there are more parts than the format can count.
     fn encode(&self) -> Option<Vec<u8>> {
