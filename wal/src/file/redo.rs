@@ -44,7 +44,7 @@ use crate::storage::{Access, Storage};
 pub(crate) const REDO: &str = "redo";
 const MAGIC: [u8; 4] = *b"WRDO";
 const HEAD: usize = 48;
-/// Most bytes of one write: pages of commits that go through this file are smaller than this.
+/// Most bytes of all writes of a frame, zeroes counted: larger commits do not go through this file.
 const WRITE_MAX: usize = 1 << 20;
 /// Frames start on multiples of this.
 pub(crate) const BLOCK: usize = 4096;
@@ -115,13 +115,14 @@ impl Frame {
             return None;
         }
         let mut rest = &bytes[HEAD..end];
-        let mut writes = Writes::new();
+        let (mut writes, mut held) = (Writes::new(), 0);
         for _ in 0..u32::from_le_bytes(array(head, 44)) {
             let (place, after) = rest.split_at_checked(WRITE_HEAD)?;
             let len = u32::from_le_bytes(array(place, 8)) as usize;
             let stored = u32::from_le_bytes(array(place, 12)) as usize;
             let (data, after) = after.split_at_checked(stored)?;
-            if !(stored..=WRITE_MAX).contains(&len) {
+            held = len.saturating_add(held);
+            if stored > len || held > WRITE_MAX {
                 return None;
             }
             let mut data = data.to_vec();
