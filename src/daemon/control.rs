@@ -4,25 +4,28 @@
 //! through [`Desk::run`], so the same is decided in the same place.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::sync::Arc;
 
-use crate::config::{self, Config};
+use super::floors;
+use super::stages::lanes;
+use crate::config::Config;
 use crate::event::Timestamp;
 use crate::journal::control::{Answer, Command, Saved, Smaller};
 use crate::journal::retention::{self, Floor, Plan, Segment};
 use crate::journal::socket::Control;
 use crate::journal::{Done, Job, Journal, JournalError, JournalReader, JournalWriter, LOG_DIR};
 use crate::projector::{next_seq, stage};
+use crate::relay::Lane;
 use crate::status::Status;
 use crate::store::ProjectionName;
 
-/// Where the stores' positions are known from.
-#[derive(Debug, Clone)]
-pub enum Stores {
-    /// The board of a running daemon, for these stores. One that has not shown itself yet counts as being at the start.
-    Board(Vec<ProjectionName>),
-    /// They were asked.
-    Asked(Vec<Floor>),
+/// Who holds the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// A running daemon, whose projectors show on the board how far they are.
+    Daemon,
+    /// A command.
+    Command,
 }
 
 /// Answers commands.
@@ -31,48 +34,38 @@ pub struct Desk {
     reader: JournalReader,
     writer: JournalWriter,
     status: Status,
-    policy: config::Wal,
-    stores: Stores,
-    log_dir: PathBuf,
+    config: Arc<Config>,
+    holder: Holder,
 }
 
 impl Desk {
     /// For an open log.
-    pub fn new(journal: &Journal, config: &Config, status: &Status, stores: Stores) -> Desk {
+    pub fn new(journal: &Journal, config: &Config, status: &Status, holder: Holder) -> Desk {
         Desk {
             reader: journal.reader.clone(),
             writer: journal.writer.clone(),
             status: status.clone(),
-            policy: config.wal.clone(),
-            stores,
-            log_dir: config.data_dir.join(LOG_DIR),
+            config: Arc::new(config.clone()),
+            holder,
         }
     }
 
-    /// Everybody who still needs the log from some number on.
-    async fn floors(&self) -> Result<Vec<Floor>, JournalError> {
-        let cursors = self.reader.cursors().await?.into_iter();
-        let mut floors: Vec<Floor> = cursors
-            .map(|(name, seq)| Floor {
-                name: format!("cursor {name}"),
-                seq: seq.get(),
-                unknown: None,
-            })
-            .collect();
-        match &self.stores {
-            Stores::Board(names) => floors.extend(names.iter().map(|name| Floor {
-                name: format!("store {name}"),
-                seq: self.status.seq_of(stage(*name)),
-                unknown: None,
-            })),
-            Stores::Asked(asked) => floors.extend(asked.iter().cloned()),
-        }
-        Ok(floors)
+    /// What each store still needs, by its own word.
+    async fn stores(&self) -> Vec<Floor> {
+        let ours = self.reader.identity().log_id;
+        let board = |name| match self.holder {
+            // One that has not shown itself yet is at the start.
+            Holder::Daemon => Some(self.status.seq_of(stage(name))),
+            Holder::Command => None,
+        };
+        let said = floors::ask(&self.config).await.into_iter();
+        said.map(|(name, said)| floors::of_store(name, said, board(name), ours))
+            .collect()
     }
 
     /// Whether the configuration wants anything removed, ever.
     pub(super) fn has_policy(&self) -> bool {
-        self.policy.keep_age.is_some() || self.policy.keep_bytes.is_some()
+        self.config.wal.keep_age.is_some() || self.config.wal.keep_bytes.is_some()
     }
 
     /// How many segments are sealed.
@@ -124,7 +117,7 @@ impl Desk {
 
     /// Looks at every segment beside the writer, then has the damaged ones replaced, one after the other.
     async fn salvage(&self) -> Result<Answer, JournalError> {
-        let dir = self.log_dir.clone();
+        let dir = self.config.data_dir.join(LOG_DIR);
         let checked = tokio::task::spawn_blocking(move || wal::verify(&dir, &mut |_| {}));
         let checked = checked.await.map_err(|_| JournalError::Closed)?;
         let findings = checked.map_err(JournalError::Open)?.findings;
@@ -158,7 +151,7 @@ impl Desk {
             Some(seq) => seq,
             None => self.policy_from(&segments),
         };
-        let plan = retention::plan(&segments, asked, &self.floors().await?);
+        let plan = self.plan(&segments, asked).await?;
         let done = !only_plan && !plan.go.is_empty();
         if done {
             // Exactly what was planned goes, whatever was sealed meanwhile.
@@ -176,11 +169,24 @@ impl Desk {
         Ok((plan, done))
     }
 
+    async fn plan(&self, segments: &[wal::SegmentInfo], asked: u64) -> Result<Plan, JournalError> {
+        let lanes = lanes(&self.config);
+        let names: Vec<&str> = lanes.iter().map(Lane::cursor).collect();
+        let (mut needed, idle) = floors::of_cursors(self.reader.cursors().await?, &names);
+        let plan = retention::plan(segments, asked, &needed, &idle);
+        if plan.go.is_empty() && plan.held.is_empty() {
+            // Nothing is due: the stores need not be asked.
+            return Ok(plan);
+        }
+        needed.extend(self.stores().await);
+        Ok(retention::plan(segments, asked, &needed, &idle))
+    }
+
     /// The first number that the policy keeps.
     fn policy_from(&self, segments: &[wal::SegmentInfo]) -> u64 {
         let policy = wal::RetentionPolicy {
-            age_max: self.policy.keep_age,
-            bytes_max: self.policy.keep_bytes,
+            age_max: self.config.wal.keep_age,
+            bytes_max: self.config.wal.keep_bytes,
         };
         let now = Timestamp::now().micros();
         // Who needs what is the same question for a policy and for a number that was asked for.

@@ -4,21 +4,14 @@
 //! stores know already, with other events. So those numbers are skipped and a new epoch begins; the sources, whose
 //! positions are those of the old copy, send again what they still have.
 
-use std::time::Duration;
-
 use wal::{Identity, Seq};
 
+use super::floors::{self, Said};
 use crate::config::Config;
-use crate::failure::chain;
 use crate::journal::{Journal, JournalError};
 use crate::status::Status;
-use crate::store::redis::Redis;
-use crate::store::sqlite::Sqlite;
-use crate::store::timescale::Timescale;
-use crate::store::{Checkpoint, Projection, ProjectionName};
+use crate::store::{Checkpoint, ProjectionName};
 
-/// How long a store may take to say where it is. One that does not is compared with the log when it can be reached.
-const ASK_LIMIT: Duration = Duration::from_secs(3);
 /// Skipped beyond the highest number that is known: a store that could not be asked may know more.
 const MARGIN: u64 = 1_000_000;
 /// Each fence is one epoch. A store that is further ahead is no life of this log, but a damaged checkpoint.
@@ -41,12 +34,8 @@ pub(super) async fn settle(
     journal: &mut Journal,
     status: &Status,
 ) -> Result<(), JournalError> {
-    let asked = tokio::join!(
-        ask(config.sqlite.clone().map(Sqlite::new)),
-        ask(config.timescale.clone().map(Timescale::new)),
-        ask(config.redis.clone().map(Redis::new)),
-    );
-    let found: Vec<_> = [asked.0, asked.1, asked.2].into_iter().flatten().collect();
+    let said = floors::ask(config).await.into_iter();
+    let found: Vec<_> = said.filter_map(|(name, said)| known(name, said)).collect();
     let tail = journal.reader.tail();
     let Some(fence) = needed(journal.reader.identity(), tail, &found) else {
         return Ok(());
@@ -77,16 +66,15 @@ pub(super) async fn settle(
     Ok(())
 }
 
-async fn ask<P: Projection>(store: Option<P>) -> Option<(ProjectionName, Checkpoint)> {
-    let mut store = store?;
-    let name = store.name();
-    let why = match tokio::time::timeout(ASK_LIMIT, store.checkpoint()).await {
-        Ok(Ok(checkpoint)) => return checkpoint.map(|it| (name, it)),
-        Ok(Err(error)) => chain(&error),
-        Err(_) => format!("no answer in {} s", ASK_LIMIT.as_secs()),
-    };
-    tracing::warn!(store = %name, error = why, "the store cannot say where it is; it is asked again when it is fed");
-    None
+/// One that does not say where it is is compared with the log when it can be reached.
+fn known(name: ProjectionName, said: Said) -> Option<(ProjectionName, Checkpoint)> {
+    match said {
+        Ok(checkpoint) => checkpoint.map(|it| (name, it)),
+        Err(why) => {
+            tracing::warn!(store = %name, error = why, "the store cannot say where it is; it is asked again when it is fed");
+            None
+        }
+    }
 }
 
 /// Whether the log is older than a store. Pure.

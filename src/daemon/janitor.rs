@@ -68,6 +68,13 @@ pub(super) async fn run(desk: Desk, stop: CancellationToken) {
 fn tell(ran: &Result<Plan, JournalError>) {
     match ran {
         Ok(plan) => {
+            for floor in &plan.ignored {
+                tracing::debug!(
+                    cursor = floor.name,
+                    at = floor.seq,
+                    "nothing that is configured moves this cursor; it keeps nothing"
+                );
+            }
             for floor in &plan.held_by {
                 tracing::debug!(
                     needed_by = floor.name,

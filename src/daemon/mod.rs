@@ -11,6 +11,7 @@
 
 mod control;
 mod fence;
+mod floors;
 mod janitor;
 mod stages;
 
@@ -20,7 +21,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use control::{Desk, Stores, configured, first_of};
+pub use control::{Desk, Holder, configured, first_of};
 
 use crate::config::Config;
 use crate::failure::{Class, Classify, Exit};
@@ -172,12 +173,7 @@ impl Daemon {
         let receipts = options.receipts.as_deref().map(open_receipts).transpose()?;
         let listener = socket::bind(&config.data_dir)?;
         let serve_stop = CancellationToken::new();
-        let desk = Desk::new(
-            &journal,
-            &config,
-            &status,
-            Stores::Board(configured(&config)),
-        );
+        let desk = Desk::new(&journal, &config, &status, Holder::Daemon);
         let janitor = tokio::spawn(janitor::run(desk.clone(), serve_stop.clone()));
         let served = tokio::spawn(socket::serve(
             listener,

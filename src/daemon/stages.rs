@@ -75,6 +75,23 @@ impl Stages {
     }
 }
 
+/// The lanes of the relay that the configuration switches on.
+pub(super) fn lanes(config: &Config) -> Vec<Lane> {
+    let Some(rabbitmq) = &config.rabbitmq else {
+        return Vec::new();
+    };
+    let fed = [
+        (config.timescale.is_some(), ProjectionName::Timescale),
+        (config.redis.is_some(), ProjectionName::Redis),
+    ];
+    let fed = fed.into_iter().filter(|(is, _)| *is);
+    let mut lanes = vec![Lane::Log(fed.map(|(_, name)| name.to_string()).collect())];
+    if rabbitmq.events {
+        lanes.push(Lane::Events);
+    }
+    lanes
+}
+
 /// Starts what the configuration switches on.
 pub(super) fn start(config: &Config, journal: &Journal, status: &Status) -> Stages {
     let mut stages = Stages {
@@ -84,23 +101,8 @@ pub(super) fn start(config: &Config, journal: &Journal, status: &Status) -> Stag
         ended: Ended::default(),
     };
     if let Some(rabbitmq) = &config.rabbitmq {
-        let fed = [
-            (config.timescale.is_some(), ProjectionName::Timescale),
-            (config.redis.is_some(), ProjectionName::Redis),
-        ];
-        let queues = fed
-            .into_iter()
-            .filter(|(is, _)| *is)
-            .map(|(_, name)| name.to_string());
-        stages.relay(
-            config,
-            rabbitmq,
-            Lane::Log(queues.collect()),
-            journal,
-            status,
-        );
-        if rabbitmq.events {
-            stages.relay(config, rabbitmq, Lane::Events, journal, status);
+        for lane in lanes(config) {
+            stages.relay(config, rabbitmq, lane, journal, status);
         }
     }
     if let Some(sqlite) = &config.sqlite {

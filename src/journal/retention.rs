@@ -77,10 +77,13 @@ pub struct Plan {
     pub held: Vec<Segment>,
     /// Who needs them.
     pub held_by: Vec<Floor>,
+    /// Cursors that would need what is asked to go, and do not count: nothing that is configured moves them.
+    pub ignored: Vec<Floor>,
 }
 
-/// The plan for removing everything below `asked` that nobody needs: whole sealed segments, from the oldest on.
-pub fn plan(segments: &[SegmentInfo], asked: u64, floors: &[Floor]) -> Plan {
+/// The plan for removing everything below `asked` that nobody needs: whole sealed segments, from the oldest on. `idle`
+/// are the cursors that do not count.
+pub fn plan(segments: &[SegmentInfo], asked: u64, floors: &[Floor], idle: &[Floor]) -> Plan {
     let needed = floors.iter().map(|floor| floor.seq.saturating_add(1)).min();
     let keep_from = asked.min(needed.unwrap_or(u64::MAX));
     let lies_below = |info: &SegmentInfo, limit: u64| {
@@ -90,20 +93,24 @@ pub fn plan(segments: &[SegmentInfo], asked: u64, floors: &[Floor]) -> Plan {
         .iter()
         .take_while(|info| lies_below(info, asked))
         .collect();
+    let newest = |of: &[&SegmentInfo]| {
+        let last = of.last().and_then(|info| info.last);
+        last.map_or(0, wal::Seq::get)
+    };
+    let newest_due = newest(&below);
     let (go, held): (Vec<&SegmentInfo>, Vec<&SegmentInfo>) = below
         .into_iter()
         .partition(|info| lies_below(info, keep_from));
-    let newest_held = held
-        .last()
-        .and_then(|info| info.last)
-        .map_or(0, wal::Seq::get);
+    let newest_held = newest(&held);
     let holders = floors.iter().filter(|floor| floor.seq < newest_held);
+    let ignored = idle.iter().filter(|floor| floor.seq < newest_due);
     Plan {
         asked,
         keep_from,
         go: go.into_iter().map(Segment::from).collect(),
         held: held.into_iter().map(Segment::from).collect(),
         held_by: holders.cloned().collect(),
+        ignored: ignored.cloned().collect(),
     }
 }
 
@@ -149,17 +156,25 @@ mod tests {
             segment(31, 35, false),
         ];
         let names = |segments: &[Segment]| segments.iter().map(|it| it.first).collect::<Vec<_>>();
-        let all_done = plan(&log, 25, &[floor("a", 35), floor("b", 20)]);
+        let all_done = plan(&log, 25, &[floor("a", 35), floor("b", 20)], &[]);
         assert_eq!(names(&all_done.go), [1, 11]);
         assert!(all_done.held.is_empty() && all_done.held_by.is_empty());
         // One is at the last record of a segment, one in the middle of the next.
-        let slow = plan(&log, 31, &[floor("a", 10), floor("b", 15), floor("c", 30)]);
+        let floors = [floor("a", 10), floor("b", 15), floor("c", 30)];
+        let slow = plan(&log, 31, &floors, &[]);
         assert_eq!((slow.keep_from, names(&slow.go)), (11, vec![1]));
         assert_eq!(names(&slow.held), [11, 21]);
         assert_eq!(slow.held_by, [floor("a", 10), floor("b", 15)]);
         // The active segment stays whatever is asked; an unknown position keeps all; nobody at all keeps nothing.
-        assert_eq!(names(&plan(&log, u64::MAX, &[]).go), [1, 11, 21]);
-        assert!(plan(&log, u64::MAX, &[floor("lost", 0)]).go.is_empty());
-        assert_eq!(plan(&log, 1, &[]).go, []);
+        assert_eq!(names(&plan(&log, u64::MAX, &[], &[]).go), [1, 11, 21]);
+        assert!(plan(&log, u64::MAX, &[floor("lost", 0)], &[]).go.is_empty());
+        assert_eq!(plan(&log, 1, &[], &[]).go, []);
+        // What nobody moves does not hold back, and is told where it would have.
+        let idle = [floor("old", 3), floor("new", 20)];
+        let freed = plan(&log, 21, &[floor("a", 35)], &idle);
+        assert_eq!(
+            (names(&freed.go), freed.ignored),
+            (vec![1, 11], vec![floor("old", 3)])
+        );
     }
 }

@@ -41,8 +41,9 @@ Example:
   telegram-gateway wal seal --json";
 
 const AFTER_TRIM: &str = "\
-Removes whole sealed segments, oldest first, and never what a cursor or a configured store still
-needs. Without --keep-from, what wal.keep_age and wal.keep_bytes of the configuration say.
+Removes whole sealed segments, oldest first, and never what the relay or a configured store still
+needs. The cursor of a relay that is no longer configured keeps nothing; the plan names it.
+Without --keep-from, what wal.keep_age and wal.keep_bytes of the configuration say.
 Exit codes: 0 done or nothing to remove, 1 not confirmed, 2 nobody at a terminal to confirm,
 75 log in use.
 

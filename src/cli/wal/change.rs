@@ -144,6 +144,14 @@ fn text(plan: &Plan, done: bool) -> String {
             };
         }
     }
+    for floor in &plan.ignored {
+        let _ = write!(
+            text,
+            "\nignored: {} is at {}, and nothing that is configured moves it",
+            output::escape(&floor.name),
+            floor.seq
+        );
+    }
     text
 }
 

@@ -1,10 +1,9 @@
 //! Whoever can change the log: the running daemon, or this process when none runs.
 
-use crate::cli::{CommandError, stores};
+use crate::cli::CommandError;
 use crate::config::Config;
-use crate::daemon::{Desk, Stores, configured, say_opening};
+use crate::daemon::{Desk, Holder, say_opening};
 use crate::journal::control::{Answer, Command};
-use crate::journal::retention::Floor;
 use crate::journal::socket::{Control as _, Remote};
 use crate::journal::{Journal, JournalError, JournalReader};
 use crate::status::Status;
@@ -18,15 +17,14 @@ pub(super) enum Hand {
 }
 
 impl Hand {
-    /// Takes the log, or finds who has it. The stores are asked how far they are only where no daemon knows.
+    /// Takes the log, or finds who has it.
     pub(super) async fn take(config: &Config) -> Result<Hand, CommandError> {
         // A log is not made in order to be changed.
         drop(JournalReader::of(config)?);
         let status = Status::new();
         match Journal::open(&config.data_dir, &config.wal, status.clone(), say_opening) {
             Ok(journal) => {
-                let stores = Stores::Asked(asked(config, &journal).await);
-                let desk = Desk::new(&journal, config, &status, stores);
+                let desk = Desk::new(&journal, config, &status, Holder::Command);
                 Ok(Hand::Here(Box::new(journal), desk))
             }
             Err(locked @ JournalError::Open(wal::OpenError::Locked { .. })) => {
@@ -53,28 +51,4 @@ impl Hand {
             journal.close().await;
         }
     }
-}
-
-/// How far each configured store is. One that cannot be asked, or that was fed from another log, keeps everything.
-async fn asked(config: &Config, journal: &Journal) -> Vec<Floor> {
-    let mut floors = Vec::new();
-    for name in configured(config) {
-        let (seq, unknown) = match stores::checkpoint(config, name).await {
-            Ok(None) => (0, None),
-            Ok(Some(it)) if it.identity.log_id == journal.reader.identity().log_id => {
-                (it.seq.get(), None)
-            }
-            Ok(Some(it)) => {
-                let other = it.identity.log_id;
-                (0, Some(format!("it was fed from another log, {other}")))
-            }
-            Err(error) => (0, Some(error)),
-        };
-        floors.push(Floor {
-            name: format!("store {name}"),
-            seq,
-            unknown,
-        });
-    }
-    floors
 }

@@ -1,0 +1,138 @@
+//! Who still needs the log: the lanes of the relay by their cursors, the stores by their own word.
+
+use std::time::Duration;
+
+use wal::{LogId, Seq};
+
+use crate::config::Config;
+use crate::failure::chain;
+use crate::journal::retention::Floor;
+use crate::store::redis::Redis;
+use crate::store::sqlite::Sqlite;
+use crate::store::timescale::Timescale;
+use crate::store::{Checkpoint, Projection, ProjectionName};
+
+/// How long a store may take to say where it is.
+const ASK_LIMIT: Duration = Duration::from_secs(3);
+
+/// What a store says of itself: nothing was applied to it, or up to where; or why it does not say.
+pub(super) type Said = Result<Option<Checkpoint>, String>;
+
+/// Asks all stores that the configuration switches on, at once.
+pub(super) async fn ask(config: &Config) -> Vec<(ProjectionName, Said)> {
+    let said = tokio::join!(
+        ask_one(config.sqlite.clone().map(Sqlite::new)),
+        ask_one(config.timescale.clone().map(Timescale::new)),
+        ask_one(config.redis.clone().map(Redis::new)),
+    );
+    [said.0, said.1, said.2].into_iter().flatten().collect()
+}
+
+async fn ask_one<P: Projection>(store: Option<P>) -> Option<(ProjectionName, Said)> {
+    let mut store = store?;
+    let said = match tokio::time::timeout(ASK_LIMIT, store.checkpoint()).await {
+        Ok(said) => said.map_err(|error| chain(&error)),
+        Err(_) => Err(format!("no answer in {} s", ASK_LIMIT.as_secs())),
+    };
+    Some((store.name(), said))
+}
+
+/// What a store needs. It may have been emptied since its projector last showed itself on the board, and a projector
+/// may not have come as far as its store: the lower number counts. One that does not say needs everything.
+pub(super) fn of_store(name: ProjectionName, said: Said, board: Option<u64>, ours: LogId) -> Floor {
+    let (seq, unknown) = match said {
+        Ok(None) => (0, None),
+        Ok(Some(it)) if it.identity.log_id == ours => {
+            (it.seq.get().min(board.unwrap_or(u64::MAX)), None)
+        }
+        Ok(Some(it)) => {
+            let other = it.identity.log_id;
+            (0, Some(format!("it was fed from another log, {other}")))
+        }
+        Err(why) => (0, Some(why)),
+    };
+    Floor {
+        name: format!("store {name}"),
+        seq,
+        unknown,
+    }
+}
+
+/// What the lanes that are configured need, and the cursors that nobody moves any more. A lane that never ran needs
+/// everything.
+pub(super) fn of_cursors(cursors: Vec<(String, Seq)>, lanes: &[&str]) -> (Vec<Floor>, Vec<Floor>) {
+    let floor = |name: &str, seq| Floor {
+        name: format!("cursor {name}"),
+        seq,
+        unknown: None,
+    };
+    let at = |name| cursors.iter().find(|(found, _)| found == name);
+    let needed = lanes
+        .iter()
+        .map(|name| floor(name, at(*name).map_or(0, |(_, seq)| seq.get())))
+        .collect();
+    let idle = cursors
+        .iter()
+        .filter(|(name, _)| !lanes.contains(&name.as_str()))
+        .map(|(name, seq)| floor(name, seq.get()))
+        .collect();
+    (needed, idle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Timestamp;
+    use wal::Identity;
+
+    fn at(log: u8, seq: u64) -> Checkpoint {
+        Checkpoint {
+            identity: Identity {
+                log_id: LogId([log; 16]),
+                epoch: 1,
+            },
+            seq: Seq::new(seq).expect("from 1"),
+            updated_at: Timestamp::from_micros(0),
+        }
+    }
+
+    #[test]
+    fn a_store_that_was_emptied_beside_the_daemon_needs_everything_again() {
+        let floor = |said, board| of_store(ProjectionName::Sqlite, said, board, LogId([1; 16]));
+        assert_eq!(floor(Ok(None), Some(900)).seq, 0, "emptied");
+        assert_eq!(
+            floor(Ok(Some(at(1, 20))), Some(900)).seq,
+            20,
+            "being rebuilt"
+        );
+        assert_eq!(floor(Ok(Some(at(1, 900))), Some(850)).seq, 850);
+        assert_eq!(floor(Ok(Some(at(1, 900))), Some(0)).seq, 0, "not yet shown");
+        assert_eq!(floor(Ok(Some(at(1, 900))), None).seq, 900, "no daemon");
+        let silent = floor(Err("no answer in 3 s".to_owned()), Some(900));
+        assert_eq!((silent.seq, silent.unknown.is_some()), (0, true));
+        let other = floor(Ok(Some(at(2, 900))), Some(900));
+        assert_eq!((other.seq, other.unknown.is_some()), (0, true));
+    }
+
+    #[test]
+    fn only_lanes_that_are_configured_hold_back() {
+        let seq = |n| Seq::new(n).expect("from 1");
+        let cursors = || {
+            let both = [("relay.events", 3), ("relay.log", 70)];
+            both.map(|(name, n)| (name.to_owned(), seq(n))).to_vec()
+        };
+        let shown = |floors: &[Floor]| {
+            let pairs = floors.iter().map(|it| (it.name.clone(), it.seq));
+            pairs.collect::<Vec<_>>()
+        };
+        let named = |name: &str, seq| vec![(format!("cursor {name}"), seq)];
+        let (needed, idle) = of_cursors(cursors(), &["relay.log"]);
+        assert_eq!(shown(&needed), named("relay.log", 70));
+        assert_eq!(shown(&idle), named("relay.events", 3));
+        let (needed, idle) = of_cursors(Vec::new(), &["relay.log"]);
+        assert_eq!(shown(&needed), named("relay.log", 0), "it never ran");
+        assert!(idle.is_empty());
+        let (needed, idle) = of_cursors(cursors(), &[]);
+        assert_eq!((needed.len(), idle.len()), (0, 2));
+    }
+}
