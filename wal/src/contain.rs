@@ -2,6 +2,7 @@
 //! must not take the process along that serves all the sound ones.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -9,14 +10,30 @@ use redb::Database;
 
 use crate::error::{At, DiskError};
 
+thread_local! {
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Whether a panic of this thread at this moment would be caught by the log and become an error:
+/// a panic hook need not show it, since the error says what happened.
+pub fn is_contained() -> bool {
+    DEPTH.with(Cell::get) > 0
+}
+
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
+    DEPTH.with(|depth| depth.set(depth.get() + 1));
+    let done = catch_unwind(AssertUnwindSafe(work));
+    DEPTH.with(|depth| depth.set(depth.get() - 1));
+    done
+}
+
 /// Runs `work` on `file`; a panic becomes [`DiskError::Panicked`]. Unwind safety: whatever was
 /// half done is a snapshot that is dropped, or a writer that its caller poisons.
 pub(crate) fn contained<T, E: From<At>>(
     file: &str,
     work: impl FnOnce() -> Result<T, E>,
 ) -> Result<T, E> {
-    catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|panic| Err(At::new(file, panicked(&*panic)).into()))
+    caught(work).unwrap_or_else(|panic| Err(At::new(file, panicked(&*panic)).into()))
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> DiskError {
@@ -37,7 +54,7 @@ impl Held {
         let Some(db) = self.0.take() else {
             return Ok(());
         };
-        let closed = catch_unwind(AssertUnwindSafe(|| db.close()));
+        let closed = caught(|| db.close());
         Ok(closed.map_err(|panic| panicked(&*panic))??)
     }
 }
@@ -57,7 +74,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         let db = self.0.take();
         // The file stays unclean, and the next open repairs it or says what is wrong.
-        drop(catch_unwind(AssertUnwindSafe(|| drop(db))));
+        drop(caught(|| drop(db)));
     }
 }
 

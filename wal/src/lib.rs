@@ -168,6 +168,7 @@ pub use batch::{
     Appended, BOOKMARK_BYTES_MAX, Batch, KEY_BYTES_MAX, NAME_BYTES_MAX, NewRecord, Outcome,
 };
 pub use compact::Compacted;
+pub use contain::is_contained;
 pub use container::{ContainerError, Containers};
 pub use error::{AppendError, DiskError, OpenError, ReadError, RewriteError};
 pub use frame::{FORMAT_VERSION, FrameError, HEADER_LEN, Header, MAGIC, PAYLOAD_BYTES_MAX, Record};
@@ -181,6 +182,6 @@ pub use restore::restore_on;
 pub use restore::{FENCE_MARGIN, Fence, RestoreError, Restored, restore, restore_tar};
 pub use retain::{Archiver, RetainError};
 pub use retention::{Kept, RetentionFloor, RetentionPlan, RetentionPolicy, plan_retention};
-pub use salvage::{Found, RecordSource, SalvageReport, Salvaged, salvage};
+pub use salvage::{Found, RecordSource, SalvageReport, Salvaged, log_id, salvage};
 pub use seq::{Identity, LogId, ParseLogIdError, Seq};
-pub use verify::{FINDINGS_MAX, Finding, FindingKind, VerifyReport, verify};
+pub use verify::{FINDINGS_MAX, Finding, FindingKind, VerifyReport, verify, verify_archive};

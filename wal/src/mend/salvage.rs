@@ -12,6 +12,7 @@
 mod active;
 mod assemble;
 mod gather;
+mod identify;
 mod judge;
 #[cfg(test)]
 mod power_cut_tests;
@@ -39,6 +40,8 @@ use crate::seq::{LogId, Seq};
 use crate::storage::{Disk, Storage};
 use gather::Gathered;
 
+pub use identify::log_id;
+pub(crate) use identify::{catalog_of, identify};
 pub(crate) use replace::{absorb, replacements_in, settle};
 
 /// Where salvage may find records besides the files of the log: an archive, a backup.

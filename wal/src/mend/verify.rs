@@ -1,9 +1,12 @@
 //! Checking a log record by record, beside a running writer.
 
+mod archived;
 mod contents;
 pub(crate) mod integrity;
 mod kind;
 
+pub(crate) use archived::kind_of;
+pub use archived::verify_archive;
 pub use kind::FindingKind;
 
 use std::path::Path;

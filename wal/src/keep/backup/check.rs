@@ -8,7 +8,7 @@ use crate::container::{Container, ContainerError, container_name};
 use crate::manifest::Manifest;
 use crate::seq::{LogId, Seq};
 use crate::storage::{Access, Disk, Storage};
-use crate::verify::{Finding, FindingKind};
+use crate::verify::{Finding, FindingKind, kind_of};
 
 /// Result of reading a backup.
 #[derive(Debug, Clone)]
@@ -74,16 +74,7 @@ pub(crate) fn verify_on(
                 link = Some(manifest.link());
             }
             Err(e) => {
-                let (kind, seq) = match &e {
-                    ContainerError::Record { seq, .. } | ContainerError::Misplaced { seq, .. } => {
-                        (FindingKind::RecordDamaged, Some(*seq))
-                    }
-                    ContainerError::Missing { seq } => (FindingKind::RecordMissing, Some(*seq)),
-                    ContainerError::Disk(e) if e.is_absent() => {
-                        (FindingKind::ContainerMissing, None)
-                    }
-                    _ => (FindingKind::ContainerDamaged, None),
-                };
+                let (kind, seq) = kind_of(&e);
                 find(kind, seq, e.to_string());
                 link = None;
             }

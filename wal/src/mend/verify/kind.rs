@@ -69,9 +69,10 @@ kinds! {
     KeyMissing => "key_missing",
     /// A cursor stands on a record that does not exist.
     CursorPastTail => "cursor_past_tail",
-    /// A container of a backup is not there.
+    /// A container of a backup or an archive is not there.
     ContainerMissing => "container_missing",
-    /// A container of a backup is damaged, or not the one that the index names.
+    /// A container of a backup or an archive is damaged, or not the one that the index or the
+    /// catalog names.
     ContainerDamaged => "container_damaged",
 }
 
