@@ -27,11 +27,23 @@ impl Classify for StartError {
 }
 
 fn main() -> ExitCode {
+    quiet_contained_panics();
     let exit = start().unwrap_or_else(|error| {
         cli::output::report(&error);
         error.exit()
     });
     ExitCode::from(exit as u8)
+}
+
+/// The log's engine panics on some damaged pages. The log catches that and answers with an error that has the panic's
+/// message, so nothing is lost by not printing it.
+fn quiet_contained_panics() {
+    let loud = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !wal::is_contained() {
+            loud(panic);
+        }
+    }));
 }
 
 fn start() -> Result<Exit, cli::CommandError> {

@@ -23,7 +23,7 @@ pub(super) async fn run(globals: &Globals, args: &VerifyArgs) -> CommandResult {
 async fn checks(config: &Config, args: &VerifyArgs) -> Result<bool, CommandError> {
     let mut clean = true;
     if matches!(args.what, VerifyTarget::Log | VerifyTarget::All) {
-        let report = verify::log(&config.data_dir).await?;
+        let report = verify::log(config).await?;
         clean &= show(&report, args.json)?;
     }
     let named = match args.what {
@@ -109,6 +109,12 @@ fn told(report: &Report) -> String {
             report.rows, report.buckets, report.records, report.checkpoint
         ),
     };
+    if report.containers > 0 {
+        text.push_str(&format!(
+            ", {} in {} containers of the archive",
+            report.archived, report.containers
+        ));
+    }
     if report.kept > 0 {
         text.push_str(&format!(", {} rows kept from before a fence", report.kept));
     }

@@ -11,7 +11,6 @@ mod lost;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
-use std::path::Path;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -21,6 +20,7 @@ pub use digest::Bucket;
 
 use self::digest::Digests;
 use self::lost::Lost;
+use crate::config::Config;
 use crate::event::{Envelope, Timestamp};
 use crate::failure::{Class, Classify, Exit, chain};
 use crate::journal::{JournalError, JournalReader, LOG_DIR};
@@ -93,6 +93,10 @@ pub struct Report {
     pub clean: bool,
     /// Records of the log that were read.
     pub records: u64,
+    /// Records in the archive that were read; 0 for a store.
+    pub archived: u64,
+    /// Containers of the archive that were looked at; 0 for a store.
+    pub containers: usize,
     /// Rows (keys, for Redis) that were compared.
     pub rows: u64,
     /// Channel-days and tables that were compared.
@@ -157,6 +161,8 @@ impl Report {
             target,
             clean: true,
             records: 0,
+            archived: 0,
+            containers: 0,
             rows: 0,
             buckets: 0,
             checkpoint: 0,
@@ -177,17 +183,33 @@ impl Report {
     }
 }
 
-/// Checks every record of the log: files, chain and checksums, and that each payload is an event.
-pub async fn log(data_dir: &Path) -> Result<Report, VerifyError> {
-    let dir = data_dir.join(LOG_DIR);
-    let checked = tokio::task::spawn_blocking(move || wal::verify(&dir, &mut |_| {}));
+/// Checks every record of the log, in its folder and in the configured archive: files, chain and checksums, and that
+/// each payload is an event.
+pub async fn log(config: &Config) -> Result<Report, VerifyError> {
+    let dir = config.data_dir.join(LOG_DIR);
+    let archive = config.wal.archive_dir.clone();
+    let checked = tokio::task::spawn_blocking(move || {
+        let live = wal::verify(&dir, &mut |_| {})?;
+        let archived = match archive {
+            Some(archive) => wal::verify_archive(&dir, &archive, &mut |_| {})?,
+            None => wal::VerifyReport::default(),
+        };
+        Ok((live, archived))
+    });
     let checked = checked.await.map_err(|_| VerifyError::Interrupted)?;
-    let checked = checked.map_err(JournalError::Open)?;
+    let (checked, archived) = checked.map_err(JournalError::Open)?;
     let mut report = Report::new("log");
     report.records = checked.records;
     report.buckets = checked.segments;
-    report.holes = checked.holes.iter().map(HoleShown::from).collect();
-    for finding in checked.findings {
+    report.archived = archived.records;
+    report.containers = archived.segments;
+    let mut holes = archived.holes;
+    holes.extend(checked.holes);
+    // A segment may be both in the archive and still in the log.
+    holes.sort_by_key(|hole| hole.first);
+    holes.dedup();
+    report.holes = holes.iter().map(HoleShown::from).collect();
+    for finding in archived.findings.into_iter().chain(checked.findings) {
         report.found(Difference {
             kind: Some(finding.kind.as_str()),
             place: finding.segment,
@@ -201,14 +223,14 @@ pub async fn log(data_dir: &Path) -> Result<Report, VerifyError> {
         });
     }
     if report.clean {
-        payloads(data_dir, &mut report).await?;
+        payloads(config, &mut report).await?;
     }
     Ok(report)
 }
 
 /// A record can be intact and still hold what this version cannot read.
-async fn payloads(data_dir: &Path, report: &mut Report) -> Result<(), VerifyError> {
-    let journal = JournalReader::open(data_dir)?;
+async fn payloads(config: &Config, report: &mut Report) -> Result<(), VerifyError> {
+    let journal = JournalReader::of(config)?;
     let Some(first) = journal.first().await? else {
         return Ok(());
     };
