@@ -176,7 +176,7 @@ pub(super) const KEYS: &[Key] = &[
             max: 36_500 * DAY,
         },
         Words("for ever"),
-        "Sealed segments whose last record is older than this are removed, but never what a cursor or a store still needs.",
+        "Sealed segments whose last record is older than this are removed, but never what the relay or a store still needs.",
     ),
     key(
         "wal",
@@ -186,8 +186,8 @@ pub(super) const KEYS: &[Key] = &[
             max: 1 << 50,
         },
         Words("no limit"),
-        "The oldest sealed segments are removed while the log takes more of the disk than this, but never what a cursor \
-         or a store still needs.",
+        "The oldest sealed segments are removed while the log takes more of the disk than this, but never what the \
+         relay or a store still needs.",
     ),
     key(
         "wal",

@@ -4,6 +4,7 @@
 //! through [`Desk::run`], so the same is decided in the same place.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::floors;
@@ -13,7 +14,9 @@ use crate::event::Timestamp;
 use crate::journal::control::{Answer, Command, Saved, Smaller};
 use crate::journal::retention::{self, Floor, Plan, Segment};
 use crate::journal::socket::Control;
-use crate::journal::{Done, Job, Journal, JournalError, JournalReader, JournalWriter, LOG_DIR};
+use crate::journal::{
+    Done, Job, Journal, JournalError, JournalReader, JournalWriter, LOG_DIR, sources,
+};
 use crate::projector::{next_seq, stage};
 use crate::relay::Lane;
 use crate::status::Status;
@@ -81,7 +84,7 @@ impl Desk {
     async fn seal(&self) -> Result<Answer, JournalError> {
         let before = sealed_count(&self.reader.segments().await?);
         let done = self.writer.perform(Job::Seal).await?;
-        debug_assert_eq!(done, Done::Sealed);
+        debug_assert!(matches!(done, Done::Sealed));
         let segments = self.reader.segments().await?;
         let sealed: Vec<&wal::SegmentInfo> = segments.iter().filter(|it| it.sealed).collect();
         let segment = if sealed.len() > before {
@@ -116,7 +119,7 @@ impl Desk {
     }
 
     /// Looks at every segment beside the writer, then has the damaged ones replaced, one after the other.
-    async fn salvage(&self) -> Result<Answer, JournalError> {
+    async fn salvage(&self, from: Vec<PathBuf>) -> Result<Answer, JournalError> {
         let dir = self.config.data_dir.join(LOG_DIR);
         let checked = tokio::task::spawn_blocking(move || wal::verify(&dir, &mut |_| {}));
         let checked = checked.await.map_err(|_| JournalError::Closed)?;
@@ -124,11 +127,16 @@ impl Desk {
         let mut files: Vec<String> = findings.into_iter().map(|it| it.segment).collect();
         files.extend(self.status.log_report().damaged);
         let firsts: BTreeSet<u64> = files.iter().filter_map(|it| first_of(it)).collect();
-        let mut segments = Vec::new();
+        let from = salvage_dirs(&self.config, from);
+        let (mut segments, mut given) = (Vec::new(), Vec::new());
         for first in firsts {
             let first = next_seq(first - 1);
-            match self.writer.perform(Job::Salvage { first }).await {
-                Ok(Done::Salvaged(it)) => segments.push(Saved::from(&it)),
+            let from = from.clone();
+            match self.writer.perform(Job::Salvage { first, from }).await {
+                Ok(Done::Salvaged(it, more)) => {
+                    segments.push(Saved::from(&it));
+                    sources::add_up(&mut given, more);
+                }
                 Ok(_) => {}
                 Err(JournalError::Rewrite(wal::RewriteError::NotSealed { .. })) => {
                     return Err(JournalError::ActiveDamaged);
@@ -136,7 +144,7 @@ impl Desk {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Answer::Salvaged { segments })
+        Ok(Answer::Salvaged { segments, given })
     }
 
     async fn trim(
@@ -154,6 +162,7 @@ impl Desk {
         let plan = self.plan(&segments, asked).await?;
         let done = !only_plan && !plan.go.is_empty();
         if done {
+            self.archive(&plan).await?;
             // Exactly what was planned goes, whatever was sealed meanwhile.
             let keep_from = plan.go.last().and_then(|segment| segment.last);
             let keep_from = next_seq(keep_from.unwrap_or(0));
@@ -167,6 +176,22 @@ impl Desk {
             );
         }
         Ok((plan, done))
+    }
+
+    /// Writes the containers of what will go, if an archive is configured, while appends go on: the trim finds them
+    /// there, and only unlinks.
+    async fn archive(&self, plan: &Plan) -> Result<(), JournalError> {
+        let Done::Archiver(Some(archiver)) = self.writer.perform(Job::Archiver).await? else {
+            return Ok(());
+        };
+        // One at a time: a stop waits for one at most.
+        for segment in &plan.go {
+            let (archiver, first) = (archiver.clone(), next_seq(segment.first - 1));
+            let archived = tokio::task::spawn_blocking(move || archiver.archive(first));
+            let archived = archived.await.map_err(|_| JournalError::Closed)?;
+            archived.map_err(|error| JournalError::Append(error.into()))?;
+        }
+        Ok(())
     }
 
     async fn plan(&self, segments: &[wal::SegmentInfo], asked: u64) -> Result<Plan, JournalError> {
@@ -207,6 +232,17 @@ pub fn configured(config: &Config) -> Vec<ProjectionName> {
     .collect()
 }
 
+/// Where a salvage looks for records besides the log: the configured archive, then what was given.
+pub fn salvage_dirs(config: &Config, given: Vec<PathBuf>) -> Vec<PathBuf> {
+    config
+        .wal
+        .archive_dir
+        .iter()
+        .cloned()
+        .chain(given)
+        .collect()
+}
+
 /// The number that the segment of this file name starts with.
 pub fn first_of(file: &str) -> Option<u64> {
     let digits = file.strip_prefix("segment-")?.strip_suffix(".redb")?;
@@ -227,7 +263,7 @@ impl Control for Desk {
                 let (plan, done) = self.trim(keep_from, plan).await?;
                 Ok(Answer::Trimmed { plan, done })
             }
-            Command::Salvage => self.salvage().await,
+            Command::Salvage { from } => self.salvage(from).await,
             Command::Compact { first } => self.compact(first).await,
         }
     }

@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use control::{Desk, Holder, configured, first_of};
+pub use control::{Desk, Holder, configured, first_of, salvage_dirs};
 
 use crate::config::Config;
 use crate::failure::{Class, Classify, Exit};

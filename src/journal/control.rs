@@ -1,8 +1,11 @@
 //! What can be asked of the log beside appending, and the answers. All of it travels as JSON.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::retention::{Plan, Segment};
+use super::sources::Given;
 use crate::status::LogReport;
 
 /// What is asked. Whoever holds the log does it: the running daemon, or the command itself when none runs.
@@ -26,7 +29,10 @@ pub enum Command {
         first: Option<u64>,
     },
     /// Replace all damaged segments but the active one by what can still be read of them.
-    Salvage,
+    Salvage {
+        /// Directories of containers that may have what cannot be read, besides the archive.
+        from: Vec<PathBuf>,
+    },
 }
 
 /// The answer, one for each command.
@@ -56,6 +62,8 @@ pub enum Answer {
     Salvaged {
         /// Each segment that was damaged.
         segments: Vec<Saved>,
+        /// What each directory of containers gave.
+        given: Vec<Given>,
     },
 }
 
@@ -70,6 +78,12 @@ pub struct Saved {
     pub last: u64,
     /// Records it has now.
     pub records: u64,
+    /// Of those, how many could still be read in the ordinary way.
+    pub engine: u64,
+    /// How many were found in the bytes of files.
+    pub carved: u64,
+    /// How many an archive or a backup gave.
+    pub given: u64,
     /// Nothing is lost.
     pub complete: bool,
     /// Its holes: first and last number of each.
@@ -86,6 +100,9 @@ impl From<&wal::Salvaged> for Saved {
             first: it.first.get(),
             last: it.last.get(),
             records: it.records,
+            engine: it.found.engine,
+            carved: it.found.carved,
+            given: it.found.source,
             complete: it.complete,
             holes: holes.map(|it| (it.first.get(), it.last.get())).collect(),
             kept_as: it.kept_as.clone(),

@@ -5,6 +5,10 @@ use std::io;
 use super::access;
 use crate::failure::{Class, Classify, Exit};
 
+/// What helps when the segment that is written is damaged.
+pub(super) const SALVAGE_WITHOUT_DAEMON: &str =
+    "stop the daemon, then: telegram-gateway wal salvage";
+
 /// Why the journal could not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -100,22 +104,10 @@ impl JournalError {
 
 impl Classify for JournalError {
     fn class(&self) -> Class {
-        use wal::{AppendError as A, ReadError as R};
+        use wal::ReadError as R;
         match self {
             JournalError::Open(error) => open_class(error),
-            JournalError::Append(error) => match error {
-                A::Poisoned => Class::Transient,
-                A::Disk { source, .. } => disk_class(source),
-                A::Structure(_) => Class::Corrupt,
-                // The log itself goes on; only the trim was not done.
-                A::Archive(_) => Class::Operator,
-                A::PayloadTooLarge { .. }
-                | A::KeyTooLong { .. }
-                | A::NameTooLong { .. }
-                | A::BookmarkTooLarge { .. }
-                | A::CursorPastTail { .. }
-                | A::NumbersExhausted => Class::Bug,
-            },
+            JournalError::Append(error) => append_class(error),
             JournalError::Read(error) => match error {
                 R::Trimmed { .. } => Class::Operator,
                 R::Damaged { .. }
@@ -180,9 +172,9 @@ impl Classify for JournalError {
                 Some("run it as the owner of the files, or mend their permissions".to_owned())
             }
             JournalError::ActiveDamaged => {
-                Some("stop the daemon, then: telegram-gateway wal salvage".to_owned())
+                Some(SALVAGE_WITHOUT_DAEMON.to_owned())
             }
-            JournalError::Open(_) if self.class() == Class::Corrupt => {
+            JournalError::Open(_) | JournalError::Append(_) if self.class() == Class::Corrupt => {
                 Some("telegram-gateway wal salvage".to_owned())
             }
             _ if self.class() == Class::Corrupt => Some(
@@ -205,6 +197,23 @@ impl Classify for JournalError {
                 _ => Exit::Failure,
             },
         }
+    }
+}
+
+pub(super) fn append_class(error: &wal::AppendError) -> Class {
+    use wal::AppendError as A;
+    match error {
+        A::Poisoned => Class::Transient,
+        A::Disk { source, .. } => disk_class(source),
+        A::Structure(_) => Class::Corrupt,
+        // The log itself goes on; only the trim was not done.
+        A::Archive(_) => Class::Operator,
+        A::PayloadTooLarge { .. }
+        | A::KeyTooLong { .. }
+        | A::NameTooLong { .. }
+        | A::BookmarkTooLarge { .. }
+        | A::CursorPastTail { .. }
+        | A::NumbersExhausted => Class::Bug,
     }
 }
 

@@ -17,6 +17,7 @@
 //! | `opening` | progress of a long opening |
 //! | `control` | what can be asked of the log beside appending, and the answers |
 //! | `retention` | what a trim removes, and what keeps the rest |
+//! | `sources` | where salvage finds records besides the log's own files |
 //! | `socket` | all of it from another process |
 
 mod access;
@@ -29,6 +30,7 @@ mod reader;
 mod request;
 pub mod retention;
 pub mod socket;
+pub mod sources;
 mod trouble;
 mod writer;
 
@@ -179,10 +181,12 @@ impl Journal {
         let dir: PathBuf = data_dir.join(LOG_DIR);
         let wal_options = wal_options(options);
         let ballast = Ballast::new(data_dir, options.ballast);
-        let open = || wal::Log::open(&dir, wal_options.clone());
-        let log = opening::watched(&mut say, |_| match open() {
-            Err(error) if trouble::is_full(&error) && ballast.release().is_ok() => open(),
-            opened => opened,
+        let log = opening::watched(&mut say, |meter| {
+            let open = || wal::Log::open(&dir, meter.on(&wal_options));
+            match open() {
+                Err(error) if trouble::is_full(&error) && ballast.release().is_ok() => open(),
+                opened => opened,
+            }
         })
         .map_err(JournalError::Open)?;
         let recovery = log.recovery().clone();

@@ -1,8 +1,7 @@
 //! Opening may take long after an unclean stop: somebody should say so.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Nothing is said about an opening that is faster than this.
@@ -20,14 +19,22 @@ pub struct Opening {
 }
 
 /// Where the work notes how far it is.
-#[derive(Debug, Default)]
-pub(super) struct Meter(Mutex<Option<f64>>);
+#[derive(Debug, Clone, Default)]
+pub(super) struct Meter(Arc<Mutex<Option<f64>>>);
 
 impl Meter {
     /// Notes the part that is done, 0 to 1.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the log does not tell it yet"))]
-    pub(super) fn note(&self, done: f64) {
+    fn note(&self, done: f64) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(done.clamp(0.0, 1.0));
+    }
+
+    /// The options with which the log notes it here.
+    pub(super) fn on(&self, options: &wal::Options) -> wal::Options {
+        let meter = self.clone();
+        wal::Options {
+            progress: Some(wal::Progress::new(move |done| meter.note(done))),
+            ..options.clone()
+        }
     }
 
     fn read(&self) -> Option<f64> {

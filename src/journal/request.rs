@@ -1,8 +1,11 @@
 //! What waits for the writer thread.
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use wal::{Batch, Compacted, HEADER_LEN, Hole, Outcome, Salvaged, SegmentInfo, Seq};
+use std::path::PathBuf;
 
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use wal::{Archiver, Batch, Compacted, HEADER_LEN, Hole, Outcome, Salvaged, SegmentInfo, Seq};
+
+use super::sources::Given;
 use super::{Append, JournalError};
 
 /// What goes to the one writer.
@@ -22,7 +25,7 @@ pub(super) struct Queued {
 }
 
 /// What the writer can do beside appending.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Job {
     /// Seal the active segment; nothing happens to an empty one.
     Seal,
@@ -40,7 +43,11 @@ pub enum Job {
     Salvage {
         /// The number that the segment starts with.
         first: Seq,
+        /// Directories of containers that may have what cannot be read.
+        from: Vec<PathBuf>,
     },
+    /// Say what writes segments into the archive beside the writer.
+    Archiver,
     /// Skip all numbers up to this one, and start a new epoch behind it.
     Fence {
         /// The number.
@@ -49,7 +56,7 @@ pub enum Job {
 }
 
 /// What became of a [`Job`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Done {
     /// The active segment is sealed, or was empty.
     Sealed,
@@ -57,8 +64,10 @@ pub enum Done {
     Trimmed(Vec<SegmentInfo>),
     /// The segment takes less room, or as much as before.
     Compacted(Compacted),
-    /// What came of the segment.
-    Salvaged(Salvaged),
+    /// What came of the segment, and what each directory gave.
+    Salvaged(Salvaged, Vec<Given>),
+    /// What writes into the archive; none where none is configured.
+    Archiver(Option<Archiver>),
     /// The numbers that are skipped; none when the log was past them.
     Fenced(Option<Hole>),
 }

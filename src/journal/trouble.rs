@@ -11,9 +11,10 @@ use wal::{AppendError, DiskError, Log, OpenError, Seq};
 
 use super::JournalError;
 use super::ballast::Ballast;
+use super::error;
 use super::request::Request;
 use super::writer::{Owner, Refused};
-use crate::failure::chain;
+use crate::failure::{Class, Classify as _, chain};
 use crate::status::{BallastState, Status};
 
 /// Wait before the log is tried again; doubles up to the limit.
@@ -35,7 +36,7 @@ impl Trouble {
     pub(super) fn of(error: &AppendError) -> Trouble {
         Trouble {
             full: error.is_disk_full(),
-            text: chain(error),
+            text: told(error, error::append_class(error)),
         }
     }
 
@@ -45,6 +46,14 @@ impl Trouble {
             full: is_no_room(error),
             text: format!("cannot fill the ballast: {error}"),
         }
+    }
+}
+
+/// The error with its causes, and what helps if it is damage: opening anew does not mend that.
+fn told(error: &dyn std::error::Error, class: Class) -> String {
+    match class {
+        Class::Corrupt => format!("{}; {}", chain(error), error::SALVAGE_WITHOUT_DAEMON),
+        _ => chain(error),
     }
 }
 
@@ -123,9 +132,11 @@ impl Owner {
             self.give_back(Ballast::release);
             opened = Log::open(&self.dir, self.options.clone());
         }
-        let log = opened.map_err(|error| Trouble {
-            full: is_full(&error),
-            text: chain(&JournalError::Open(error)),
+        let log = opened.map_err(|error| {
+            let full = is_full(&error);
+            let error = JournalError::Open(error);
+            let text = told(&error, error.class());
+            Trouble { full, text }
         })?;
         self.set_reader(Some(log.reader()));
         let tail = log.recovery().tail.map_or(0, Seq::get);
@@ -208,5 +219,27 @@ fn next_until(requests: &mut mpsc::Receiver<Request>, until: Instant) -> Next {
             // Looking this often costs nothing, and needs no timer of another runtime in this thread.
             Err(TryRecvError::Empty) => std::thread::sleep(LOOK),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_names_what_mends_it_and_a_failing_disk_does_not() {
+        let failed = |source| {
+            let file = "segment".to_owned();
+            Trouble::of(&AppendError::Disk { file, source }).text
+        };
+        let message = "the engine's own words".to_owned();
+        let damaged = failed(DiskError::Panicked { message });
+        assert!(
+            damaged.ends_with("telegram-gateway wal salvage"),
+            "{damaged}"
+        );
+        assert!(damaged.contains("the engine's own words"), "{damaged}");
+        let failing = failed(DiskError::Io(std::io::Error::other("input/output error")));
+        assert!(!failing.contains("salvage"), "{failing}");
     }
 }

@@ -11,6 +11,7 @@ use wal::{AppendError, Batch, Log, Options, Outcome, Seq};
 use super::JournalError;
 use super::ballast::Ballast;
 use super::request::{self, Done, Job, Queued, Request, answer, merge};
+use super::sources::Sources;
 use super::trouble::{self, Trouble};
 use crate::failure::chain;
 use crate::status::Status;
@@ -156,6 +157,9 @@ impl Owner {
         let bytes = request::appended_bytes(batch, &appended.outcomes);
         self.status.log(|board| {
             board.committed(started.elapsed(), appended.outcomes.len() as u64, bytes);
+            if let Some(took) = appended.rolled {
+                board.sealed(took);
+            }
         });
         self.status.durable(tail);
         self.tail.send_replace(tail);
@@ -193,6 +197,7 @@ impl Owner {
             // Appends that wait for room are told apart by the tail, which a fence would move.
             Job::Fence { .. } if self.trouble.is_some() => return Err(JournalError::Reopening),
             Job::Fence { to } => log.fence(to).map(Done::Fenced),
+            Job::Archiver => return Ok(Done::Archiver(log.archiver())),
             Job::Compact { .. } | Job::Salvage { .. } => return self.replace(job),
         };
         match &done {
@@ -216,9 +221,15 @@ impl Owner {
             return Err(JournalError::Reopening);
         };
         let done = match job {
-            Job::Salvage { first } => log.salvage(first, None).map(Done::Salvaged),
+            Job::Salvage { first, from } => {
+                let sources = Sources::new(&from, Some(log.identity().log_id));
+                let saved = log.salvage(first, Some(&sources));
+                saved.map(|saved| Done::Salvaged(saved, sources.given()))
+            }
             Job::Compact { first } => log.compact(first).map(Done::Compacted),
-            Job::Seal | Job::Trim { .. } | Job::Fence { .. } => return Err(JournalError::Closed),
+            Job::Seal | Job::Trim { .. } | Job::Fence { .. } | Job::Archiver => {
+                return Err(JournalError::Closed);
+            }
         };
         self.status.log(|board| board.damaged_are(log.recovery()));
         trouble::note_holes(&self.status, log);

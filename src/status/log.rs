@@ -46,7 +46,7 @@ pub struct LogBoard {
     pub batch_events: Histogram<u64>,
     /// Record bytes (headers and payloads) that were appended.
     pub appended_bytes: u64,
-    /// How long each seal on request took, in microseconds.
+    /// How long each seal took, on request or in an append, in microseconds.
     pub seal_us: Histogram<u64>,
     /// How long opening the log took, in microseconds; the last time it was opened.
     pub open_us: u64,
@@ -117,7 +117,7 @@ impl LogBoard {
         self.full = false;
     }
 
-    /// The active segment was sealed on request.
+    /// The active segment was sealed, and the next one started.
     pub fn sealed(&mut self, took: std::time::Duration) {
         self.seal_us.saturating_record(micros(took).max(1));
     }
@@ -195,7 +195,7 @@ pub struct LogReport {
     pub batch_events: Spread,
     /// Record bytes appended since the start.
     pub appended_bytes: u64,
-    /// How long seals on request took, in microseconds.
+    /// How long seals took, on request or in an append, in microseconds.
     pub seals_us: Spread,
     /// How long the last opening took, in microseconds.
     pub open_us: u64,

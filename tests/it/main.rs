@@ -18,4 +18,5 @@ mod store_redis;
 mod store_sql;
 mod support;
 mod tidy;
+mod wal_care;
 mod wal_commands;

@@ -13,7 +13,7 @@ use crate::support::events::{event, message, peer};
 use crate::support::gateway::{Gateway, wait_until};
 
 /// A log of three segments of ten records each, the last one active, that no store has seen.
-async fn three_segments(gateway: &Gateway) {
+pub(crate) async fn three_segments(gateway: &Gateway) {
     let config = gateway.config();
     let journal =
         Journal::open(&config.data_dir, &config.wal, Status::new(), |_| {}).expect("a log");
@@ -37,7 +37,7 @@ async fn three_segments(gateway: &Gateway) {
 }
 
 /// The numbers of lines of JSON.
-fn numbers(lines: &str) -> Vec<u64> {
+pub(crate) fn numbers(lines: &str) -> Vec<u64> {
     lines
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).expect("JSON"))
@@ -276,7 +276,7 @@ fn tail_follows_across_segments_and_ends_with_ctrl_c() {
 }
 
 /// Flips a bit in every copy of a text in the second of three segments.
-fn damage(gateway: &Gateway, text: &str) {
+pub(crate) fn damage(gateway: &Gateway, text: &str) {
     let file = gateway
         .data_dir()
         .join("log/segment-00000000000000000011.redb");

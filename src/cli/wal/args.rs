@@ -1,5 +1,7 @@
 //! The arguments and help of `wal`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 const AFTER_WAL: &str = "\
@@ -53,14 +55,14 @@ Examples:
 
 const AFTER_SALVAGE: &str = "\
 Checks every segment. A damaged one is replaced by what can still be read of it, under the same
-numbers; what is lost is a hole in the log, recorded for ever. The damaged file is kept beside it
-as *.damaged. A running daemon replaces all but the active segment; without one, that too.
+numbers; what the configured archive or a backup (--from) has is taken from there; what is lost is
+a hole in the log, recorded for ever. The damaged file is kept beside it as *.damaged. A running daemon replaces all but the active segment; without one, that too.
 Exit codes: 0 done or nothing damaged, 1 not confirmed, 2 nobody at a terminal to confirm,
 65 the active segment is damaged and a daemon holds it, 75 log in use.
 
 Examples:
   telegram-gateway verify log
-  telegram-gateway wal salvage --yes --json";
+  telegram-gateway wal salvage --from /backup/telegram --yes --json";
 
 const AFTER_COMPACT: &str = "\
 Numbers, records and checksums stay the same. Needs as much free space as the largest segment; a
@@ -108,14 +110,7 @@ pub enum WalCommand {
     Trim(TrimArgs),
     /// Replace damaged segments by what can still be read of them
     #[command(after_help = AFTER_SALVAGE)]
-    Salvage {
-        /// Do not ask; needed when stdin is no terminal
-        #[arg(long)]
-        yes: bool,
-        /// Print the result as JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Salvage(SalvageArgs),
     /// Write sealed segments anew without unused space
     #[command(after_help = AFTER_COMPACT)]
     Compact {
@@ -158,6 +153,20 @@ pub struct TailArgs {
     #[arg(short, long)]
     pub follow: bool,
     /// One JSON object a line, with the whole event
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `wal salvage`.
+#[derive(Debug, Args)]
+pub struct SalvageArgs {
+    /// A backup to take records from that cannot be read; may be given more than once
+    #[arg(long, value_name = "DIR")]
+    pub from: Vec<PathBuf>,
+    /// Do not ask; needed when stdin is no terminal
+    #[arg(long)]
+    pub yes: bool,
+    /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
 }

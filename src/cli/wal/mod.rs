@@ -30,7 +30,7 @@ pub(super) async fn run(globals: &Globals, args: &WalArgs) -> CommandResult {
         WalCommand::Dump(args) => records::dump(&config, args).await,
         WalCommand::Tail(args) => records::tail(&config, args).await,
         WalCommand::Seal { json } => change::seal(&config, *json).await,
-        WalCommand::Salvage { yes, json } => salvage::run(&config, *yes, *json).await,
+        WalCommand::Salvage(args) => salvage::run(&config, args).await,
         WalCommand::Compact { first, json } => change::compact(&config, *first, *json).await,
         WalCommand::Trim(args) => change::trim(&config, args).await,
     }

@@ -1,19 +1,21 @@
 //! `wal salvage`: by the daemon that holds the log, or here when none does.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use wal::{HEADER_LEN, OpenError, RewriteError, Seq};
 
+use super::args::SalvageArgs;
 use super::change::Misunderstood;
 use crate::cli::confirm::confirm;
 use crate::cli::{CommandError, CommandResult, output, stores};
 use crate::config::Config;
-use crate::daemon::{configured, first_of};
-use crate::failure::Exit;
+use crate::daemon::{configured, first_of, salvage_dirs};
+use crate::failure::{Class, Classify, Exit};
 use crate::journal::control::{Answer, Command, Saved};
 use crate::journal::socket::Remote;
+use crate::journal::sources::{Given, Sources};
 use crate::journal::{JournalError, LOG_DIR};
 
 /// Least distance of a fence from the last number that is known, so that no number is given out twice.
@@ -22,12 +24,35 @@ const FENCE_MARGIN: u64 = 1_000_000;
 #[derive(Debug, Serialize)]
 struct Report {
     segments: Vec<Saved>,
+    /// What each directory of containers gave.
+    given: Vec<Given>,
     /// The active segment was damaged: these numbers are skipped.
     fence: Option<(u64, u64)>,
 }
 
-pub(super) async fn run(config: &Config, yes: bool, json: bool) -> CommandResult {
-    if !yes {
+/// A directory to take records from is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot look into {dir}")]
+struct NoSource {
+    dir: String,
+    #[source]
+    source: std::io::Error,
+}
+
+impl Classify for NoSource {
+    fn class(&self) -> Class {
+        Class::Operator
+    }
+
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+}
+
+pub(super) async fn run(config: &Config, args: &SalvageArgs) -> CommandResult {
+    let from = args.from.iter().map(|dir| absolute(dir));
+    let from = from.collect::<Result<Vec<PathBuf>, NoSource>>()?;
+    if !args.yes {
         let explained = "This replaces each damaged segment by what can still be read of it; what cannot \
              is a hole in the log for ever. The damaged files are kept as *.damaged.";
         confirm(
@@ -36,39 +61,64 @@ pub(super) async fn run(config: &Config, yes: bool, json: bool) -> CommandResult
             "salvage",
         )?;
     }
-    let report = match here(config).await {
+    let report = match here(config, from.clone()).await {
         Err(JournalError::Rewrite(RewriteError::Open(OpenError::Locked { holder }))) => {
-            there(config, holder).await?
+            there(config, holder, from).await?
         }
         done => done?,
     };
-    output::result(&report, json, text)?;
+    output::result(&report, args.json, text)?;
     Ok(Exit::Ok)
 }
 
-async fn here(config: &Config) -> Result<Report, JournalError> {
+/// The daemon may stand in another directory.
+fn absolute(dir: &Path) -> Result<PathBuf, NoSource> {
+    let path = dir.canonicalize().and_then(|path| {
+        // Fails for what is no directory, or may not be read.
+        std::fs::read_dir(&path)?;
+        Ok(path)
+    });
+    path.map_err(|source| NoSource {
+        dir: dir.display().to_string(),
+        source,
+    })
+}
+
+async fn here(config: &Config, from: Vec<PathBuf>) -> Result<Report, JournalError> {
     let dir = config.data_dir.join(LOG_DIR);
     let fence_to = fence_to(config, &dir).await;
     let options = crate::journal::wal_options(&config.wal);
-    let done = tokio::task::spawn_blocking(move || wal::salvage(&dir, options, fence_to, None));
-    let done = done.await.map_err(|_| JournalError::Closed)?;
+    let from = salvage_dirs(config, from);
+    let done = tokio::task::spawn_blocking(move || {
+        let sources = Sources::new(&from, wal::log_id(&dir));
+        let done = wal::salvage(&dir, options, fence_to, Some(&sources));
+        (done, sources.given())
+    });
+    let (done, given) = done.await.map_err(|_| JournalError::Closed)?;
     let done = done.map_err(JournalError::Rewrite)?;
     Ok(Report {
         segments: done.segments.iter().map(Saved::from).collect(),
+        given,
         fence: done.fence.map(|it| (it.first.get(), it.last.get())),
     })
 }
 
-async fn there(config: &Config, holder: String) -> Result<Report, CommandError> {
+async fn there(
+    config: &Config,
+    holder: String,
+    from: Vec<PathBuf>,
+) -> Result<Report, CommandError> {
     let locked = JournalError::Open(OpenError::Locked { holder });
     let mut remote = Remote::connect(&config.data_dir)
         .await
         .map_err(|_| locked)?;
-    let Answer::Salvaged { segments } = remote.ask(&Command::Salvage).await? else {
+    let answer = remote.ask(&Command::Salvage { from }).await?;
+    let Answer::Salvaged { segments, given } = answer else {
         return Err(Misunderstood.into());
     };
     Ok(Report {
         segments,
+        given,
         fence: None,
     })
 }
@@ -105,8 +155,8 @@ fn text(report: &Report) -> String {
         let state = if it.complete { "complete" } else { "not all" };
         let _ = write!(
             text,
-            "\n  {} {}..={}: {} records, {state}",
-            it.file, it.first, it.last, it.records
+            "\n  {} {}..={}: {} records, {state} ({} read, {} found in the bytes, {} from elsewhere)",
+            it.file, it.first, it.last, it.records, it.engine, it.carved, it.given
         );
         for (first, last) in &it.holes {
             let _ = write!(text, "\n    lost {first}..={last}");
@@ -114,6 +164,9 @@ fn text(report: &Report) -> String {
         if let Some(kept) = &it.kept_as {
             let _ = write!(text, "\n    the damaged file is {kept}");
         }
+    }
+    for it in report.given.iter().filter(|it| it.records > 0) {
+        let _ = write!(text, "\n{} records from {}", it.records, it.dir.display());
     }
     if let Some((first, last)) = report.fence {
         let _ = write!(text, "\nnumbers {first}..={last} are skipped");
