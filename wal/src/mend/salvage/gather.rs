@@ -192,7 +192,8 @@ fn walk(
         match row(next) {
             Ok(Some((number, bytes))) => {
                 take(number, &bytes);
-                (next, failures) = (number.saturating_add(1), 0);
+                // A damaged tree may answer with a row from before, time and again.
+                (next, failures) = (number.max(next).saturating_add(1), 0);
             }
             Ok(None) => return,
             Err(_) => {
