@@ -10,21 +10,21 @@ use crate::seq::Seq;
 
 /// How a log is written. The files do not depend on it: any value opens any log.
 ///
-/// # Why two phases and a shared file
+/// # Why two phases, a shared file, and a redo file
 ///
 /// Records of 300 bytes per second, median of 7 turns in one run, and the same as a part of
 /// "raw", which overwrites and syncs blocks that were written before (2 cores, ext4 on a virtual
 /// disk; `cargo run --release -p telegram-gateway-wal --example modes`):
 ///
-/// | Batch | raw | redb one-phase | redb two-phase | redb shared | log, no keys | log, keys |
-/// |---|---|---|---|---|---|---|
-/// | 1 | 8,672 | 3,703 (0.43) | 2,575 (0.30) | 2,796 (0.32) | 2,482 (0.29) | 2,555 (0.29) |
-/// | 1000 | 3,831,307 | 653,709 (0.17) | 602,773 (0.16) | 625,649 (0.16) | 569,567 (0.15) | 402,769 (0.11) |
+/// | Batch | raw | redb one-phase | redb two-phase | redb shared |
+/// |---|---|---|---|---|
+/// | 1 | 8,672 | 3,703 (0.43) | 2,575 (0.30) | 2,796 (0.32) |
+/// | 1000 | 3,831,307 | 653,709 (0.17) | 602,773 (0.16) | 625,649 (0.16) |
 ///
-/// "log" is this crate with two phases and a shared file, sealing and cataloguing included; the
-/// bare engine has one row per record, the log packs the records of an append into blocks. The
-/// median append of 1000, which meets no seal, takes 0.16 of raw with keys and 0.22 without.
-/// Sharing the file with readers costs nothing beyond two phases.
+/// Sharing the file with readers in other processes costs nothing beyond two phases, but two
+/// phases are two syncs. The redo file makes one of them: a single record with its key and a
+/// bookmark then takes about twice as long as raw (`telegram-gateway bench log`), which is less
+/// than one phase of the bare engine would.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Record bytes after which a segment is sealed. Default 64 MiB. Repairing a segment after
