@@ -96,13 +96,24 @@
 //! | Table | Number of the row | Value |
 //! |---|---|---|
 //! | records | of the **last** record of the block | its records, each as below, one after another |
-//! | keys | of the **first** record of a block of keys | for each record in turn: u16 length, then the dedup key; 65535 and nothing for a record without one |
+//! | keys | of the **first** record of a block of keys | for each record in turn: u16 length, then the dedup key; 65535 and nothing for a record without one; at the end u32 crc32 over the number of the row (u64) and all of that |
 //!
 //! The last number of one block of records and of the next say which numbers the latter holds,
 //! whatever becomes of its bytes. A damaged record damages no other, except that the records
 //! after a damaged length cannot be told apart: they are errors up to the end of their block.
 //! Blocks of keys may be cut elsewhere than those of records, and there is none for records
 //! without keys.
+//!
+//! Rows without that crc32 are those of layout 1 (the row `layout` of the table meta; 2 is what is
+//! written). Sealed segments of layout 1 are read as they are; an active one is brought to layout
+//! 2 by the open that writes to it.
+//!
+//! The keys of the active segment are all read when it is opened, and of a sealed one when the
+//! catalog takes it in. A block that is not what was written is never used, nor passed over: its
+//! records could come in twice. In the newest segment it keeps the log from opening, an older one
+//! is reported as damaged, and [`verify()`] names the block ([`FindingKind::KeysDamaged`]).
+//! [`salvage()`] then takes the keys from the catalog and from whoever can derive them from the
+//! records ([`RecordSource::key_of`]); a record whose key neither has is no duplicate any more.
 //!
 //! # A record, byte by byte
 //!
@@ -151,6 +162,8 @@ mod mend;
 mod options;
 mod read;
 mod seq;
+#[cfg(test)]
+mod testing;
 mod write;
 
 use file::{catalog, chain, guarded, info, live, lock, plan, redo, segment, storage, sum, tables};
@@ -158,7 +171,7 @@ use format::{block, frame, hole, manifest};
 use keep::{archive, backup, container, restore, retain, retention};
 use mend::{carve, compact, rewrite, salvage, verify};
 use read::{files, part, reader};
-use write::{append, batch, dedup, fence, keeper, key_index, log, open, roll, seal};
+use write::{append, batch, dedup, fence, keeper, key_index, log, open, roll, seal, upgrade};
 
 pub use archive::ArchiveError;
 #[cfg(any(test, feature = "fault"))]

@@ -172,7 +172,7 @@ fn write_new(
     txn.set_quick_repair(true);
     {
         let mut rows = txn.open_table(tables::META)?;
-        rows.insert(tables::LAYOUT, &tables::LAYOUT_VERSION.to_le_bytes()[..])?;
+        rows.insert(tables::LAYOUT, &tables::CATALOG_LAYOUT.to_le_bytes()[..])?;
         rows.insert(tables::LOG_ID, &log_id.0[..])?;
         rows.insert(tables::NEWEST, &newest.to_le_bytes()[..])?;
         write_floor(&mut rows, floor)?;
@@ -213,7 +213,7 @@ pub(crate) fn read(txn: &ReadTransaction) -> Result<Contents, OpenError> {
         _ => Err(bad(name)),
     };
     let layout = u32::from_le_bytes(array(&need(tables::LAYOUT, 4)?, 0));
-    if layout > tables::LAYOUT_VERSION {
+    if layout > tables::CATALOG_LAYOUT {
         return Err(OpenError::TooNew {
             file: CATALOG.to_owned(),
             found: layout,

@@ -159,7 +159,7 @@ pub(crate) fn write_description(
     carried: &Carried,
 ) -> Result<(), DiskError> {
     let mut rows = txn.open_table(tables::META)?;
-    rows.insert(tables::LAYOUT, &tables::LAYOUT_VERSION.to_le_bytes()[..])?;
+    rows.insert(tables::LAYOUT, &tables::SEGMENT_LAYOUT.to_le_bytes()[..])?;
     rows.insert(tables::LOG_ID, &meta.identity.log_id.0[..])?;
     rows.insert(tables::EPOCH, &meta.identity.epoch.to_le_bytes()[..])?;
     rows.insert(tables::FIRST, &meta.first.to_le_bytes()[..])?;
@@ -268,7 +268,7 @@ pub(crate) fn read_meta(txn: &ReadTransaction, file: &str) -> Result<Meta, OpenE
         }),
     };
     let layout = u32::from_le_bytes(array(&need(tables::LAYOUT, 4)?, 0));
-    if layout > tables::LAYOUT_VERSION {
+    if layout > tables::SEGMENT_LAYOUT {
         return Err(OpenError::TooNew {
             file: file.to_owned(),
             found: layout,
@@ -285,6 +285,15 @@ pub(crate) fn read_meta(txn: &ReadTransaction, file: &str) -> Result<Meta, OpenE
         created_at: i64::from_le_bytes(array(&need(tables::CREATED_AT, 8)?, 0)),
         recovered: row(tables::RECOVERED)?.is_some(),
     })
+}
+
+/// The layout of the rows of a segment.
+pub(crate) fn read_layout(txn: &ReadTransaction) -> Result<u32, DiskError> {
+    let rows = txn.open_table(tables::META)?;
+    let row = rows.get(tables::LAYOUT)?;
+    let layout = row.and_then(|row| row.value().try_into().ok());
+    let layout = layout.map(u32::from_le_bytes).filter(|layout| *layout > 0);
+    layout.ok_or_else(|| redb::Error::Corrupted("the layout of the segment".to_owned()).into())
 }
 
 /// The bookmarks and cursors of a segment.

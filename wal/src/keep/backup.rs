@@ -12,13 +12,13 @@
 mod check;
 pub(crate) mod index;
 mod stream;
-#[cfg(test)]
-mod tests;
 
 use std::cell::RefCell;
 use std::io::{self, Write};
 use std::path::Path;
 
+#[cfg(test)]
+pub(crate) use check::verify_on;
 pub use check::{BackupCheck, verify_backup};
 pub use stream::backup_tar;
 

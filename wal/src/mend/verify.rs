@@ -7,6 +7,8 @@ mod kind;
 
 pub(crate) use archived::kind_of;
 pub use archived::verify_archive;
+#[cfg(test)]
+pub(crate) use archived::verify_archive_on;
 pub use kind::FindingKind;
 
 use std::path::Path;

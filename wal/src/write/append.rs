@@ -203,7 +203,7 @@ fn write_records(
         .collect();
     let mut rows = txn.open_table(tables::RECORDS)?;
     let mut buffer = Vec::new();
-    for run in block::runs(&lens) {
+    for run in block::runs(&lens, 0) {
         buffer.clear();
         for (seq, record) in &new[run.clone()] {
             frame::encode(record, *seq, epoch, &mut buffer);
@@ -225,13 +225,14 @@ fn write_keys(txn: &WriteTransaction, new: &[(Seq, &NewRecord)]) -> Result<(), D
     let lens: Vec<usize> = keys.iter().map(|key| block::key_len(*key)).collect();
     let mut rows = txn.open_table(tables::SEGMENT_KEYS)?;
     let mut buffer = Vec::new();
-    for run in block::runs(&lens) {
+    for run in block::runs(&lens, block::KEYS_SUM) {
         buffer.clear();
         for key in &keys[run.clone()] {
             block::put_key(*key, &mut buffer);
         }
-        let first = new[run.start].0;
-        rows.insert(first.get(), buffer.as_slice())?;
+        let first = new[run.start].0.get();
+        block::end_keys(first, &mut buffer);
+        rows.insert(first, buffer.as_slice())?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::batch::NewRecord;
 use crate::error::DiskError;
 use crate::key_index::Index;
 use crate::manifest::Manifest;
+use crate::segment::read_layout;
 use crate::{block, tables};
 
 /// What is to become of one record of a batch.
@@ -32,19 +33,41 @@ pub(crate) fn load(segment: &ReadTransaction) -> Result<Index, DiskError> {
     Ok(index)
 }
 
-/// Walks the keys of a segment in the order of their records.
+/// Walks the keys of a segment in the order of their records. Without any of them a record could
+/// come in twice, so a row that is not what was written is an error.
 pub(crate) fn each(
     segment: &ReadTransaction,
     mut take: impl FnMut(&[u8], u64),
 ) -> Result<(), DiskError> {
+    let layout = read_layout(segment)?;
     for row in segment.open_table(tables::SEGMENT_KEYS)?.iter()? {
         let (first, keys) = row?;
-        if block::keys(first.value(), keys.value(), &mut take).is_none() {
+        if block::keys(layout, first.value(), keys.value(), &mut take).is_none() {
             let what = format!("the dedup keys from record {} on", first.value());
             return Err(redb::Error::Corrupted(what).into());
         }
     }
     Ok(())
+}
+
+/// The keys of a segment in byte order, as far as their rows are what was written, and the first
+/// records of the other rows.
+pub(crate) fn readable(segment: &ReadTransaction) -> Result<(Sorted, Vec<u64>), DiskError> {
+    let layout = read_layout(segment)?;
+    let mut damaged = Vec::new();
+    let sorted = Sorted::collect(|take| {
+        for row in segment.open_table(tables::SEGMENT_KEYS)?.iter()? {
+            let (first, keys) = row?;
+            let mut found = Vec::new();
+            let keep = |key: &[u8], seq| found.push((key.to_vec(), seq));
+            match block::keys(layout, first.value(), keys.value(), keep) {
+                Some(()) => found.iter().for_each(|(key, seq)| take(key, *seq)),
+                None => damaged.push(first.value()),
+            }
+        }
+        Ok::<(), DiskError>(())
+    })?;
+    Ok((sorted, damaged))
 }
 
 /// One fate per record, in the order of the batch.

@@ -26,6 +26,7 @@ use crate::segment::{self, Carried, Marks, Meta, Mode};
 use crate::seq::{Identity, LogId, Seq};
 use crate::storage::{LockError, LockGuard, Role, Storage};
 use crate::sum::{self, Summed};
+use crate::upgrade::upgrade;
 
 /// How long a reader may hold the lock to repair a file. A segment of the default size takes
 /// under a second.
@@ -345,6 +346,7 @@ fn open_newest(
     let carried = segment::read_carried(&txn).at(&file)?;
     drop(txn);
     let Some(manifest) = manifest else {
+        upgrade(&active.db).at(&file)?;
         active.guard.defer().at(&file)?;
         return Ok((active, meta));
     };
