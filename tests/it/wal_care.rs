@@ -150,7 +150,7 @@ async fn salvage_takes_from_a_backup_what_cannot_be_read() {
         three_segments(&gateway).await;
         let backup = gateway.path("backup");
         let reader = wal::Reader::open(&gateway.data_dir().join("log")).expect("a log");
-        wal::backup(&reader, &backup, &mut |_| {}).expect("a backup");
+        wal::backup(&reader, &backup, wal::Pace::UNLIMITED, &mut |_| {}).expect("a backup");
         drop(reader);
         let before = gateway.ok(&["wal", "dump", "--json"]);
         damage(&gateway, "text-0014");

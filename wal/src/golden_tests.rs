@@ -10,6 +10,7 @@ use crate::block;
 use crate::container::{Container, Sum, pack};
 use crate::hole::{Hole, HoleCause};
 use crate::manifest::Manifest;
+use crate::pace::{Pace, Pacer};
 use crate::redo::Frame;
 use crate::segment;
 use crate::seq::{Identity, LogId, Seq};
@@ -103,7 +104,9 @@ fn container_of_the_golden_segment() -> Vec<u8> {
     let db = segment::open_read_only(&machine, SEGMENT).unwrap();
     let txn = redb::ReadableDatabase::begin_read(&db).unwrap();
     let manifest = segment::read_seal(&txn, SEGMENT).unwrap().unwrap();
-    pack(&txn, &manifest, Vec::new()).unwrap().1
+    pack(&txn, &manifest, Vec::new(), &Pacer::new(Pace::UNLIMITED))
+        .unwrap()
+        .1
 }
 
 #[test]

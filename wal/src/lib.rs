@@ -168,7 +168,7 @@ mod write;
 
 use file::{catalog, chain, guarded, info, live, lock, plan, redo, segment, storage, sum, tables};
 use format::{block, frame, hole, manifest};
-use keep::{archive, backup, container, restore, retain, retention};
+use keep::{archive, backup, container, pace, restore, retain, retention};
 use mend::{carve, compact, rewrite, salvage, verify};
 use read::{files, part, reader};
 use write::{append, batch, dedup, fence, keeper, key_index, log, open, roll, seal, upgrade};
@@ -189,6 +189,7 @@ pub use hole::{Hole, HoleCause};
 pub use info::SegmentInfo;
 pub use log::Log;
 pub use options::{Damaged, Options, Progress, Recovery};
+pub use pace::Pace;
 pub use reader::Reader;
 #[cfg(any(test, feature = "fault"))]
 pub use restore::restore_on;

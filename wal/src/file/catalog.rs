@@ -121,6 +121,14 @@ impl Catalog {
         Ok(txn.commit()?)
     }
 
+    /// Takes in keys of records that are not in the log: a key that is known stays with its number.
+    pub(crate) fn add_keys(&self, keys: &Sorted) -> Result<(), DiskError> {
+        let mut txn = self.db.begin_write()?;
+        txn.set_quick_repair(true);
+        dedup::insert_sorted(&mut txn.open_table(tables::KEYS)?, keys)?;
+        Ok(txn.commit()?)
+    }
+
     /// Records that everything below `floor` is to go. Durable before any file is removed.
     pub(crate) fn raise_floor(&self, floor: Floor) -> Result<(), DiskError> {
         let mut txn = self.db.begin_write()?;

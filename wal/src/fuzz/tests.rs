@@ -147,7 +147,8 @@ fn make_seeds() {
     let keys = txn.open_table(tables::SEGMENT_KEYS).unwrap();
     let row = redb::ReadableTable::first(&keys).unwrap().unwrap();
     kept.push(("block", [&numbers, row.1.value()].concat()));
-    let (_, packed) = crate::container::pack(&txn, &manifest, Vec::new()).unwrap();
+    let pacer = crate::pace::Pacer::new(crate::Pace::UNLIMITED);
+    let (_, packed) = crate::container::pack(&txn, &manifest, Vec::new(), &pacer).unwrap();
     kept.push(("container", packed));
     kept.push(("catalog", machine.file(CATALOG).unwrap()));
     for (n, (target, bytes)) in kept.into_iter().enumerate() {
