@@ -127,7 +127,9 @@ fn guard(
     let redo = redo::open(storage, mode.redo_bytes)?;
     let main = storage.open(name, access).at(name)?;
     let header = storage.open(name, Access::Write).at(name)?;
-    Ok(Shared::new(first, [main, header], redo, mode.redo_bytes))
+    let len = main.len().at(name)?;
+    let files = [main, header];
+    Ok(Shared::new(first, files, len, redo, mode.redo_bytes))
 }
 
 /// Opens the active segment for writing, which repairs it after an unclean stop; says whether it

@@ -27,7 +27,8 @@ pub(crate) enum Fate {
 pub(crate) fn load(segment: &ReadTransaction) -> Result<Index, DiskError> {
     let mut index = Index::default();
     each(segment, |key, seq| {
-        index.insert(key, seq);
+        let hash = index.hash(key);
+        index.insert(key, hash, seq);
     })?;
     Ok(index)
 }
@@ -47,17 +48,23 @@ pub(crate) fn each(
     Ok(())
 }
 
-/// One fate per record, in the order of the batch.
+/// One fate per record, in the order of the batch. `hashes` are those of the keys in each index,
+/// one per record.
 pub(crate) fn fates(
     records: &[NewRecord],
+    hashes: &[u32],
     active: &Index,
     absorbing: Option<&Index>,
     sealed: &impl ReadableTable<&'static [u8], u64>,
 ) -> Result<Vec<Fate>, DiskError> {
     let mut fates = vec![Fate::New; records.len()];
     let mut probe = Probe::new(sealed);
+    let recent: Vec<(&Index, Vec<bool>)> = std::iter::once(active)
+        .chain(absorbing)
+        .map(|index| (index, index.glance(hashes)))
+        .collect();
     let mut leader: Option<(&[u8], usize, Fate)> = None;
-    for (_, key, index) in sorted_keys(records) {
+    for (key, index) in sorted_keys(records) {
         // Equal keys are neighbours now, the earliest of the batch first.
         if let Some((same, first, fate)) = leader
             && same == key
@@ -68,8 +75,8 @@ pub(crate) fn fates(
             };
             continue;
         }
-        let recent = active.get(key);
-        let known = match recent.or_else(|| absorbing.and_then(|index| index.get(key))) {
+        let mut likely = recent.iter().filter(|(_, glance)| glance[index]);
+        let known = match likely.find_map(|(keys, _)| keys.get(key, hashes[index])) {
             Some(seq) => Some(seq),
             None => probe.find(key)?,
         };
@@ -81,17 +88,22 @@ pub(crate) fn fates(
 }
 
 /// The keys of a batch in byte order, equal ones in order of their index.
-fn sorted_keys(records: &[NewRecord]) -> Vec<(u128, &[u8], usize)> {
-    let mut keys: Vec<(u128, &[u8], usize)> = records
-        .iter()
-        .enumerate()
+fn sorted_keys(records: &[NewRecord]) -> impl Iterator<Item = (&[u8], usize)> {
+    let keyed = records.iter().enumerate();
+    let mut order: Vec<(u128, u32)> = keyed
         .filter_map(|(index, record)| {
             let key = record.key.as_deref()?;
-            Some((head(key), key, index))
+            Some((head(key), index as u32))
         })
         .collect();
-    keys.sort_unstable();
-    keys
+    let key = |index: u32| records[index as usize].key.as_deref().unwrap_or_default();
+    order.sort_unstable_by(|(a, a_index), (b, b_index)| {
+        let whole = || key(*a_index).cmp(key(*b_index));
+        a.cmp(b).then_with(whole).then(a_index.cmp(b_index))
+    });
+    order
+        .into_iter()
+        .map(move |(_, index)| (key(index), index as usize))
 }
 
 /// A key's first bytes as a number that orders as they do: most comparisons need no more.

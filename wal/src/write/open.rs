@@ -345,7 +345,7 @@ fn open_newest(
     let carried = segment::read_carried(&txn).at(&file)?;
     drop(txn);
     let Some(manifest) = manifest else {
-        active.guard.defer().at(&file)?;
+        active.guard.defer();
         return Ok((active, meta));
     };
     recovery.seal_completed = true;

@@ -54,7 +54,8 @@ impl Log {
         self.live.set_bytes(0);
         self.digest = Digest::new(Summed::nothing(meta.first, &Holes::default()));
         // A new map: the room of a full one is not needed until the next is full.
-        let keys = std::mem::take(&mut self.keys);
+        let next = self.keys.successor();
+        let keys = std::mem::replace(&mut self.keys, next);
         *self.live.change() = Some(active);
         let absorbing = Absorbing::start(&self.storage, &self.catalog, manifest, keys);
         self.absorbing = Some(absorbing);
@@ -109,6 +110,6 @@ fn follow(
         recovered: false,
     };
     let active = segment::create(storage, mode, &meta, carried)?;
-    active.guard.defer().at(&segment_name(meta.first))?;
+    active.guard.defer();
     Ok((active, meta))
 }
