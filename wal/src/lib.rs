@@ -153,7 +153,9 @@ mod read;
 mod seq;
 mod write;
 
-use file::{catalog, chain, guarded, info, live, lock, plan, redo, segment, storage, sum, tables};
+use file::{
+    catalog, chain, guarded, info, live, lock, plan, prepared, redo, segment, storage, sum, tables,
+};
 use format::{block, frame, hole, manifest};
 use keep::{archive, backup, container, restore, retain, retention};
 use mend::{carve, compact, rewrite, salvage, verify};

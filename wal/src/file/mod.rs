@@ -7,6 +7,7 @@ pub(crate) mod info;
 pub(crate) mod live;
 pub(crate) mod lock;
 pub(crate) mod plan;
+pub(crate) mod prepared;
 pub(crate) mod redo;
 pub(crate) mod segment;
 pub(crate) mod storage;

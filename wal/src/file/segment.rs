@@ -19,6 +19,7 @@ use crate::live::Active;
 use crate::manifest::{ENGINE, Manifest};
 use crate::options::Progress;
 use crate::plan::{TEMPORARY, segment_name};
+use crate::prepared::PREPARED;
 use crate::seq::{Identity, LogId};
 use crate::storage::{Access, Boxed, Storage};
 use crate::sum::Summed;
@@ -97,16 +98,20 @@ impl Mode {
 }
 
 /// Makes the file complete under a temporary name, then renames it: a segment file is never
-/// seen half made, by a crash or by a reader.
+/// seen half made, by a crash or by a reader. In the prepared file, if there is one.
 pub(crate) fn create(
     storage: &dyn Storage,
     mode: Mode,
     meta: &Meta,
     carried: &Carried,
+    prepared: bool,
 ) -> Result<Active, OpenError> {
     let name = segment_name(meta.first);
-    let temporary = format!("{name}{TEMPORARY}");
-    let guard = guard(storage, mode, meta.first, &temporary, Access::Create)?;
+    let (temporary, access) = match prepared {
+        true => (PREPARED.to_owned(), Access::Write),
+        false => (format!("{name}{TEMPORARY}"), Access::Create),
+    };
+    let guard = guard(storage, mode, meta.first, &temporary, (access, 0))?;
     let backend = Guarded(Arc::clone(&guard));
     let db = mode.builder().create_with_backend(backend).at(&temporary)?;
     describe(&db, meta, carried).at(&temporary)?;
@@ -122,12 +127,11 @@ fn guard(
     mode: Mode,
     first: u64,
     name: &str,
-    access: Access,
+    (access, len): (Access, u64),
 ) -> Result<Arc<Shared>, OpenError> {
     let redo = redo::open(storage, mode.redo_bytes)?;
     let main = storage.open(name, access).at(name)?;
     let header = storage.open(name, Access::Write).at(name)?;
-    let len = main.len().at(name)?;
     let files = [main, header];
     Ok(Shared::new(first, files, len, redo, mode.redo_bytes))
 }
@@ -141,8 +145,8 @@ pub(crate) fn open_active(
     progress: Option<Progress>,
 ) -> Result<(Active, bool), OpenError> {
     let name = segment_name(first);
-    not_empty(storage, &name).at(&name)?;
-    let guard = guard(storage, mode, first, &name, Access::Write)?;
+    let len = not_empty(storage, &name).at(&name)?;
+    let guard = guard(storage, mode, first, &name, (Access::Write, len))?;
     let (db, unclean) = open_database(mode, Guarded(Arc::clone(&guard)), progress).at(&name)?;
     let db = Held::new(db);
     Ok((Active { first, db, guard }, unclean))
@@ -198,12 +202,13 @@ pub(crate) fn open_writable(
     open_database(mode, Boxed(backend), None)
 }
 
-/// The engine would turn an empty file into an empty database; here it means lost records.
-fn not_empty(storage: &dyn Storage, name: &str) -> Result<(), DiskError> {
-    if storage.len(name)? == 0 {
-        return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+/// The length of the file. The engine would turn an empty one into an empty database; here it
+/// means lost records.
+fn not_empty(storage: &dyn Storage, name: &str) -> Result<u64, DiskError> {
+    match storage.len(name)? {
+        0 => Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()),
+        len => Ok(len),
     }
-    Ok(())
 }
 
 fn open_database(

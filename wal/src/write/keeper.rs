@@ -1,5 +1,5 @@
-//! Work that appends do not wait for: the digest of the active segment as it grows, and the
-//! keys of a sealed one on their way into the catalog.
+//! Work that appends do not wait for: the digest of the active segment as it grows, the file of
+//! the next one, and the keys of a sealed one on their way into the catalog.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -14,6 +14,7 @@ use crate::key_index::Index;
 use crate::live::Live;
 use crate::manifest::Manifest;
 use crate::plan::{CATALOG, segment_name};
+use crate::prepared::{PREPARED, extend};
 use crate::segment;
 use crate::storage::Storage;
 use crate::sum::Summed;
@@ -182,4 +183,60 @@ fn sum(live: &Live, mut summed: Summed, tail: u64) -> Result<Summed, OpenError> 
         summed.add(&txn, &holes, tail).at(&file)?;
         Ok(summed)
     })
+}
+
+/// The file of the next segment, on its way.
+pub(crate) struct Ahead {
+    /// Whether it is as long as was asked for: there is none otherwise.
+    job: Job<bool>,
+    asked: u64,
+}
+
+impl Default for Ahead {
+    fn default() -> Ahead {
+        Ahead {
+            job: Job::Done(true),
+            asked: 0,
+        }
+    }
+}
+
+impl Ahead {
+    /// Makes the file as long as is wanted by now, beside the appends. A disk that is full or
+    /// fails ends that: the next segment is made without it, and its errors are the log's.
+    pub(crate) fn follow(&mut self, storage: &Arc<dyn Storage>, wanted: u64) {
+        if wanted <= self.asked || !self.job.is_done() {
+            return;
+        }
+        let done = std::mem::replace(&mut self.job, Job::Done(false));
+        if done.wait() != Some(true) {
+            return;
+        }
+        let (files, asked) = (Arc::clone(storage), self.asked);
+        self.asked = wanted;
+        self.job = Job::start(storage.threads(), move || {
+            let extended = extend(&*files, asked, wanted);
+            if extended.is_err() {
+                // Its space may be what is missing.
+                let _ = files.remove(PREPARED);
+            }
+            extended.is_ok()
+        });
+    }
+
+    /// Whether there is a file. Nobody writes to it any more.
+    pub(crate) fn wait(mut self) -> bool {
+        self.end() && self.asked > 0
+    }
+
+    fn end(&mut self) -> bool {
+        std::mem::replace(&mut self.job, Job::Done(false)).wait() == Some(true)
+    }
+}
+
+impl Drop for Ahead {
+    /// The name is the next writer's after its log is gone.
+    fn drop(&mut self) {
+        self.end();
+    }
 }

@@ -16,6 +16,7 @@ use crate::live::Active;
 use crate::log::{Age, Log, open_to_append, segment_mode};
 use crate::manifest::Manifest;
 use crate::plan::segment_name;
+use crate::prepared;
 use crate::segment::{self, Carried, Meta, Mode};
 use crate::storage::Storage;
 use crate::sum::Summed;
@@ -47,8 +48,9 @@ impl Log {
         }
         let mode = segment_mode(&self.options);
         let carried = self.marks.carried();
+        let prepared = std::mem::take(&mut self.ahead).wait();
         let (active, meta) =
-            follow(&*self.storage, mode, &manifest, &carried).map_err(open_to_append)?;
+            follow(&*self.storage, mode, &manifest, &carried, prepared).map_err(open_to_append)?;
         self.first = meta.first;
         self.age = Age::of(meta.created_at);
         self.live.set_bytes(0);
@@ -78,6 +80,8 @@ impl Log {
         }
         let threads = self.storage.threads();
         self.digest.follow(&self.live, threads, self.tail);
+        let wanted = prepared::wanted(self.live.bytes(), self.options.segment_bytes_max);
+        self.ahead.follow(&self.storage, wanted);
         Ok(())
     }
 }
@@ -90,7 +94,7 @@ pub(crate) fn start_next(
     sealed: &Manifest,
     carried: &Carried,
 ) -> Result<(Active, Meta), OpenError> {
-    let next = follow(storage, mode, sealed, carried)?;
+    let next = follow(storage, mode, sealed, carried, false)?;
     absorb(storage, catalog, sealed)?;
     Ok(next)
 }
@@ -101,6 +105,7 @@ fn follow(
     mode: Mode,
     sealed: &Manifest,
     carried: &Carried,
+    prepared: bool,
 ) -> Result<(Active, Meta), OpenError> {
     let meta = Meta {
         identity: sealed.identity,
@@ -109,7 +114,7 @@ fn follow(
         created_at: clock::unix_micros(),
         recovered: false,
     };
-    let active = segment::create(storage, mode, &meta, carried)?;
+    let active = segment::create(storage, mode, &meta, carried, prepared)?;
     active.guard.defer();
     Ok((active, meta))
 }
