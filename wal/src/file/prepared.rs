@@ -15,6 +15,9 @@ pub(crate) const PREPARED: &str = "next.tmp";
 const STEP: u64 = 4 << 20;
 /// What is written between two syncs: an append may have to wait for one of them.
 const CHUNK: u64 = 1 << 20;
+/// What is written at once. A larger write makes the system keep the blocks in larger pieces, and
+/// every small write to a large piece takes it longer.
+const WRITE: u64 = 64 << 10;
 /// The least that a segment with its tables takes.
 const LEAST: u64 = 256 << 10;
 /// What is kept ready of segments of any size.
@@ -44,13 +47,13 @@ pub(crate) fn extend(storage: &dyn Storage, from: u64, to: u64) -> io::Result<()
         Access::Write
     };
     let file = storage.open(PREPARED, access)?;
-    let zeroes = vec![0; CHUNK as usize];
-    let mut at = from;
-    while at < to {
-        let len = CHUNK.min(to - at);
-        file.write(at, &zeroes[..len as usize])?;
+    let zeroes = vec![0; WRITE as usize];
+    for chunk in (from..to).step_by(CHUNK as usize) {
+        let end = to.min(chunk + CHUNK);
+        for at in (chunk..end).step_by(WRITE as usize) {
+            file.write(at, &zeroes[..WRITE.min(end - at) as usize])?;
+        }
         file.sync_data()?;
-        at += len;
     }
     file.close()
 }

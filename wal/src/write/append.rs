@@ -68,6 +68,7 @@ pub(crate) fn append(log: &mut Log, batch: &Batch) -> Result<Appended, AppendErr
     }
     drop(slot);
     // Only now, since a batch that failed must leave no trace.
+    log.keys.make_ready(&hashes);
     for (at, key, seq) in changes.new_keys(batch) {
         log.keys.insert(key, hashes[at], seq);
     }

@@ -62,11 +62,22 @@ impl Index {
         Some(self.entries[entry].seq)
     }
 
-    /// A key that is already there gets the new number. `hash` is that of the key.
-    pub(crate) fn insert(&mut self, key: &[u8], hash: u32, seq: u64) {
-        if self.slots.len() <= self.entries.len() * 2 {
+    /// Gets ready for keys of these hashes to be inserted.
+    pub(crate) fn make_ready(&mut self, hashes: &[u32]) {
+        self.reserve(hashes.len());
+        // Only that it looked is of use.
+        std::hint::black_box(self.glance(hashes));
+    }
+
+    fn reserve(&mut self, more: usize) {
+        while self.slots.len() <= (self.entries.len() + more) * 2 {
             self.grow();
         }
+    }
+
+    /// A key that is already there gets the new number. `hash` is that of the key.
+    pub(crate) fn insert(&mut self, key: &[u8], hash: u32, seq: u64) {
+        self.reserve(1);
         match self.find(key, hash) {
             Ok(entry) => self.entries[entry].seq = seq,
             Err(free) => {
