@@ -146,7 +146,9 @@ impl Shared {
     /// waits with it would be too large for a frame.
     fn spills(&self, state: &State, page: usize) -> bool {
         let ordered = state.ops.iter().any(|op| matches!(op, Op::Barrier));
-        !ordered && (state.spilled || size(&state.ops) + page > self.frame_max())
+        // What the engine goes on from after a failure may not be what is durable, and the pages
+        // that it takes for free may not be free.
+        !state.failed && !ordered && (state.spilled || size(&state.ops) + page > self.frame_max())
     }
 
     /// Writes a page to its place, with those that wait.
@@ -213,6 +215,28 @@ impl Shared {
         written.map(|()| self.state())
     }
 
+    /// Puts what waits into the file of a segment that has not got its name yet, in any order, and
+    /// starts a lap.
+    pub(crate) fn found(&self) -> io::Result<()> {
+        let mut state = self.state();
+        state.failed = true;
+        let ops = std::mem::take(&mut state.ops);
+        let mut state = self.apply(state, ops)?;
+        self.main.sync_data()?;
+        (state.failed, state.spilled) = (false, false);
+        state.start_lap();
+        Ok(())
+    }
+
+    /// Puts into the file what was written to it so far, so that less is left for the next sync
+    /// of it.
+    pub(crate) fn sync_ahead(&self) -> io::Result<()> {
+        // Through a handle of its own: a failure is told to every handle once.
+        let synced = self.header.sync_data();
+        self.state().failed |= synced.is_err();
+        synced
+    }
+
     /// Flushes, puts everything into the segment durably and ends the lap: the file stands for
     /// itself again, and is as long as the engine takes it to be.
     pub(crate) fn settle(&self) -> io::Result<()> {
@@ -275,9 +299,14 @@ impl StorageBackend for Guarded {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut state = self.0.state();
-        // A file that is longer than its header says is no harm, and growing it once is enough.
+        // A file that is longer than its header says is no harm.
         if self.0.main.len()? < len {
-            self.0.main.set_len(len)?;
+            // Durable before anything is written there: of a write past the end, a power cut might
+            // leave a part that makes the file end within a page.
+            let grown = self.0.main.set_len(len);
+            let grown = grown.and_then(|()| self.0.main.sync_data());
+            state.failed |= grown.is_err();
+            grown?;
         }
         state.len = len;
         Ok(())

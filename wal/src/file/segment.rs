@@ -98,7 +98,8 @@ impl Mode {
 }
 
 /// Makes the file complete under a temporary name, then renames it: a segment file is never
-/// seen half made, by a crash or by a reader. In the prepared file, if there is one.
+/// seen half made, by a crash or by a reader. In the prepared file, if there is one. Commits wait
+/// for [`Shared::flush`] from then on.
 pub(crate) fn create(
     storage: &dyn Storage,
     mode: Mode,
@@ -112,9 +113,11 @@ pub(crate) fn create(
         false => (format!("{name}{TEMPORARY}"), Access::Create),
     };
     let guard = guard(storage, mode, meta.first, &temporary, (access, 0))?;
+    guard.defer();
     let backend = Guarded(Arc::clone(&guard));
     let db = mode.builder().create_with_backend(backend).at(&temporary)?;
     describe(&db, meta, carried).at(&temporary)?;
+    guard.found().at(&temporary)?;
     storage.rename(&temporary, &name).at(&temporary)?;
     storage.sync_dir().at(&name)?;
     let first = meta.first;
@@ -358,7 +361,7 @@ pub(crate) fn read_seal(txn: &ReadTransaction, file: &str) -> Result<Option<Mani
 }
 
 /// Makes the manifest of a segment whose records were added up so far, and writes it as the
-/// file's last row, durably.
+/// file's last row, durable like every commit.
 pub(crate) fn seal(db: &Database, mut summed: Summed, file: &str) -> Result<Manifest, OpenError> {
     let txn = db.begin_read().at(file)?;
     let meta = read_meta(&txn, file)?;

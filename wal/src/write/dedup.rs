@@ -89,11 +89,12 @@ pub(crate) fn fates(
 
 /// The keys of a batch in byte order, equal ones in order of their index.
 fn sorted_keys(records: &[NewRecord]) -> impl Iterator<Item = (&[u8], usize)> {
+    let shared = shared_prefix(records.iter().filter_map(|record| record.key.as_deref()));
     let keyed = records.iter().enumerate();
     let mut order: Vec<(u128, u32)> = keyed
         .filter_map(|(index, record)| {
             let key = record.key.as_deref()?;
-            Some((head(key), index as u32))
+            Some((head(key, shared), index as u32))
         })
         .collect();
     let key = |index: u32| records[index as usize].key.as_deref().unwrap_or_default();
@@ -106,8 +107,19 @@ fn sorted_keys(records: &[NewRecord]) -> impl Iterator<Item = (&[u8], usize)> {
         .map(move |(_, index)| (key(index), index as usize))
 }
 
-/// A key's first bytes as a number that orders as they do: most comparisons need no more.
-fn head(key: &[u8]) -> u128 {
+/// How many bytes all of these keys begin with.
+fn shared_prefix<'k>(mut keys: impl Iterator<Item = &'k [u8]>) -> usize {
+    let Some(first) = keys.next() else {
+        return 0;
+    };
+    let same = |a: &[u8], b: &[u8]| a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    keys.fold(first.len(), |shared, key| same(&first[..shared], key))
+}
+
+/// A key's first bytes behind what all of them begin with, as a number that orders as they do:
+/// most comparisons need no more.
+fn head(key: &[u8], shared: usize) -> u128 {
+    let key = &key[shared..];
     let mut bytes = [0; 16];
     let len = key.len().min(bytes.len());
     bytes[..len].copy_from_slice(&key[..len]);
@@ -164,8 +176,12 @@ impl Sorted {
         each(&mut |key, seq| {
             let start = bytes.len();
             bytes.extend_from_slice(key);
-            rows.push((head(key), start..bytes.len(), seq));
+            rows.push((0, start..bytes.len(), seq));
         })?;
+        let shared = shared_prefix(rows.iter().map(|(_, place, _)| &bytes[place.clone()]));
+        for (first, place, _) in &mut rows {
+            *first = head(&bytes[place.clone()], shared);
+        }
         rows.sort_unstable_by(|(a, a_place, a_seq), (b, b_place, b_seq)| {
             let whole = || bytes[a_place.clone()].cmp(&bytes[b_place.clone()]);
             a.cmp(b).then_with(whole).then(a_seq.cmp(b_seq))
@@ -246,4 +262,47 @@ pub(crate) fn count(
         }
     }
     Ok(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_sorted_whatever_they_begin_with() {
+        let stems = ["", "a", "ab", "ab\0", "abcdefghijklmnopqrst"];
+        for stem in stems {
+            let tails = [
+                "zz",
+                "",
+                "\0",
+                "b",
+                "\0\0",
+                "0123456789abcdefg",
+                "0123456789abcdefh",
+            ];
+            let mut keys: Vec<Vec<u8>> = tails
+                .iter()
+                .map(|tail| format!("{stem}{tail}").into_bytes())
+                .collect();
+            let sorted = Sorted::collect(|take| {
+                keys.iter().for_each(|key| take(key, 1));
+                Ok::<(), ()>(())
+            });
+            let sorted: Vec<Vec<u8>> = sorted
+                .unwrap()
+                .iter()
+                .map(|(key, _)| key.to_vec())
+                .collect();
+            keys.sort();
+            assert_eq!(sorted, keys, "{stem:?}");
+        }
+    }
+
+    #[test]
+    fn the_shared_prefix_is_that_of_all() {
+        let of = |keys: &[&str]| shared_prefix(keys.iter().map(|key| key.as_bytes()));
+        assert_eq!([of(&[]), of(&["abc"]), of(&["abc", "ab"])], [0, 3, 2]);
+        assert_eq!([of(&["abc", "abd", "ax"]), of(&["a", "b"])], [1, 0]);
+    }
 }

@@ -19,8 +19,9 @@ use crate::segment;
 use crate::storage::Storage;
 use crate::sum::Summed;
 
-/// Record bytes by which the digest may lag behind: what is left of it is done at the seal.
-const DIGEST_STEP: u64 = 4 << 20;
+/// Record bytes by which the digest and the segment's file may lag behind, at most and at least:
+/// what is left of them is done at the seal.
+const LAG: [u64; 2] = [4 << 20, 64 << 10];
 
 /// A piece of work on a thread of its own, or already done where threads would make tests differ
 /// from run to run.
@@ -133,7 +134,13 @@ fn ended() -> OpenError {
     At::new(CATALOG, DiskError::Panicked { message }).into()
 }
 
-/// The digest of the active segment, kept near its end.
+/// So much has to come before it is worth following: less and less as the segment gets full.
+fn lag(bytes: u64, bytes_max: u64) -> u64 {
+    let [most, least] = LAG;
+    (bytes_max.saturating_sub(bytes) / 8).clamp(least, most)
+}
+
+/// The digest of the active segment, kept near its end, and with it the segment's file.
 pub(crate) struct Digest {
     job: Job<Result<Summed, OpenError>>,
     /// Record bytes when the job was started.
@@ -151,9 +158,9 @@ impl Digest {
 
     /// Sums on, beside the appends, when enough has come since. `tail` is the last number that
     /// is durable: what is not yet may still be taken back.
-    pub(crate) fn follow(&mut self, live: &Arc<Live>, threads: bool, tail: u64) {
+    pub(crate) fn follow(&mut self, live: &Arc<Live>, threads: bool, tail: u64, bytes_max: u64) {
         let bytes = live.bytes();
-        if bytes < self.bytes + DIGEST_STEP || !self.job.is_done() {
+        if bytes < self.bytes + lag(bytes, bytes_max) || !self.job.is_done() {
             return;
         }
         let done = std::mem::replace(&mut self.job, Job::Done(Err(ended())));
@@ -181,6 +188,7 @@ fn sum(live: &Live, mut summed: Summed, tail: u64) -> Result<Summed, OpenError> 
         let txn = active.db.begin_read().at(&file)?;
         let holes = segment::read_holes(&txn).at(&file)?;
         summed.add(&txn, &holes, tail).at(&file)?;
+        active.guard.sync_ahead().at(&file)?;
         Ok(summed)
     })
 }

@@ -35,12 +35,11 @@ impl Log {
             let Some(active) = slot.as_ref() else {
                 return Err(AppendError::Poisoned);
             };
-            // From here to its end the file stands for itself: it is written seldom and closed.
-            active.guard.settle().at(&file)?;
             segment::seal(&active.db, summed, &file).map_err(open_to_append)?
         };
         {
             // Closed under the lock: a reader that finds the slot empty opens the file itself.
+            // All that this writes becomes durable together with the manifest.
             let mut slot = self.live.change();
             if let Some(active) = slot.take() {
                 active.db.close().at(&file)?;
@@ -79,8 +78,10 @@ impl Log {
             self.settle()?;
         }
         let threads = self.storage.threads();
-        self.digest.follow(&self.live, threads, self.tail);
-        let wanted = prepared::wanted(self.live.bytes(), self.options.segment_bytes_max);
+        let bytes_max = self.options.segment_bytes_max;
+        self.digest
+            .follow(&self.live, threads, self.tail, bytes_max);
+        let wanted = prepared::wanted(self.live.bytes(), bytes_max);
         self.ahead.follow(&self.storage, wanted);
         Ok(())
     }
@@ -115,6 +116,5 @@ fn follow(
         recovered: false,
     };
     let active = segment::create(storage, mode, &meta, carried, prepared)?;
-    active.guard.defer();
     Ok((active, meta))
 }
