@@ -29,7 +29,9 @@ use crate::seq::Seq;
 pub struct Options {
     /// Record bytes after which a segment is sealed. Default 64 MiB. Repairing a segment after
     /// a crash takes time in proportion: 0.07 to 0.10 s measured for a full one of the default
-    /// size (`cargo run --release -p telegram-gateway-wal --example reopen`).
+    /// size (`cargo run --release -p telegram-gateway-wal --example reopen`). From an eighth to
+    /// a half of it, the file of the next segment is written ahead: five quarters of this, at
+    /// most 128 MiB, of disk space more than the records take.
     pub segment_bytes_max: u64,
     /// Age after which a segment with records is sealed, looked at when appending. Default one day.
     pub segment_age_max: Duration,

@@ -18,6 +18,7 @@ use crate::hole::{Hole, Holes};
 use crate::live::Active;
 use crate::manifest::{ENGINE, Manifest};
 use crate::options::Progress;
+use crate::pace::Paced;
 use crate::plan::{TEMPORARY, segment_name};
 use crate::prepared::PREPARED;
 use crate::seq::{Identity, LogId};
@@ -193,16 +194,16 @@ pub(crate) fn write_description(
     Ok(())
 }
 
-/// Opens an existing file for writing, which repairs it after an unclean stop; says whether it
-/// had to.
+/// Opens an existing file, not the active segment, for writing, which repairs it after an unclean
+/// stop; says whether it had to.
 pub(crate) fn open_writable(
     storage: &dyn Storage,
     mode: Mode,
     name: &str,
 ) -> Result<(Database, bool), DiskError> {
     not_empty(storage, name)?;
-    let backend = storage.open(name, Access::Write)?;
-    open_database(mode, Boxed(backend), None)
+    let backend = Paced::new(storage.open(name, Access::Write)?);
+    open_database(mode, backend, None)
 }
 
 /// The length of the file. The engine would turn an empty one into an empty database; here it
