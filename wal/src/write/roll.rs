@@ -118,3 +118,79 @@ fn follow(
     let active = segment::create(storage, mode, &meta, carried, prepared)?;
     Ok((active, meta))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Machine;
+    use crate::prepared::PREPARED;
+    use crate::{Batch, NewRecord, Options};
+
+    fn open(machine: &Machine) -> Log {
+        let options = Options {
+            segment_bytes_max: 100_000,
+            cache_bytes: 1 << 20,
+            redo_bytes: 64 << 10,
+            ..Options::default()
+        };
+        Log::open_on(machine, options).unwrap()
+    }
+
+    fn one_record(payload: usize) -> Batch {
+        let record = NewRecord {
+            codec: 1,
+            flags: 0,
+            kind: 1,
+            peer_kind: 1,
+            peer_id: 1,
+            message_id: 1,
+            received_at: 1,
+            source_at: 1,
+            payload: vec![7; payload],
+            key: None,
+        };
+        Batch {
+            records: vec![record],
+            ..Batch::default()
+        }
+    }
+
+    fn len(machine: &Machine, name: &str) -> Option<usize> {
+        machine.file(name).map(|bytes| bytes.len())
+    }
+
+    #[test]
+    fn the_next_segment_is_made_in_blocks_written_ahead_and_closed_without_those_unused() {
+        let machine = Machine::new();
+        let mut log = open(&machine);
+        log.append(&one_record(60_000)).unwrap();
+        let ahead = len(&machine, PREPARED).unwrap();
+        log.seal().unwrap();
+        assert_eq!(len(&machine, PREPARED), None);
+        assert_eq!(len(&machine, &segment_name(2)), Some(ahead));
+        log.append(&one_record(10)).unwrap();
+        log.close().unwrap();
+        assert!(len(&machine, &segment_name(2)).unwrap() < ahead);
+    }
+
+    #[test]
+    fn a_prepared_file_that_was_left_is_removed() {
+        let machine = Machine::new();
+        open(&machine).close().unwrap();
+        machine.put_file(PREPARED, vec![7; 1000]);
+        let log = open(&machine);
+        assert!(!log.recovery().unclean);
+        assert_eq!(len(&machine, PREPARED), None);
+    }
+
+    #[test]
+    fn a_disk_too_full_to_prepare_the_next_segment_takes_appends_and_gets_the_room_back() {
+        let machine = Machine::new();
+        let mut log = open(&machine);
+        log.append(&one_record(10)).unwrap();
+        machine.set_capacity(Some(machine.used() + (128 << 10)));
+        log.append(&one_record(60_000)).unwrap();
+        assert_eq!(len(&machine, PREPARED), None);
+        log.append(&one_record(10)).unwrap();
+    }
+}
