@@ -28,11 +28,11 @@ use crate::seq::Seq;
 ///
 /// # What a large commit takes
 ///
-/// 1000 records with keys take the log four to five times as long as raw (0.23 and 0.24 of it in
-/// the median of two runs on an idle machine, 0.25 and 0.28 without keys; 0.18 where another
-/// program had one of the two cores, since the work beside the appends wants one), as long as the
-/// segment was made in blocks that were written ahead: the sync of new blocks alone takes longer
-/// than that of all the data.
+/// 1000 records with keys take the log four to six times as long as raw: 0.23 and 0.24 of it in
+/// the median of two runs of three engines (0.25 and 0.28 without keys), 0.18 in two that shared
+/// the two cores with other programs, since the work beside the appends wants one of them. That
+/// is as long as the segment was made in blocks that were written ahead: the sync of new blocks
+/// alone takes longer than that of all the data.
 /// Of what is left (`perf record` of the example), three tenths are the pages' way to the disk,
 /// an eighth the sync of the header that must come after them, a sixth each the engine's rows and
 /// the search for the keys, and a tenth encoding and checksums. Less would take one sync for
