@@ -72,11 +72,17 @@
 //! | `segment-...redb.damaged` | a damaged segment that was replaced; nothing reads it but salvage |
 //! | `redo` | the pages of the commits since the active segment was last synced | |
 //! | `restore-unfinished` | a restore is under way here; no log opens until it is done | |
+//! | `next.tmp` | blocks written ahead, which the next segment is made in; removed by the next open | |
 //! | `*.tmp` | a file being made; removed by the next open | |
 //!
 //! A commit of ordinary size is one run of blocks written to `redo` and one sync; its pages
 //! reach the segment after that, unsynced, and are written again from `redo` by the next open if
-//! a power cut took them. The engine alone would sync twice (its two-phase commit).
+//! a power cut took them. The engine alone would sync twice (its two-phase commit). The pages of
+//! a larger commit go to the segment at once and are synced there, before its header alone goes
+//! through `redo`.
+//!
+//! The file of an active segment may be longer than what is in it, by blocks of `next.tmp` that
+//! are not used yet. Sealing and closing cut them off; an open after a crash makes use of them.
 //!
 //! Sealing is three durable steps, each completed by the next open if a crash comes between:
 //! the manifest as the segment's last row; the next segment, made under a temporary name and
@@ -166,7 +172,10 @@ mod seq;
 mod testing;
 mod write;
 
-use file::{catalog, chain, guarded, info, live, lock, plan, redo, segment, storage, sum, tables};
+use file::{
+    catalog, chain, guarded, info, live, lock, paced, plan, prepared, redo, segment, storage, sum,
+    tables,
+};
 use format::{block, frame, hole, manifest};
 use keep::{archive, backup, container, pace, restore, retain, retention};
 use mend::{carve, compact, rewrite, salvage, verify};

@@ -12,8 +12,8 @@ adds what is new; what the log has trimmed meanwhile stays. A tar is whole every
 So that appends go on nearly as fast beside it, it packs so many bytes of records a second as --rate
 or wal.copy_bytes_per_second_max says, and reads back as many.
 
-In it: the records, the sources' positions and the cursors, and the dedup keys even of
-records that were trimmed. Not in it: the configuration, its
+In it: the records, the sources' positions and the cursors, and the dedup keys even of records that
+were trimmed (of a log that was trimmed of everything: only those). Not in it: the configuration, its
 secrets, Telegram sessions, the stores (they are made again from the log). It is not encrypted.
 
 Exit codes: 0 done, 1 failed (the backup before it is as it was), 65 a segment is damaged (the

@@ -32,7 +32,7 @@ pub(super) fn observe(log: &Log, told: &Told, how: &str) -> State {
     let told_of = |state: &&State| {
         let (is, lost) = (state.marks, state.marks_lost);
         let older = found.bookmark <= is.bookmark && found.cursor <= is.cursor;
-        tail == state.tail && holes == state.holes && (found == is || lost && older)
+        tail == state.tail && holes == state.known_holes() && (found == is || lost && older)
     };
     let asked = told.asked.as_ref().map(|(_, asked)| asked);
     let candidates = || [Some(&told.now), asked].into_iter().flatten();
@@ -54,6 +54,7 @@ pub(super) fn observe(log: &Log, told: &Told, how: &str) -> State {
         marks_lost: false,
         sealed,
         sealed_marks: if since { found } else { state.sealed_marks },
+        sealed_marks_lost: state.sealed_marks_lost && !since,
         floor: first,
         keep_from: keep_from.unwrap_or(0),
         archived: candidates().map(|it| it.archived).max().unwrap_or(0),

@@ -84,6 +84,12 @@ pub(super) fn marks(log: &Log) -> Marks {
     Marks { bookmark, cursor }
 }
 
+/// The last number that is sealed, 0 without one.
+pub(super) fn sealed(log: &Log) -> u64 {
+    let segments = log.reader().segments().unwrap();
+    segments.last().map_or(0, |it| it.first.get() - 1)
+}
+
 /// The directory of the log, in this one of its lives.
 pub(super) fn log_dir(machine: &Machine, life: u32) -> Machine {
     machine.dir(&format!("log-{life}"))
@@ -136,8 +142,10 @@ impl Life {
         self.told.asked = Some((op, to.clone()));
         self.carry_out(op, &from, &to)?;
         if std::mem::take(&mut to.marks_lost) {
-            to.marks = marks(self.log()?);
+            let log = self.log()?;
+            to.marks = marks(log);
             to.sealed_marks = to.marks;
+            to.sealed = sealed(log);
         }
         self.told = Told::known(to);
         Ok(())

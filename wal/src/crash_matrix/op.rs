@@ -67,6 +67,8 @@ pub(super) struct Marks {
 pub(super) struct State {
     /// How often the log was restored; each time in a directory of its own.
     pub(super) life: u32,
+    /// Where the backup started that it was restored from: it knows no hole below.
+    pub(super) base: u64,
     /// The last number. All records from 1 on follow from their numbers.
     pub(super) tail: u64,
     /// First and last of the numbers that have no record; no two of them touch.
@@ -78,6 +80,8 @@ pub(super) struct State {
     pub(super) sealed: u64,
     /// As they were then.
     pub(super) sealed_marks: Marks,
+    /// Older ones are as good: those of the last sealed segment were in what was damaged.
+    pub(super) sealed_marks_lost: bool,
     /// Everything below here is trimmed, at least.
     pub(super) floor: u64,
     /// Nothing from here on is.
@@ -108,6 +112,11 @@ impl State {
         (!lost).then_some(n)
     }
 
+    /// The holes that the log knows.
+    pub(super) fn known_holes(&self) -> Vec<(u64, u64)> {
+        clipped(&self.holes, self.base)
+    }
+
     fn skip_to(&mut self, to: u64) {
         self.holes.push((self.tail + 1, to));
         self.holes = joined(std::mem::take(&mut self.holes));
@@ -117,6 +126,7 @@ impl State {
     fn seal(&mut self) {
         if self.tail > self.sealed {
             self.sealed_marks = self.marks;
+            self.sealed_marks_lost = false;
         }
         self.sealed = self.tail;
     }
@@ -133,6 +143,12 @@ pub(super) fn joined(mut ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
         }
     }
     out
+}
+
+/// What of the ranges is not below `first`.
+fn clipped(ranges: &[(u64, u64)], first: u64) -> Vec<(u64, u64)> {
+    let clipped = ranges.iter().map(|(from, to)| (*from.max(&first), *to));
+    clipped.filter(|(from, to)| from <= to).collect()
 }
 
 const PER_BATCH: u64 = 2;
@@ -162,26 +178,43 @@ impl Op {
             // What was trimmed since the last one cannot be added to it.
             Op::Backup if now.keep_from <= now.backed_up + 1 => next.backed_up = now.sealed,
             Op::Fence => next.skip_to(now.tail + PER_FENCE),
+            // Nothing but keys is left to be backed up.
+            Op::Restore if now.floor > now.tail => {
+                next = State {
+                    life: now.life + 1,
+                    keep_from: now.tail + PER_FENCE + 1,
+                    archived: now.archived,
+                    ..State::default()
+                };
+                next.skip_to(now.tail + PER_FENCE);
+            }
             Op::Restore => {
                 next.seal();
                 next.life += 1;
+                next.base = now.base.max(now.floor);
                 next.marks = next.sealed_marks;
+                next.marks_lost = std::mem::take(&mut next.sealed_marks_lost);
                 next.backed_up = 0;
                 next.skip_to(now.tail + PER_FENCE);
             }
+            Op::Mend => next.sealed_marks_lost = true,
             Op::Lose => {
+                next.sealed_marks_lost = true;
                 if let Some(n) = now.losable() {
                     next.holes.push((n, n));
                     next.holes = joined(next.holes);
                 }
             }
             Op::LoseEnd => {
-                next.sealed = now.tail;
+                // Numbers that were skipped at the end of the damaged segment are told by nothing
+                // else; they may come to lie in the next one.
+                let last = now.numbers(1).last().copied();
+                next.sealed = now.sealed.max(last.unwrap_or(0));
                 next.marks_lost = true;
                 next.skip_to(now.tail + PER_FENCE);
             }
             Op::Archive | Op::Backup => {}
-            Op::Again | Op::Compact | Op::Mend | Op::Reopen | Op::Crash => {}
+            Op::Again | Op::Compact | Op::Reopen | Op::Crash => {}
         }
         next
     }

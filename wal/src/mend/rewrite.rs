@@ -12,9 +12,10 @@ use crate::catalog::write_holes;
 use crate::error::{AtFile, DiskError, OpenError};
 use crate::hole::Holes;
 use crate::manifest::{Manifest, Tally};
+use crate::paced::Paced;
 use crate::plan::TEMPORARY;
 use crate::segment::{self, Carried, Meta, Mode};
-use crate::storage::{Access, Boxed, Storage};
+use crate::storage::{Access, Storage};
 use crate::tables;
 
 /// Memory for pages while a segment is written.
@@ -101,7 +102,7 @@ fn write<'k>(
     let backend = storage.open(temporary, Access::Create).at(temporary)?;
     let mut db = mode
         .builder()
-        .create_with_backend(Boxed(backend))
+        .create_with_backend(Paced::new(backend))
         .at(temporary)?;
     let txn = db.begin_write().at(temporary)?;
     write_records(&txn, records, temporary)?;

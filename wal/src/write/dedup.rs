@@ -28,7 +28,8 @@ pub(crate) enum Fate {
 pub(crate) fn load(segment: &ReadTransaction) -> Result<Index, DiskError> {
     let mut index = Index::default();
     each(segment, |key, seq| {
-        index.insert(key, seq);
+        let hash = index.hash(key);
+        index.insert(key, hash, seq);
     })?;
     Ok(index)
 }
@@ -70,17 +71,23 @@ pub(crate) fn readable(segment: &ReadTransaction) -> Result<(Sorted, Vec<u64>), 
     Ok((sorted, damaged))
 }
 
-/// One fate per record, in the order of the batch.
+/// One fate per record, in the order of the batch. `hashes` are those of the keys in each index,
+/// one per record.
 pub(crate) fn fates(
     records: &[NewRecord],
+    hashes: &[u32],
     active: &Index,
     absorbing: Option<&Index>,
     sealed: &impl ReadableTable<&'static [u8], u64>,
 ) -> Result<Vec<Fate>, DiskError> {
     let mut fates = vec![Fate::New; records.len()];
     let mut probe = Probe::new(sealed);
+    let recent: Vec<(&Index, Vec<bool>)> = std::iter::once(active)
+        .chain(absorbing)
+        .map(|index| (index, index.glance(hashes)))
+        .collect();
     let mut leader: Option<(&[u8], usize, Fate)> = None;
-    for (_, key, index) in sorted_keys(records) {
+    for (key, index) in sorted_keys(records) {
         // Equal keys are neighbours now, the earliest of the batch first.
         if let Some((same, first, fate)) = leader
             && same == key
@@ -91,8 +98,8 @@ pub(crate) fn fates(
             };
             continue;
         }
-        let recent = active.get(key);
-        let known = match recent.or_else(|| absorbing.and_then(|index| index.get(key))) {
+        let mut likely = recent.iter().filter(|(_, glance)| glance[index]);
+        let known = match likely.find_map(|(keys, _)| keys.get(key, hashes[index])) {
             Some(seq) => Some(seq),
             None => probe.find(key)?,
         };
@@ -104,21 +111,38 @@ pub(crate) fn fates(
 }
 
 /// The keys of a batch in byte order, equal ones in order of their index.
-fn sorted_keys(records: &[NewRecord]) -> Vec<(u128, &[u8], usize)> {
-    let mut keys: Vec<(u128, &[u8], usize)> = records
-        .iter()
-        .enumerate()
+fn sorted_keys(records: &[NewRecord]) -> impl Iterator<Item = (&[u8], usize)> {
+    let shared = shared_prefix(records.iter().filter_map(|record| record.key.as_deref()));
+    let keyed = records.iter().enumerate();
+    let mut order: Vec<(u128, u32)> = keyed
         .filter_map(|(index, record)| {
             let key = record.key.as_deref()?;
-            Some((head(key), key, index))
+            Some((head(key, shared), index as u32))
         })
         .collect();
-    keys.sort_unstable();
-    keys
+    let key = |index: u32| records[index as usize].key.as_deref().unwrap_or_default();
+    order.sort_unstable_by(|(a, a_index), (b, b_index)| {
+        let whole = || key(*a_index).cmp(key(*b_index));
+        a.cmp(b).then_with(whole).then(a_index.cmp(b_index))
+    });
+    order
+        .into_iter()
+        .map(move |(_, index)| (key(index), index as usize))
 }
 
-/// A key's first bytes as a number that orders as they do: most comparisons need no more.
-fn head(key: &[u8]) -> u128 {
+/// How many bytes all of these keys begin with.
+fn shared_prefix<'k>(mut keys: impl Iterator<Item = &'k [u8]>) -> usize {
+    let Some(first) = keys.next() else {
+        return 0;
+    };
+    let same = |a: &[u8], b: &[u8]| a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    keys.fold(first.len(), |shared, key| same(&first[..shared], key))
+}
+
+/// A key's first bytes behind what all of them begin with, as a number that orders as they do:
+/// most comparisons need no more.
+fn head(key: &[u8], shared: usize) -> u128 {
+    let key = &key[shared..];
     let mut bytes = [0; 16];
     let len = key.len().min(bytes.len());
     bytes[..len].copy_from_slice(&key[..len]);
@@ -175,8 +199,12 @@ impl Sorted {
         each(&mut |key, seq| {
             let start = bytes.len();
             bytes.extend_from_slice(key);
-            rows.push((head(key), start..bytes.len(), seq));
+            rows.push((0, start..bytes.len(), seq));
         })?;
+        let shared = shared_prefix(rows.iter().map(|(_, place, _)| &bytes[place.clone()]));
+        for (first, place, _) in &mut rows {
+            *first = head(&bytes[place.clone()], shared);
+        }
         rows.sort_unstable_by(|(a, a_place, a_seq), (b, b_place, b_seq)| {
             let whole = || bytes[a_place.clone()].cmp(&bytes[b_place.clone()]);
             a.cmp(b).then_with(whole).then(a_seq.cmp(b_seq))
@@ -257,4 +285,47 @@ pub(crate) fn count(
         }
     }
     Ok(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_sorted_whatever_they_begin_with() {
+        let stems = ["", "a", "ab", "ab\0", "abcdefghijklmnopqrst"];
+        for stem in stems {
+            let tails = [
+                "zz",
+                "",
+                "\0",
+                "b",
+                "\0\0",
+                "0123456789abcdefg",
+                "0123456789abcdefh",
+            ];
+            let mut keys: Vec<Vec<u8>> = tails
+                .iter()
+                .map(|tail| format!("{stem}{tail}").into_bytes())
+                .collect();
+            let sorted = Sorted::collect(|take| {
+                keys.iter().for_each(|key| take(key, 1));
+                Ok::<(), ()>(())
+            });
+            let sorted: Vec<Vec<u8>> = sorted
+                .unwrap()
+                .iter()
+                .map(|(key, _)| key.to_vec())
+                .collect();
+            keys.sort();
+            assert_eq!(sorted, keys, "{stem:?}");
+        }
+    }
+
+    #[test]
+    fn the_shared_prefix_is_that_of_all() {
+        let of = |keys: &[&str]| shared_prefix(keys.iter().map(|key| key.as_bytes()));
+        assert_eq!([of(&[]), of(&["abc"]), of(&["abc", "ab"])], [0, 3, 2]);
+        assert_eq!([of(&["abc", "abd", "ax"]), of(&["a", "b"])], [1, 0]);
+    }
 }
