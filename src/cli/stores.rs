@@ -103,7 +103,7 @@ pub(super) async fn checkpoint(
 
 /// The store let us wait.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} gave no answer in {} s", ASK_LIMIT.as_secs())]
+#[error("{0} gave no answer in {seconds} s", seconds = ASK_LIMIT.as_secs())]
 struct NoAnswer(ProjectionName);
 
 impl Classify for NoAnswer {

@@ -6,8 +6,8 @@ use crate::storage::Storage;
 use crate::verify::{verify_archive_on, verify_on};
 use crate::{Batch, Log, Outcome, Seq, VerifyReport};
 
-use super::life::{backup_dir, log_dir, marks, record, seq};
-use super::op::{State, Told, joined};
+use super::life::{backup_dir, holes, log_dir, marks, record, seq};
+use super::op::{State, Told};
 use super::wreck::recover;
 use super::{ARCHIVE, Setup};
 
@@ -23,16 +23,11 @@ pub(super) fn observe(log: &Log, told: &Told, how: &str) -> State {
     let reader = log.reader();
     let tail = log.recovery().tail.map_or(0, Seq::get);
     assert_eq!(reader.tail().unwrap().map_or(0, Seq::get), tail, "{how}");
-    let holes = reader.holes().unwrap();
-    let holes: Vec<(u64, u64)> = holes
-        .iter()
-        .map(|h| (h.first.get(), h.last.get()))
-        .collect();
-    let (holes, found) = (joined(holes), marks(log));
+    let (holes, found) = (holes(log), marks(log));
     let told_of = |state: &&State| {
         let (is, lost) = (state.marks, state.marks_lost);
         let older = found.bookmark <= is.bookmark && found.cursor <= is.cursor;
-        tail == state.tail && holes == state.known_holes() && (found == is || lost && older)
+        tail == state.tail && state.has_holes(&holes) && (found == is || lost && older)
     };
     let asked = told.asked.as_ref().map(|(_, asked)| asked);
     let candidates = || [Some(&told.now), asked].into_iter().flatten();
@@ -40,21 +35,29 @@ pub(super) fn observe(log: &Log, told: &Told, how: &str) -> State {
     let state = state.unwrap_or_else(|| {
         panic!("{how}: found tail {tail}, holes {holes:?}, {found:?}; told {told:?}")
     });
+    let mut state = state.clone();
+    state.found_holes(holes);
+    let state = &state;
     let first = first_of(log, tail);
     let keep_from = candidates().map(|state| state.keep_from).max();
+    // In a new life nothing was trimmed, and nothing sealed, yet.
+    let restored = state.life != told.now.life;
+    let least = if restored { state } else { &told.now };
+    // Nothing says where a log starts whose first segments hold nothing.
+    let kept = state.numbers(keep_from.unwrap_or(0).max(1));
     assert!(
-        first >= told.now.floor && first <= keep_from.unwrap_or(0).max(1),
+        first >= least.floor && kept.first().is_none_or(|kept| first <= *kept),
         "{how}: starts at {first}, told {told:?}"
     );
     records(log, first, state, how);
-    let sealed = segments(log, first, &told.now, how);
+    let sealed = segments(log, first, least, how);
     let since = sealed > state.sealed || state.marks_lost;
     State {
         marks: found,
         marks_lost: false,
         sealed,
         sealed_marks: if since { found } else { state.sealed_marks },
-        sealed_marks_lost: state.sealed_marks_lost && !since,
+        sealed_marks_lost: candidates().any(|it| it.sealed_marks_lost) && !since,
         floor: first,
         keep_from: keep_from.unwrap_or(0),
         archived: candidates().map(|it| it.archived).max().unwrap_or(0),

@@ -8,7 +8,7 @@ use crate::fault::{Fate, Machine};
 use crate::salvage::salvage_on;
 use crate::{AppendError, Batch, Log, NewRecord, OpenError, RestoreError, RewriteError, Seq};
 
-use super::op::{Marks, Op, State, Told};
+use super::op::{Marks, Op, State, Told, joined};
 use super::wreck::{self, Deriving};
 use super::{Setup, options};
 
@@ -84,6 +84,23 @@ pub(super) fn marks(log: &Log) -> Marks {
     Marks { bookmark, cursor }
 }
 
+/// A full segment is sealed unasked, mostly by the append that comes after.
+fn sealed_unasked(sealed: u64, from: &State, to: &mut State) {
+    if sealed > to.sealed {
+        let before = sealed == from.tail;
+        to.sealed_marks = if before { from.marks } else { to.marks };
+        to.sealed_marks_lost = false;
+        to.sealed = sealed;
+    }
+}
+
+/// First and last of the numbers that have no record; no two of them touch.
+pub(super) fn holes(log: &Log) -> Vec<(u64, u64)> {
+    let holes = log.reader().holes().unwrap();
+    let ends = holes.iter().map(|hole| (hole.first.get(), hole.last.get()));
+    joined(ends.collect())
+}
+
 /// The last number that is sealed, 0 without one.
 pub(super) fn sealed(log: &Log) -> u64 {
     let segments = log.reader().segments().unwrap();
@@ -107,6 +124,8 @@ pub(super) struct Life {
     pub(super) told: Told,
     setup: Setup,
     keeps_cuts: bool,
+    /// Nothing is read that is not asked for: it would meet the failures that the log is to meet.
+    pub(super) asks_only: bool,
 }
 
 impl Life {
@@ -124,6 +143,7 @@ impl Life {
             told: Told::default(),
             setup,
             keeps_cuts: false,
+            asks_only: false,
         }
     }
 
@@ -146,6 +166,12 @@ impl Life {
             to.marks = marks(log);
             to.sealed_marks = to.marks;
             to.sealed = sealed(log);
+            let holes = holes(log);
+            assert!(to.has_holes(&holes), "{holes:?}, asked for {to:?}");
+            to.found_holes(holes);
+        }
+        if !self.asks_only {
+            sealed_unasked(sealed(self.log()?), &from, &mut to);
         }
         self.told = Told::known(to);
         Ok(())

@@ -76,6 +76,9 @@ pub(super) struct State {
     pub(super) marks: Marks,
     /// Older ones are as good: those of the active segment were lost.
     pub(super) marks_lost: bool,
+    /// The active segment was salvaged: records that were never acknowledged may have come back,
+    /// as the records of their numbers.
+    pub(super) end_lost: bool,
     /// Everything up to here is sealed, at least.
     pub(super) sealed: u64,
     /// As they were then.
@@ -115,6 +118,23 @@ impl State {
     /// The holes that the log knows.
     pub(super) fn known_holes(&self) -> Vec<(u64, u64)> {
         clipped(&self.holes, self.base)
+    }
+
+    /// Whether a log with these holes has what is asked for.
+    pub(super) fn has_holes(&self, found: &[(u64, u64)]) -> bool {
+        let known = self.known_holes();
+        let inside = |(from, to): &(u64, u64)| known.iter().any(|it| it.0 <= *from && *to <= it.1);
+        found == known || self.end_lost && found.iter().all(inside)
+    }
+
+    /// The log was found with these holes.
+    pub(super) fn found_holes(&mut self, found: Vec<(u64, u64)>) {
+        if std::mem::take(&mut self.end_lost) {
+            let below = self.base.saturating_sub(1);
+            let older = self.holes.iter().map(|(from, to)| (*from, below.min(*to)));
+            let older = older.filter(|(from, to)| from <= to);
+            self.holes = joined(older.chain(found).collect());
+        }
     }
 
     fn skip_to(&mut self, to: u64) {
@@ -211,6 +231,7 @@ impl Op {
                 let last = now.numbers(1).last().copied();
                 next.sealed = now.sealed.max(last.unwrap_or(0));
                 next.marks_lost = true;
+                next.end_lost = true;
                 next.skip_to(now.tail + PER_FENCE);
             }
             Op::Archive | Op::Backup => {}

@@ -169,7 +169,7 @@ impl Check<'_> {
             };
             let txn = db.begin_read().at(CATALOG)?;
             let contents = catalog::read(&txn)?;
-            let keys = dedup::count(&txn, &contents.manifests).at(CATALOG)?;
+            let keys = dedup::count(&txn, &contents.manifests, &contents.holes).at(CATALOG)?;
             Ok(Some((db, contents, keys)))
         });
         match read {

@@ -8,6 +8,7 @@ use redb::{CursorError, ReadTransaction, ReadableTable, Table};
 
 use crate::batch::NewRecord;
 use crate::error::DiskError;
+use crate::hole::Holes;
 use crate::key_index::Index;
 use crate::manifest::Manifest;
 use crate::segment::read_layout;
@@ -271,16 +272,20 @@ pub(crate) fn compare(
     Ok((unknown, same))
 }
 
-/// How many keys the catalog has for the numbers of each of these segments.
+/// How many keys the catalog has for the numbers of each of these segments. Those of numbers in a
+/// hole do not count: a key outlives its record, and a log that was restored may have them in
+/// segments that never had a record.
 pub(crate) fn count(
     catalog: &ReadTransaction,
     manifests: &[Manifest],
+    holes: &Holes,
 ) -> Result<Vec<u64>, DiskError> {
     let mut counts = vec![0; manifests.len()];
     for row in catalog.open_table(tables::KEYS)?.iter()? {
         let seq = row?.1.value();
         let after = manifests.partition_point(|manifest| manifest.first <= seq);
-        if let Some(at) = after.checked_sub(1).filter(|at| seq <= manifests[*at].last) {
+        let at = after.checked_sub(1).filter(|at| seq <= manifests[*at].last);
+        if let Some(at) = at.filter(|_| !holes.covers(seq)) {
             counts[at] += 1;
         }
     }
