@@ -355,8 +355,8 @@ fn check_keys(dir: &Path, known: u64) {
     let records = (1..=known + 1).map(|n| keyed(90, &n.to_be_bytes()));
     let outcomes = log.append(&batch(records.collect())).unwrap().outcomes;
     let (new, old) = outcomes.split_last().unwrap();
-    let duplicates = (1..=known).map(|n| Outcome::Duplicate(seq(n)));
-    assert_eq!(old, duplicates.collect::<Vec<_>>());
+    let is_known = |it: &Outcome| matches!(it, Outcome::Duplicate(_));
+    assert!(old.iter().all(is_known), "{old:?}");
     assert!(matches!(new, Outcome::Appended(_)), "{new:?}");
     log.seal().unwrap();
     let report = verify(dir, &mut quiet()).unwrap();
