@@ -358,7 +358,7 @@ pub enum BenchCommand {
         task: super::bench::Task,
         /// The data directory
         data_dir: PathBuf,
-        /// Record bytes of the log
+        /// Record bytes of the log to fill; of a backup, a second
         bytes: u64,
     },
 }

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::failure::{Class, Classify, Exit, io_class};
+use crate::failure::{Class, Classify, Exit, chain, io_class};
 use crate::telemetry;
 
 /// What a command ends with: its exit code, or the error that says it.
@@ -38,6 +38,11 @@ impl CommandError {
     /// The same error, for a command that promises another exit code for it.
     pub fn with_exit(self, exit: Exit) -> CommandError {
         CommandError { exit, ..self }
+    }
+
+    /// The error with its causes on one line, where it is one entry of a report.
+    pub fn line(&self) -> String {
+        chain(&*self.error)
     }
 
     /// The error as it is shown: what, the causes, the hint; nothing in it can steer a terminal.

@@ -102,7 +102,7 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
                     ),
                 ),
             },
-            Err(error) => report.unknown(name, error),
+            Err(error) => report.unknown(name, error.line()),
         };
         report.stores.push(position);
     }

@@ -1,9 +1,11 @@
 //! The configured stores, and the error for one that is not.
 
+use std::time::Duration;
+
 use super::CommandError;
 use crate::config::Config;
 pub(super) use crate::daemon::configured;
-use crate::failure::{Class, Classify, Exit, chain};
+use crate::failure::{Class, Classify, Exit};
 use crate::store::redis::Redis;
 use crate::store::sqlite::Sqlite;
 use crate::store::timescale::Timescale;
@@ -77,19 +79,36 @@ pub(super) fn place(config: &Config, name: ProjectionName) -> Result<String, Com
     Ok(place.ok_or(NotConfigured(name))?)
 }
 
-/// How far a store is, or why it could not be asked.
+/// How long a store may take to say where it is.
+const ASK_LIMIT: Duration = Duration::from_secs(15);
+
+/// How far a store is.
 pub(super) async fn checkpoint(
     config: &Config,
     name: ProjectionName,
-) -> Result<Option<Checkpoint>, String> {
-    async fn ask<P: Projection>(mut projection: P) -> Result<Option<Checkpoint>, String> {
-        projection.checkpoint().await.map_err(|error| chain(&error))
+) -> Result<Option<Checkpoint>, CommandError> {
+    async fn ask<P: Projection>(mut projection: P) -> Result<Option<Checkpoint>, CommandError> {
+        let name = projection.name();
+        match tokio::time::timeout(ASK_LIMIT, projection.checkpoint()).await {
+            Ok(said) => Ok(said?),
+            Err(_) => Err(NoAnswer(name).into()),
+        }
     }
-    let not_configured = |error| chain(&error);
     match name {
-        ProjectionName::Sqlite => ask(sqlite(config).map_err(not_configured)?).await,
-        ProjectionName::Timescale => ask(timescale(config).map_err(not_configured)?).await,
-        ProjectionName::Redis => ask(redis(config).map_err(not_configured)?).await,
+        ProjectionName::Sqlite => ask(sqlite(config)?).await,
+        ProjectionName::Timescale => ask(timescale(config)?).await,
+        ProjectionName::Redis => ask(redis(config)?).await,
+    }
+}
+
+/// The store let us wait.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} gave no answer in {seconds} s", seconds = ASK_LIMIT.as_secs())]
+struct NoAnswer(ProjectionName);
+
+impl Classify for NoAnswer {
+    fn class(&self) -> Class {
+        Class::Transient
     }
 }
 
@@ -117,12 +136,7 @@ pub(super) async fn refuse_unless_empty(
     config: &Config,
     name: ProjectionName,
 ) -> Result<(), CommandError> {
-    let checkpoint = match name {
-        ProjectionName::Sqlite => sqlite(config)?.checkpoint().await,
-        ProjectionName::Timescale => timescale(config)?.checkpoint().await,
-        ProjectionName::Redis => redis(config)?.checkpoint().await,
-    };
-    match checkpoint? {
+    match checkpoint(config, name).await? {
         None => Ok(()),
         Some(_) => Err(NotEmpty(name).into()),
     }

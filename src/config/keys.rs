@@ -198,6 +198,17 @@ pub(super) const KEYS: &[Key] = &[
          there. A relative path starts at `data_dir`.",
     ),
     key(
+        "wal",
+        "copy_bytes_per_second_max",
+        Size {
+            min: 0,
+            max: 16 * GIB,
+        },
+        Text("16MiB"),
+        "Record bytes a second that `backup` and the archive pack, and read back, beside the appends: they share processor \
+         and disk. 0: as fast as it goes.",
+    ),
+    key(
         "relay",
         "frame_bytes_max",
         Size {

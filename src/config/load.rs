@@ -139,6 +139,7 @@ fn assemble(layers: &Layers) -> Config {
             keep_bytes: written("wal.keep_bytes").then(|| from.number("wal.keep_bytes")),
             archive_dir: written("wal.archive_dir")
                 .then(|| data_dir.join(from.path("wal.archive_dir"))),
+            copy_bytes_per_second_max: from.number("wal.copy_bytes_per_second_max"),
         },
         relay: Relay {
             frame_bytes_max: from.size("relay.frame_bytes_max"),

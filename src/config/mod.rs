@@ -73,6 +73,8 @@ pub struct Wal {
     pub keep_bytes: Option<u64>,
     /// Where segments go before they are removed; already joined with `data_dir` when it was written relative.
     pub archive_dir: Option<PathBuf>,
+    /// Record bytes a second that backup and archive pack; 0 for no limit.
+    pub copy_bytes_per_second_max: u64,
 }
 
 /// `[relay]`: from the log to the broker and the projections.

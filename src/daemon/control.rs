@@ -184,6 +184,7 @@ impl Desk {
         let Done::Archiver(Some(archiver)) = self.writer.perform(Job::Archiver).await? else {
             return Ok(());
         };
+        let archiver = archiver.at(wal::Pace::new(self.config.wal.copy_bytes_per_second_max));
         // One at a time: a stop waits for one at most.
         for segment in &plan.go {
             let (archiver, first) = (archiver.clone(), next_seq(segment.first - 1));

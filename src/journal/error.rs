@@ -174,6 +174,15 @@ impl Classify for JournalError {
             JournalError::ActiveDamaged => {
                 Some(SALVAGE_WITHOUT_DAEMON.to_owned())
             }
+            // Read back other than it was written: what is stored is not to blame, and salvage would meet the same.
+            JournalError::Open(wal::OpenError::Rewrite { .. })
+            | JournalError::Rewrite(wal::RewriteError::Open(wal::OpenError::Rewrite { .. })) => {
+                Some(
+                    "the file is as it was before: run the command again, and when that fails too, check the machine's \
+                     disk (smartctl -a, dmesg) and memory"
+                        .to_owned(),
+                )
+            }
             JournalError::Open(_) | JournalError::Append(_) if self.class() == Class::Corrupt => {
                 Some("telegram-gateway wal salvage".to_owned())
             }

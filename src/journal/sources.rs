@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use wal::{Containers, LogId, Record, RecordSource, Seq};
 
+use crate::event::{Envelope, dedup_key};
+
 /// What a directory of containers gave to a salvage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Given {
@@ -60,6 +62,10 @@ impl RecordSource for Sources {
         for (containers, _) in &self.dirs {
             containers.keys(first, last, take);
         }
+    }
+
+    fn key_of(&self, record: &Record) -> Option<Vec<u8>> {
+        dedup_key(&Envelope::from_record(record).ok()?.event)
     }
 }
 

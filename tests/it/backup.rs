@@ -174,6 +174,30 @@ fn a_backup_goes_through_a_pipe_and_what_was_lost_is_imported_again() {
 }
 
 #[test]
+fn what_was_trimmed_before_the_backup_is_not_imported_again_after_the_restore() {
+    let (gateway, other) = (Gateway::embedded(), Gateway::embedded());
+    let export = repository(EXPORT);
+    let appended = number(&gateway.json(&["import", text(&export), "--json"])["appended"]);
+    assert!(appended > 0);
+    synthetic(&gateway, 100);
+    gateway.ok(&["run", "--drain"]);
+    gateway.ok(&["wal", "seal"]);
+    let keep_from = (appended + 1).to_string();
+    gateway.ok(&["wal", "trim", "--keep-from", &keep_from, "--yes"]);
+    synthetic(&gateway, 150);
+    gateway.ok(&["wal", "seal"]);
+    gateway.ok(&["run", "--drain"]);
+    let all = (gateway.tail() + 1).to_string();
+    gateway.ok(&["wal", "trim", "--keep-from", &all, "--yes"]);
+    let backup = gateway.path("backup");
+    let report = gateway.json(&["backup", text(&backup), "--json"]);
+    assert!(number(&report["trimmed_keys"]) >= appended, "{report}");
+    other.ok(&["restore", text(&backup), "--fence", "100000"]);
+    let again = other.json(&["import", text(&export), "--json"]);
+    assert_eq!(again["appended"], 0, "{again}");
+}
+
+#[test]
 fn a_damaged_byte_is_found_and_makes_no_log() {
     let gateway = some_log();
     let to = gateway.path("backup");

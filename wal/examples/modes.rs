@@ -34,6 +34,11 @@ const RAW_BYTES: u64 = 64 << 20;
 trait Engine {
     /// Appends `count` records durably; how long that took, without making the caller's records.
     fn append(&mut self, count: usize) -> Duration;
+
+    /// How long each seal of a full segment took.
+    fn seals(&self) -> &[f64] {
+        &[]
+    }
 }
 
 /// As many bytes as the log's records have, with as much to checksum.
@@ -167,6 +172,7 @@ struct Whole {
     keys: bool,
     peers: u64,
     next: u64,
+    seals: Vec<f64>,
 }
 
 impl Whole {
@@ -177,6 +183,7 @@ impl Whole {
             keys,
             peers,
             next: 1,
+            seals: Vec::new(),
         }
     }
 }
@@ -207,8 +214,15 @@ impl Engine for Whole {
             .bookmarks
             .push(("source".into(), self.next.to_be_bytes().to_vec()));
         let start = Instant::now();
-        self.log.append(&batch).unwrap();
-        start.elapsed()
+        let appended = self.log.append(&batch).unwrap();
+        let took = start.elapsed();
+        self.seals
+            .extend(appended.rolled.map(|rolled| rolled.as_secs_f64()));
+        took
+    }
+
+    fn seals(&self) -> &[f64] {
+        &self.seals
     }
 }
 
@@ -291,14 +305,22 @@ fn main() {
         let medians: Vec<f64> = rates.into_iter().map(median).collect();
         let times: Vec<f64> = times.into_iter().map(median).collect();
         println!("batches of {count}: records/s, of raw; median append in us, raw's part of it");
-        for (at, (name, _)) in engines.iter().enumerate() {
-            println!(
+        for (at, (name, engine)) in engines.iter().enumerate() {
+            print!(
                 "  {name:<22} {:>10.0}  {:.3} {:>8.0}  {:.3}",
                 medians[at],
                 medians[at] / medians[0],
                 times[at] * 1e6,
                 times[0] / times[at]
             );
+            match engine.seals() {
+                [] => println!(),
+                seals => println!(
+                    "  ({} seals of {:.0} us)",
+                    seals.len(),
+                    median(seals.to_vec()) * 1e6
+                ),
+            }
         }
     }
 }

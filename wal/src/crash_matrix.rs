@@ -1,30 +1,36 @@
 //! The power is cut at every sync of every short life of a log, with every fate of what was not
 //! synced, and again at every sync of the recovery from that. What the caller was told decides
-//! what must be there ([`life::Told`]).
+//! what must be there ([`op::Told`]).
 //!
-//! A life is a sequence of [`life::Op`]s on a [`Machine`]. All sequences up to a length are tried;
+//! A life is a sequence of [`op::Op`]s on a [`Machine`]. All sequences up to a length are tried;
 //! long ones are drawn at random. A sequence is cut only in its last operation: the cuts before
 //! that are those of a shorter sequence.
 //!
 //! `TGW_CRASH_LENGTH` is the length of the sequences, 2 at least; what comes after the first cut is
-//! cut, too, in those that are shorter. Without it the length is 3, and sequences of more than one
-//! operation start with an append. `PROPTEST_CASES` is the number of random ones.
+//! cut, too, in those that are shorter. Without it the length is 3, sequences of more than one
+//! operation start with an append, and what comes after the first cut is cut in one of
+//! [`SECOND_EVERY`] cases: all of them take hours. `PROPTEST_CASES` is the number of random ones.
 //!
-//! A new operation is a variant of [`life::Op`], its place in [`life::OPS`], what it asks for
-//! (`asked`) and how it is carried out (`carry_out`).
+//! A new operation is a variant of [`op::Op`], its place in [`op::OPS`], what it asks for
+//! (`asked`), how it is carried out (`carry_out`), and what is done again after a crash in its
+//! middle, if it does not complete itself (`recover`).
 
 mod check;
 mod errors;
 mod life;
+mod op;
 mod random;
+mod wreck;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::Options;
 use crate::fault::{Cut, FATES, Fate, Machine};
-use crate::{Log, Options};
 use check::{check, go_on, observe};
-use life::{Life, OPS, Op, State, Told};
+use life::Life;
+use op::{OPS, Op, State, Told};
+use wreck::recover;
 
 /// How a log is set up, for the two ways of a commit to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,24 +39,45 @@ enum Setup {
     Tiny,
     /// Commits go through the redo file, some five to a lap; segments are sealed by request.
     Roomy,
+    /// The same, and what is trimmed is archived.
+    Kept,
 }
 
-/// Both.
+/// Those that differ in how commits reach the disk.
 const SETUPS: [Setup; 2] = [Setup::Tiny, Setup::Roomy];
+
+/// The directory of the archive, one for all lives of the log.
+const ARCHIVE: &str = "archive";
+
+impl Setup {
+    /// Whether what is trimmed is archived.
+    fn archives(self) -> bool {
+        self == Setup::Kept
+    }
+}
 
 fn options(setup: Setup) -> Options {
     Options {
         segment_bytes_max: match setup {
             Setup::Tiny => 2000,
-            Setup::Roomy => 2 << 20,
+            Setup::Roomy | Setup::Kept => 2 << 20,
         },
         redo_bytes: match setup {
             Setup::Tiny => 16 << 10,
-            Setup::Roomy => 256 << 10,
+            Setup::Roomy | Setup::Kept => 256 << 10,
         },
         cache_bytes: 1 << 20,
+        archive: setup.archives().then(|| ARCHIVE.into()),
         ..Options::default()
     }
+}
+
+/// Of so many first cuts one is followed by second ones. No divisor of the number of fates.
+const SECOND_EVERY: usize = 13;
+
+/// Whether the first cut that was counted as this one is followed by second ones.
+fn is_cut_again(count: usize) -> bool {
+    asked_length().is_some() || count.is_multiple_of(SECOND_EVERY)
 }
 
 /// The value of `TGW_CRASH_LENGTH`.
@@ -88,10 +115,7 @@ fn cuts_of(ops: &[Op], setup: Setup) -> Vec<(Cut, Told)> {
     for op in before {
         life.take(*op).unwrap();
     }
-    let asked = Told {
-        asked: Some(last.asked(&life.told.now)),
-        ..life.told.clone()
-    };
+    let asked = Told::asking(life.told.now.clone(), *last, setup);
     life.keep_cuts();
     life.take(*last).unwrap();
     let cuts = life.machine.take_cuts().into_iter();
@@ -148,16 +172,19 @@ fn try_cuts(ops: &[Op], setup: Setup, twice: bool) -> Tried {
                 continue;
             }
             tried.disks += 1;
+            if twice && !is_cut_again(tried.disks) {
+                continue;
+            }
             let how = format!("{setup:?} {ops:?} cut at sync {n} of the last, {fate:?}");
             machine.keep_cuts();
-            let log = Log::open_on(&machine, options(setup));
-            let log = log.unwrap_or_else(|e| panic!("{how}: {e}"));
+            let log = recover(&machine, setup, &told);
+            let log = log.unwrap_or_else(|e| panic!("{how}: {e:?}"));
             let cuts = machine.take_cuts();
             let state = observe(&log, &told, &how);
             go_on(log, &machine, &state, &how);
             if twice {
                 tried.second_cuts += cuts.len() * FATES.len();
-                tried.disks += cut_again(&cuts, &told, &mut seen, &how);
+                tried.disks += cut_again(&cuts, setup, &told, &mut seen, &how);
             }
         }
     }
@@ -165,7 +192,7 @@ fn try_cuts(ops: &[Op], setup: Setup, twice: bool) -> Tried {
 }
 
 /// Cuts a recovery everywhere; says how many disks that left that were not seen before.
-fn cut_again(cuts: &[Cut], told: &Told, seen: &mut Seen, how: &str) -> usize {
+fn cut_again(cuts: &[Cut], setup: Setup, told: &Told, seen: &mut Seen, how: &str) -> usize {
     let mut disks = 0;
     for (n, cut) in cuts.iter().enumerate() {
         for fate in FATES {
@@ -173,7 +200,7 @@ fn cut_again(cuts: &[Cut], told: &Told, seen: &mut Seen, how: &str) -> usize {
             if seen.is_new(&machine, told) {
                 disks += 1;
                 let how = format!("{how}, then at sync {n} of the recovery, {fate:?}");
-                check(&machine, told, &how);
+                check(&machine, setup, told, &how);
             }
         }
     }
@@ -184,17 +211,18 @@ fn cut_again(cuts: &[Cut], told: &Told, seen: &mut Seen, how: &str) -> usize {
 /// and then the power goes, at each of its syncs.
 fn kill_then_cut(ops: &[Op], setup: Setup) -> Tried {
     let (mut tried, mut seen) = (Tried::default(), Seen::default());
-    for (n, (killed, told)) in cuts_of(ops, setup).into_iter().enumerate() {
+    let kills = cuts_of(ops, setup).into_iter().enumerate();
+    for (n, (killed, told)) in kills.filter(|(n, _)| is_cut_again(*n)) {
         let how = format!("{setup:?} {ops:?} killed at sync {n} of the last");
         let machine = killed.kill();
         machine.keep_cuts();
-        let mut life = Life::on(machine, setup);
+        let mut life =
+            Life::after(machine, setup, told.clone()).unwrap_or_else(|e| panic!("{how}: {e:?}"));
         let opening = life.machine.take_cuts().into_iter();
         let mut cuts: Vec<(Cut, Told)> = opening.map(|cut| (cut, told.clone())).collect();
         let now = observe(life.log.as_ref().unwrap(), &told, &how);
-        let asked = Some(Op::Append.asked(&now));
-        life.told = Told { now, asked };
-        let asked = life.told.clone();
+        life.told = Told::known(now.clone());
+        let asked = Told::asking(now, Op::Append, setup);
         life.machine.keep_cuts();
         life.take(Op::Append).unwrap();
         let appending = life.machine.take_cuts().into_iter();
@@ -208,7 +236,7 @@ fn kill_then_cut(ops: &[Op], setup: Setup) -> Tried {
                 if seen.is_new(&machine, told) {
                     tried.disks += 1;
                     let how = format!("{how}, then cut at sync {n} of the next, {fate:?}");
-                    check(&machine, told, &how);
+                    check(&machine, setup, told, &how);
                 }
             }
         }
@@ -280,7 +308,8 @@ fn a_log_on_a_disk_that_only_says_that_it_synced_is_caught() {
         life.machine.lie_about_syncs();
         life.take(op).unwrap();
         let machine = life.machine.restart(Fate::Lost);
-        let caught = std::panic::catch_unwind(|| check(&machine, &life.told, "not synced"));
+        let caught =
+            std::panic::catch_unwind(|| check(&machine, Setup::Tiny, &life.told, "not synced"));
         assert!(caught.is_err(), "{op:?}");
     }
 }

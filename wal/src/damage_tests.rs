@@ -7,6 +7,7 @@ mod flips;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::fault::Machine;
+use crate::testing;
 use crate::verify::verify_on;
 use crate::{Batch, Log, NewRecord, Options, Outcome, Seq};
 
@@ -15,18 +16,11 @@ const RECORDS: u64 = 200;
 const MORE: u64 = 20;
 
 fn record(n: u64) -> NewRecord {
+    let record = testing::record(n);
     NewRecord {
-        codec: 1,
-        flags: 0,
-        kind: 1,
-        peer_kind: 1,
-        peer_id: 7,
-        message_id: n as i64,
-        received_at: 1,
-        source_at: 1,
-        payload: format!("payload {n}").into_bytes(),
         // Some without a key.
-        key: (!n.is_multiple_of(10)).then(|| n.to_be_bytes().to_vec()),
+        key: record.key.filter(|_| !n.is_multiple_of(10)),
+        ..record
     }
 }
 

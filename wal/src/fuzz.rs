@@ -69,12 +69,21 @@ pub fn block(bytes: &[u8]) {
     }
     assert!(next > last && len == bytes.len());
     assert!(pieces <= 1 + bytes.len() / HEADER_LEN);
-    let mut len = 0;
-    let whole = block::keys(before, bytes, |key, seq| {
-        assert!(seq >= before);
-        len += key.len() + 2;
-    });
-    assert!(len <= bytes.len() && (whole.is_some() || !bytes.is_empty()));
+    keys(before, bytes);
+}
+
+/// A row of keys, of the layout without a checksum and of the one with it.
+fn keys(first: u64, bytes: &[u8]) {
+    let mut row = bytes.to_vec();
+    block::end_keys(first, &mut row);
+    for (layout, row) in [(1, bytes), (2, bytes), (2, &row)] {
+        let mut len = 0;
+        let whole = block::keys(layout, first, row, |key, seq| {
+            assert!(seq >= first);
+            len += key.len() + 2;
+        });
+        assert!(len <= row.len() && (layout == 2 || whole.is_some() || !row.is_empty()));
+    }
 }
 
 /// A manifest, and a hole.

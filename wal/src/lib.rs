@@ -72,11 +72,17 @@
 //! | `segment-...redb.damaged` | a damaged segment that was replaced; nothing reads it but salvage |
 //! | `redo` | the pages of the commits since the active segment was last synced | |
 //! | `restore-unfinished` | a restore is under way here; no log opens until it is done | |
+//! | `next.tmp` | blocks written ahead, which the next segment is made in; removed by the next open | |
 //! | `*.tmp` | a file being made; removed by the next open | |
 //!
 //! A commit of ordinary size is one run of blocks written to `redo` and one sync; its pages
 //! reach the segment after that, unsynced, and are written again from `redo` by the next open if
-//! a power cut took them. The engine alone would sync twice (its two-phase commit).
+//! a power cut took them. The engine alone would sync twice (its two-phase commit). The pages of
+//! a larger commit go to the segment at once and are synced there, before its header alone goes
+//! through `redo`.
+//!
+//! The file of an active segment may be longer than what is in it, by blocks of `next.tmp` that
+//! are not used yet. Sealing and closing cut them off; an open after a crash makes use of them.
 //!
 //! Sealing is three durable steps, each completed by the next open if a crash comes between:
 //! the manifest as the segment's last row; the next segment, made under a temporary name and
@@ -96,13 +102,24 @@
 //! | Table | Number of the row | Value |
 //! |---|---|---|
 //! | records | of the **last** record of the block | its records, each as below, one after another |
-//! | keys | of the **first** record of a block of keys | for each record in turn: u16 length, then the dedup key; 65535 and nothing for a record without one |
+//! | keys | of the **first** record of a block of keys | for each record in turn: u16 length, then the dedup key; 65535 and nothing for a record without one; at the end u32 crc32 over the number of the row (u64) and all of that |
 //!
 //! The last number of one block of records and of the next say which numbers the latter holds,
 //! whatever becomes of its bytes. A damaged record damages no other, except that the records
 //! after a damaged length cannot be told apart: they are errors up to the end of their block.
 //! Blocks of keys may be cut elsewhere than those of records, and there is none for records
 //! without keys.
+//!
+//! Rows without that crc32 are those of layout 1 (the row `layout` of the table meta; 2 is what is
+//! written). Sealed segments of layout 1 are read as they are; an active one is brought to layout
+//! 2 by the open that writes to it.
+//!
+//! The keys of the active segment are all read when it is opened, and of a sealed one when the
+//! catalog takes it in. A block that is not what was written is never used, nor passed over: its
+//! records could come in twice. In the newest segment it keeps the log from opening, an older one
+//! is reported as damaged, and [`verify()`] names the block ([`FindingKind::KeysDamaged`]).
+//! [`salvage()`] then takes the keys from the catalog and from whoever can derive them from the
+//! records ([`RecordSource::key_of`]); a record whose key neither has is no duplicate any more.
 //!
 //! # A record, byte by byte
 //!
@@ -151,14 +168,19 @@ mod mend;
 mod options;
 mod read;
 mod seq;
+#[cfg(test)]
+mod testing;
 mod write;
 
-use file::{catalog, chain, guarded, info, live, lock, plan, redo, segment, storage, sum, tables};
+use file::{
+    catalog, chain, guarded, info, live, lock, paced, plan, prepared, redo, segment, storage, sum,
+    tables,
+};
 use format::{block, frame, hole, manifest};
-use keep::{archive, backup, container, restore, retain, retention};
+use keep::{archive, backup, container, pace, restore, retain, retention};
 use mend::{carve, compact, rewrite, salvage, verify};
 use read::{files, part, reader};
-use write::{append, batch, dedup, fence, keeper, key_index, log, open, roll, seal};
+use write::{append, batch, dedup, fence, keeper, key_index, log, open, roll, seal, upgrade};
 
 pub use archive::ArchiveError;
 #[cfg(any(test, feature = "fault"))]
@@ -176,6 +198,7 @@ pub use hole::{Hole, HoleCause};
 pub use info::SegmentInfo;
 pub use log::Log;
 pub use options::{Damaged, Options, Progress, Recovery};
+pub use pace::Pace;
 pub use reader::Reader;
 #[cfg(any(test, feature = "fault"))]
 pub use restore::restore_on;

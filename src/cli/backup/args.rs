@@ -9,7 +9,11 @@ Seals the log first (the running daemon does, or this command when none runs), t
 sealed beside the daemon and reads back what it wrote. Run it again into the same directory and it
 adds what is new; what the log has trimmed meanwhile stays. A tar is whole every time.
 
-In it: the records, the sources' positions and the cursors. Not in it: the configuration, its
+So that appends go on nearly as fast beside it, it packs so many bytes of records a second as --rate
+or wal.copy_bytes_per_second_max says, and reads back as many.
+
+In it: the records, the sources' positions and the cursors, and the dedup keys even of records that
+were trimmed (of a log that was trimmed of everything: only those). Not in it: the configuration, its
 secrets, Telegram sessions, the stores (they are made again from the log). It is not encrypted.
 
 Exit codes: 0 done, 1 failed (the backup before it is as it was), 65 a segment is damaged (the
@@ -47,12 +51,19 @@ pub struct BackupArgs {
     /// Directory of the backup, made if it is not there; - writes a tar to stdout
     #[arg(required = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub to: Option<PathBuf>,
+    /// Bytes of records a second, as 64MiB; 0: as fast as it goes [default: wal.copy_bytes_per_second_max]
+    #[arg(long, value_name = "SIZE", value_parser = rate)]
+    pub rate: Option<u64>,
     /// Print the result as JSON (with -, to stderr)
     #[arg(long)]
     pub json: bool,
     /// Something else.
     #[command(subcommand)]
     pub command: Option<BackupCommand>,
+}
+
+fn rate(text: &str) -> Result<u64, &'static str> {
+    crate::config::size(text).ok_or("write a size, as 16MiB or 0")
 }
 
 /// What else is done with a backup.

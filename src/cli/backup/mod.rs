@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use wal::{BackupCheck, BackupError, BackupReport, Seq};
+use wal::{BackupCheck, BackupError, BackupReport, Pace, Seq};
 
 use self::args::{BackupArgs, BackupCommand};
 use self::error::Failed;
@@ -47,6 +47,8 @@ struct Report {
     last: u64,
     /// The highest number that was given out: those after `last` are not in the backup.
     tail: u64,
+    /// Dedup keys of records that were trimmed before the first backup.
+    trimmed_keys: u64,
 }
 
 impl From<BackupReport> for Report {
@@ -61,6 +63,7 @@ impl From<BackupReport> for Report {
             first: it.first.map_or(0, Seq::get),
             last: it.last.map_or(0, Seq::get),
             tail: it.tail.map_or(0, Seq::get),
+            trimmed_keys: it.keys,
         }
     }
 }
@@ -77,7 +80,8 @@ pub(super) async fn run(globals: &Globals, args: &BackupArgs) -> CommandResult {
     if as_tar && std::io::stdout().is_terminal() {
         return Err(Failed::Terminal.into());
     }
-    let report = Report::from(write(&config, to).await?);
+    let rate = args.rate.unwrap_or(config.wal.copy_bytes_per_second_max);
+    let report = Report::from(write(&config, to, Pace::new(rate)).await?);
     match (as_tar, args.json) {
         (false, json) => output::result(&report, json, text)?,
         // Nothing but the tar goes to stdout.
@@ -89,18 +93,18 @@ pub(super) async fn run(globals: &Globals, args: &BackupArgs) -> CommandResult {
     Ok(Exit::Ok)
 }
 
-async fn write(config: &Config, to: PathBuf) -> Result<BackupReport, CommandError> {
+async fn write(config: &Config, to: PathBuf, pace: Pace) -> Result<BackupReport, CommandError> {
     seal_log(config).await?;
     let reader = open_log(config)?;
     let work = move || {
         let mut said = Said::new("backed up");
         let mut progress = |done| said.at(done);
         if !is_stream(&to) {
-            return wal::backup(&reader, &to, &mut progress);
+            return wal::backup(&reader, &to, pace, &mut progress);
         }
         // Stdout itself would look for line breaks in it.
         let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout());
-        wal::backup_tar(&reader, &mut out, &mut progress)
+        wal::backup_tar(&reader, &mut out, pace, &mut progress)
     };
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|_| Failed::Panicked)?.map_err(error::backup)
@@ -145,6 +149,7 @@ struct Checked {
     first: u64,
     last: u64,
     tail: u64,
+    trimmed_keys: u64,
     findings: Vec<Finding>,
 }
 
@@ -174,6 +179,7 @@ impl From<BackupCheck> for Checked {
             first: it.report.first.map_or(0, Seq::get),
             last: it.report.last.map_or(0, Seq::get),
             tail: it.report.tail.map_or(0, Seq::get),
+            trimmed_keys: it.report.keys,
             findings,
         }
     }
@@ -190,6 +196,7 @@ fn bad_index(what: &str) -> Checked {
         first: 0,
         last: 0,
         tail: 0,
+        trimmed_keys: 0,
         findings: vec![Finding {
             kind: "index_damaged",
             file: "backup.txt".to_owned(),
@@ -230,6 +237,13 @@ fn text(it: &Report) -> String {
         mib(it.written_bytes),
         it.already_there,
     );
+    if it.trimmed_keys > 0 {
+        let _ = write!(
+            text,
+            "\n  and the dedup keys of {} records that were trimmed",
+            it.trimmed_keys
+        );
+    }
     if it.tail > it.last {
         let _ = write!(
             text,

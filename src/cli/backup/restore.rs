@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::path::Path;
-use std::time::Duration;
 
 use serde::Serialize;
 use wal::{Fence, Identity, Restored, Seq};
@@ -17,9 +16,6 @@ use crate::config::Config;
 use crate::failure::Exit;
 use crate::journal::{LOG_DIR, prepare};
 use crate::store::ProjectionName;
-
-/// How long a store may take to say where it is.
-const ASK_LIMIT: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -68,9 +64,8 @@ pub(in crate::cli) async fn run(globals: &Globals, args: &RestoreArgs) -> Comman
 async fn ask(config: &Config, has_fence: bool) -> Result<Vec<Known>, CommandError> {
     let mut known = Vec::new();
     for name in stores::configured(config) {
-        let asked = tokio::time::timeout(ASK_LIMIT, stores::checkpoint(config, name)).await;
-        let no_answer = |_| Err(format!("no answer in {} s", ASK_LIMIT.as_secs()));
-        match asked.unwrap_or_else(no_answer) {
+        let asked = stores::checkpoint(config, name).await;
+        match asked.map_err(|error| error.line()) {
             Ok(None) => {}
             Ok(Some(it)) => known.push(Known {
                 name,

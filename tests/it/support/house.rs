@@ -49,6 +49,7 @@ impl House {
             keep_age: None,
             keep_bytes: None,
             archive_dir: None,
+            copy_bytes_per_second_max: 0,
         };
         let status = Status::new();
         House {

@@ -1,15 +1,19 @@
 //! What must hold of a log after whatever happened to it.
 
+use crate::backup;
 use crate::fault::Machine;
-use crate::verify::verify_on;
-use crate::{Batch, Log, Outcome, Seq};
+use crate::storage::Storage;
+use crate::verify::{verify_archive_on, verify_on};
+use crate::{Batch, Log, Outcome, Seq, VerifyReport};
 
-use super::life::{State, Told, bookmark, cursor, record, seq};
-use super::{Setup, options};
+use super::life::{backup_dir, holes, log_dir, marks, record, seq};
+use super::op::{State, Told};
+use super::wreck::recover;
+use super::{ARCHIVE, Setup};
 
 /// The log opens, holds what was acknowledged, goes on, and passes verification.
-pub(super) fn check(machine: &Machine, told: &Told, how: &str) {
-    let log = Log::open_on(machine, options(Setup::Tiny)).unwrap_or_else(|e| panic!("{how}: {e}"));
+pub(super) fn check(machine: &Machine, setup: Setup, told: &Told, how: &str) {
+    let log = recover(machine, setup, told).unwrap_or_else(|e| panic!("{how}: {e:?}"));
     let state = observe(&log, told, how);
     go_on(log, machine, &state, how);
 }
@@ -19,29 +23,45 @@ pub(super) fn observe(log: &Log, told: &Told, how: &str) -> State {
     let reader = log.reader();
     let tail = log.recovery().tail.map_or(0, Seq::get);
     assert_eq!(reader.tail().unwrap().map_or(0, Seq::get), tail, "{how}");
-    let holes = reader.holes().unwrap();
-    let holes: Vec<(u64, u64)> = holes
-        .iter()
-        .map(|h| (h.first.get(), h.last.get()))
-        .collect();
-    let found = (tail, bookmark(log), cursor(log), &holes);
-    let told_of =
-        |state: &&State| found == (state.tail, state.bookmark, state.cursor, &state.holes);
-    let candidates = || [Some(&told.now), told.asked.as_ref()].into_iter().flatten();
-    let state = candidates().find(told_of).unwrap_or_else(|| {
-        panic!("{how}: found {found:?} (tail, bookmark, cursor, holes), told {told:?}")
+    let (holes, found) = (holes(log), marks(log));
+    let told_of = |state: &&State| {
+        let (is, lost) = (state.marks, state.marks_lost);
+        let older = found.bookmark <= is.bookmark && found.cursor <= is.cursor;
+        tail == state.tail && state.has_holes(&holes) && (found == is || lost && older)
+    };
+    let asked = told.asked.as_ref().map(|(_, asked)| asked);
+    let candidates = || [Some(&told.now), asked].into_iter().flatten();
+    let state = candidates().find(told_of);
+    let state = state.unwrap_or_else(|| {
+        panic!("{how}: found tail {tail}, holes {holes:?}, {found:?}; told {told:?}")
     });
+    let mut state = state.clone();
+    state.found_holes(holes);
+    let state = &state;
     let first = first_of(log, tail);
     let keep_from = candidates().map(|state| state.keep_from).max();
+    // In a new life nothing was trimmed, and nothing sealed, yet.
+    let restored = state.life != told.now.life;
+    let least = if restored { state } else { &told.now };
+    // Nothing says where a log starts whose first segments hold nothing.
+    let kept = state.numbers(keep_from.unwrap_or(0).max(1));
     assert!(
-        first >= told.now.floor && first <= keep_from.unwrap_or(0).max(1),
+        first >= least.floor && kept.first().is_none_or(|kept| first <= *kept),
         "{how}: starts at {first}, told {told:?}"
     );
     records(log, first, state, how);
-    segments(log, first, &told.now, how);
+    let sealed = segments(log, first, least, how);
+    let since = sealed > state.sealed || state.marks_lost;
     State {
+        marks: found,
+        marks_lost: false,
+        sealed,
+        sealed_marks: if since { found } else { state.sealed_marks },
+        sealed_marks_lost: candidates().any(|it| it.sealed_marks_lost) && !since,
         floor: first,
         keep_from: keep_from.unwrap_or(0),
+        archived: candidates().map(|it| it.archived).max().unwrap_or(0),
+        backed_up: candidates().map(|it| it.backed_up).min().unwrap_or(0),
         ..state.clone()
     }
 }
@@ -64,26 +84,27 @@ fn records(log: &Log, first: u64, state: &State, how: &str) {
     }
 }
 
-/// One after another without a gap, sealed as far as was acknowledged.
-fn segments(log: &Log, first: u64, now: &State, how: &str) {
+/// One after another without a gap, sealed as far as was acknowledged; says how far.
+fn segments(log: &Log, first: u64, now: &State, how: &str) -> u64 {
     let segments = log.reader().segments().unwrap();
     assert_eq!(segments[0].first.get(), first, "{how}");
     for pair in segments.windows(2) {
         let next = pair[0].last.map_or(0, Seq::get) + 1;
         assert_eq!(pair[1].first.get(), next, "{how}");
-        assert!(
-            pair[0].sealed && pair[1].previous == pair[0].digest,
-            "{how}"
-        );
+        let link = pair[0].replaces.or(pair[0].digest);
+        assert!(pair[0].sealed && pair[1].previous == link, "{how}");
     }
     let active = segments.last().unwrap();
     assert!(!active.sealed && active.first.get() > now.sealed, "{how}");
+    active.first.get() - 1
 }
 
 /// Everything handed in again changes nothing, new records get the next numbers, the log closes,
-/// and verification finds nothing.
+/// and verification of all that there is finds nothing.
 pub(super) fn go_on(mut log: Log, machine: &Machine, state: &State, how: &str) {
-    let mut all = state.numbers(1);
+    // A backup does not know the keys of what was trimmed before it.
+    let known_from = if state.life == 0 { 1 } else { state.floor };
+    let mut all = state.numbers(known_from.max(1));
     let known = all.len();
     all.extend([state.tail + 1, state.tail + 2]);
     let again = Batch {
@@ -97,8 +118,36 @@ pub(super) fn go_on(mut log: Log, machine: &Machine, state: &State, how: &str) {
     let done = log.append(&again).unwrap_or_else(|e| panic!("{how}: {e}"));
     assert_eq!(done.outcomes, expected.collect::<Vec<_>>(), "{how}");
     log.close().unwrap();
-    let report = verify_on(machine, &mut |_| {}).unwrap();
-    assert!(report.findings.is_empty(), "{how}: {:?}", report.findings);
+    let dir = log_dir(machine, state.life);
+    let report = verify_on(&dir, &mut |_| {}).unwrap();
+    let archive = verify_archive_on(&dir, &machine.dir(ARCHIVE), &mut |_| {}).unwrap();
+    for VerifyReport { findings, .. } in [&report, &archive] {
+        assert!(findings.is_empty(), "{how}: {findings:?}");
+    }
+    let names = machine.dir(ARCHIVE).list().unwrap();
+    assert!(
+        !names.iter().any(|it| it.ends_with(".tmp")),
+        "{how}: {names:?}"
+    );
+    // What is in the archive only was read above.
+    let live = report.records + archive.records;
     let kept = state.numbers(state.floor.max(1)).len() as u64 + 2;
-    assert_eq!(report.records, kept, "{how}");
+    assert!(
+        live >= kept && report.records <= kept,
+        "{how}: {live} of {kept}"
+    );
+    is_backed_up(machine, state, how);
+}
+
+/// The backup is sound, and has what it is known to have.
+fn is_backed_up(machine: &Machine, state: &State, how: &str) {
+    let backup = backup::verify_on(&backup_dir(machine, state.life), &mut |_| {});
+    let Some(backup) = backup.unwrap_or_else(|e| panic!("{how}: {e}")) else {
+        assert_eq!(state.backed_up, 0, "{how}: there is no backup");
+        return;
+    };
+    let findings = backup.findings;
+    assert!(findings.is_empty(), "{how}: {findings:?}");
+    let last = backup.report.last.map_or(0, Seq::get);
+    assert!(last >= state.backed_up, "{how}: the backup ends at {last}");
 }

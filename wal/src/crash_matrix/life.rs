@@ -1,89 +1,23 @@
-//! Operations on a log as data, and what their caller knows.
+//! The life of a log: its machine, its caller, and how operations are carried out.
 
+use std::sync::Arc;
+
+use crate::archive::ArchiveError;
+use crate::backup::{BackupError, backup_on};
 use crate::fault::{Fate, Machine};
-use crate::{AppendError, Batch, Log, NewRecord, OpenError, RewriteError, Seq};
+use crate::salvage::salvage_on;
+use crate::{AppendError, Batch, Log, NewRecord, OpenError, RestoreError, RewriteError, Seq};
 
+use super::op::{Marks, Op, State, Told, joined};
+use super::wreck::{self, Deriving};
 use super::{Setup, options};
-
-/// One thing that a caller does with a log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Op {
-    /// Two records with a bookmark and a cursor that cover them.
-    Append,
-    /// A bookmark and a cursor alone.
-    Note,
-    /// Everything there is, once more: it changes nothing.
-    Again,
-    Seal,
-    /// All that can go.
-    Trim,
-    /// Some numbers are never given out.
-    Fence,
-    /// The first sealed segment, if there is one.
-    Compact,
-    /// Closed and opened.
-    Reopen,
-    /// The power goes while nothing is asked for.
-    Crash,
-}
-
-/// All of them for sequences that are enumerated; [`Op::Again`] comes at the end of each anyway.
-pub(super) const OPS: [Op; 8] = [
-    Op::Append,
-    Op::Note,
-    Op::Seal,
-    Op::Trim,
-    Op::Fence,
-    Op::Compact,
-    Op::Reopen,
-    Op::Crash,
-];
-
-/// What a log holds, as far as its caller can tell.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub(super) struct State {
-    /// The last number. All records from 1 on follow from their numbers.
-    pub(super) tail: u64,
-    /// First and last of the numbers that have no record.
-    pub(super) holes: Vec<(u64, u64)>,
-    /// In the bookmark, with the records it covers.
-    pub(super) bookmark: u64,
-    pub(super) cursor: u64,
-    /// Everything up to here is sealed, at least.
-    pub(super) sealed: u64,
-    /// Everything below here is trimmed, at least.
-    pub(super) floor: u64,
-    /// Nothing from here on is.
-    pub(super) keep_from: u64,
-}
-
-impl State {
-    /// The numbers from `first` on that have a record.
-    pub(super) fn numbers(&self, first: u64) -> Vec<u64> {
-        let in_hole = |n: &u64| self.holes.iter().any(|(from, to)| (from..=to).contains(&n));
-        (first..=self.tail).filter(|n| !in_hole(n)).collect()
-    }
-}
-
-/// What the caller was told, and what it was waiting for when the power went.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Told {
-    pub(super) now: State,
-    /// Not answered: done or not done, but not in part.
-    pub(super) asked: Option<State>,
-}
 
 #[derive(Debug)]
 pub(super) enum Failure {
     Append(AppendError),
     Open(OpenError),
-    Rewrite(RewriteError),
-}
-
-impl From<RewriteError> for Failure {
-    fn from(e: RewriteError) -> Failure {
-        Failure::Rewrite(e)
-    }
+    /// What leaves the handle as it is.
+    Beside(Box<dyn std::error::Error>),
 }
 
 impl From<AppendError> for Failure {
@@ -98,6 +32,17 @@ impl From<OpenError> for Failure {
     }
 }
 
+macro_rules! beside {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Failure {
+            fn from(e: $error) -> Failure {
+                Failure::Beside(e.into())
+            }
+        }
+    )*};
+}
+beside!(ArchiveError, BackupError, RestoreError, RewriteError);
+
 pub(super) fn seq(n: u64) -> Seq {
     Seq::new(n).unwrap()
 }
@@ -105,30 +50,21 @@ pub(super) fn seq(n: u64) -> Seq {
 /// The record that always gets this number, and this number as its key.
 pub(super) fn record(n: u64) -> NewRecord {
     NewRecord {
-        codec: 1,
-        flags: 0,
-        kind: 1,
-        peer_kind: 1,
-        peer_id: 7,
-        message_id: n as i64,
-        received_at: 1,
-        source_at: 1,
         // Long enough to fill pages, so that torn sectors tear records.
         payload: vec![n as u8; 700],
-        key: Some(n.to_be_bytes().to_vec()),
+        ..crate::testing::record(n)
     }
 }
 
-const PER_BATCH: u64 = 2;
-const PER_FENCE: u64 = 3;
 const BOOKMARK: &str = "source";
 const CURSOR: &str = "relay";
 
 /// A batch that leads from one state to another.
 fn batch(from: &State, to: &State) -> Batch {
-    let cursors = (to.cursor > from.cursor).then(|| (CURSOR.into(), seq(to.cursor)));
-    let changed = to.bookmark != from.bookmark;
-    let bookmarks = changed.then(|| (BOOKMARK.into(), to.bookmark.to_be_bytes().to_vec()));
+    let (was, is) = (from.marks, to.marks);
+    let cursors = (is.cursor > was.cursor).then(|| (CURSOR.into(), seq(is.cursor)));
+    let changed = is.bookmark != was.bookmark;
+    let bookmarks = changed.then(|| (BOOKMARK.into(), is.bookmark.to_be_bytes().to_vec()));
     Batch {
         records: to.numbers(from.tail + 1).into_iter().map(record).collect(),
         bookmarks: bookmarks.into_iter().collect(),
@@ -136,49 +72,49 @@ fn batch(from: &State, to: &State) -> Batch {
     }
 }
 
-/// The value of the one bookmark, 0 without it.
-pub(super) fn bookmark(log: &Log) -> u64 {
-    let all = log.bookmarks().unwrap();
-    assert!(all.len() <= 1 && all.iter().all(|(name, _)| name == BOOKMARK));
-    all.first().map_or(0, |(_, value)| {
+pub(super) fn marks(log: &Log) -> Marks {
+    let bookmarks = log.bookmarks().unwrap();
+    assert!(bookmarks.len() <= 1 && bookmarks.iter().all(|(name, _)| name == BOOKMARK));
+    let bookmark = bookmarks.first().map_or(0, |(_, value)| {
         u64::from_be_bytes(value.as_slice().try_into().unwrap())
-    })
+    });
+    let cursors = log.reader().cursors().unwrap();
+    assert!(cursors.len() <= 1 && cursors.iter().all(|(name, _)| name == CURSOR));
+    let cursor = cursors.first().map_or(0, |(_, at)| at.get());
+    Marks { bookmark, cursor }
 }
 
-/// The one cursor, 0 without it.
-pub(super) fn cursor(log: &Log) -> u64 {
-    let all = log.reader().cursors().unwrap();
-    assert!(all.len() <= 1 && all.iter().all(|(name, _)| name == CURSOR));
-    all.first().map_or(0, |(_, at)| at.get())
-}
-
-impl Op {
-    /// The state after the operation. Pure.
-    pub(super) fn asked(self, now: &State) -> State {
-        let mut next = now.clone();
-        match self {
-            Op::Append => {
-                next.tail += PER_BATCH;
-                next.bookmark += 1;
-                next.cursor = next.tail - 1;
-            }
-            Op::Note => {
-                next.bookmark += 1;
-                next.cursor = next.tail;
-            }
-            Op::Seal => next.sealed = next.tail,
-            Op::Trim => {
-                next.floor = now.sealed + 1;
-                next.keep_from = now.tail + 1;
-            }
-            Op::Fence => {
-                next.tail += PER_FENCE;
-                next.holes.push((now.tail + 1, next.tail));
-            }
-            Op::Again | Op::Compact | Op::Reopen | Op::Crash => {}
-        }
-        next
+/// A full segment is sealed unasked, mostly by the append that comes after.
+fn sealed_unasked(sealed: u64, from: &State, to: &mut State) {
+    if sealed > to.sealed {
+        let before = sealed == from.tail;
+        to.sealed_marks = if before { from.marks } else { to.marks };
+        to.sealed_marks_lost = false;
+        to.sealed = sealed;
     }
+}
+
+/// First and last of the numbers that have no record; no two of them touch.
+pub(super) fn holes(log: &Log) -> Vec<(u64, u64)> {
+    let holes = log.reader().holes().unwrap();
+    let ends = holes.iter().map(|hole| (hole.first.get(), hole.last.get()));
+    joined(ends.collect())
+}
+
+/// The last number that is sealed, 0 without one.
+pub(super) fn sealed(log: &Log) -> u64 {
+    let segments = log.reader().segments().unwrap();
+    segments.last().map_or(0, |it| it.first.get() - 1)
+}
+
+/// The directory of the log, in this one of its lives.
+pub(super) fn log_dir(machine: &Machine, life: u32) -> Machine {
+    machine.dir(&format!("log-{life}"))
+}
+
+/// The directory of its backup.
+pub(super) fn backup_dir(machine: &Machine, life: u32) -> Machine {
+    machine.dir(&format!("backup-{life}"))
 }
 
 /// A log, the machine it is on, and its caller.
@@ -188,6 +124,8 @@ pub(super) struct Life {
     pub(super) told: Told,
     setup: Setup,
     keeps_cuts: bool,
+    /// Nothing is read that is not asked for: it would meet the failures that the log is to meet.
+    pub(super) asks_only: bool,
 }
 
 impl Life {
@@ -205,19 +143,37 @@ impl Life {
             told: Told::default(),
             setup,
             keeps_cuts: false,
+            asks_only: false,
         }
+    }
+
+    /// Goes on after what happened to the machine.
+    pub(super) fn after(machine: Machine, setup: Setup, told: Told) -> Result<Life, Failure> {
+        let log = wreck::recover(&machine, setup, &told)?;
+        let mut life = Life::off(machine, setup);
+        (life.log, life.told) = (Some(log), told);
+        Ok(life)
     }
 
     /// Carries the operation out and is told so; after a failure it is still asked for.
     pub(super) fn take(&mut self, op: Op) -> Result<(), Failure> {
         let from = self.told.now.clone();
-        let to = op.asked(&from);
-        self.told.asked = Some(to.clone());
+        let mut to = op.asked(&from, self.setup);
+        self.told.asked = Some((op, to.clone()));
         self.carry_out(op, &from, &to)?;
-        self.told = Told {
-            now: to,
-            asked: None,
-        };
+        if std::mem::take(&mut to.marks_lost) {
+            let log = self.log()?;
+            to.marks = marks(log);
+            to.sealed_marks = to.marks;
+            to.sealed = sealed(log);
+            let holes = holes(log);
+            assert!(to.has_holes(&holes), "{holes:?}, asked for {to:?}");
+            to.found_holes(holes);
+        }
+        if !self.asks_only {
+            sealed_unasked(sealed(self.log()?), &from, &mut to);
+        }
+        self.told = Told::known(to);
         Ok(())
     }
 
@@ -228,7 +184,8 @@ impl Life {
     }
 
     pub(super) fn open(&mut self) -> Result<(), Failure> {
-        self.log = Some(Log::open_on(&self.machine, options(self.setup))?);
+        let dir = log_dir(&self.machine, self.told.now.life);
+        self.log = Some(Log::open_on(&dir, options(self.setup))?);
         Ok(())
     }
 
@@ -236,8 +193,22 @@ impl Life {
         self.setup
     }
 
+    fn close(&mut self) -> Result<(), Failure> {
+        match self.log.take() {
+            Some(log) => Ok(log.close()?),
+            None => Ok(()),
+        }
+    }
+
     fn log(&mut self) -> Result<&mut Log, Failure> {
         self.log.as_mut().ok_or(AppendError::Poisoned.into())
+    }
+
+    /// Where the first sealed segment in the log's own directory starts.
+    fn first_sealed(&mut self) -> Result<Option<Seq>, Failure> {
+        let segments = self.log()?.reader().segments().unwrap();
+        let mut sealed = segments.iter().filter(|it| it.sealed && !it.archived);
+        Ok(sealed.next().map(|it| it.first))
     }
 
     fn carry_out(&mut self, op: Op, from: &State, to: &State) -> Result<(), Failure> {
@@ -256,19 +227,45 @@ impl Life {
                 self.log()?.fence(seq(to.tail))?;
             }
             Op::Compact => {
-                let log = self.log()?;
-                let segments = log.reader().segments().unwrap();
-                if segments[0].sealed {
-                    log.compact(segments[0].first)?;
+                if let Some(first) = self.first_sealed()? {
+                    self.log()?.compact(first)?;
                 }
             }
             Op::Trim => {
-                self.log()?.trim(seq(to.keep_from))?;
+                self.log()?.trim(seq(from.tail + 1))?;
+            }
+            Op::Archive => {
+                if let (Some(first), Some(archiver)) =
+                    (self.first_sealed()?, self.log()?.archiver())
+                {
+                    archiver.archive(first)?;
+                }
+            }
+            Op::Backup => {
+                if to.backed_up == from.sealed {
+                    let dir = backup_dir(&self.machine, from.life);
+                    backup_on(&self.log()?.reader(), &dir)?;
+                }
+            }
+            Op::Restore => {
+                self.close()?;
+                wreck::restore(&self.machine, self.setup, from, to)?;
+                self.told.now.life = to.life;
+                self.open()?;
+            }
+            Op::Mend | Op::Lose | Op::LoseEnd => {
+                let segment = wreck::victim(self.log()?, op, from);
+                self.close()?;
+                if let Some(first) = segment {
+                    let dir = log_dir(&self.machine, from.life);
+                    wreck::damage(&dir, first, from.losable().filter(|_| op == Op::Lose));
+                    let fence = Some(seq(to.tail));
+                    salvage_on(Arc::new(dir), options(self.setup), fence, Some(&Deriving))?;
+                }
+                self.open()?;
             }
             Op::Reopen => {
-                if let Some(log) = self.log.take() {
-                    log.close()?;
-                }
+                self.close()?;
                 self.open()?;
             }
             Op::Crash => {

@@ -5,9 +5,11 @@ use proptest::prelude::*;
 
 use crate::fault::{Cut, FATES, Fate, Machine};
 
+use super::Setup;
 use super::check::{check, observe};
-use super::life::{Life, OPS, Op, Told};
-use super::{SETUPS, Setup};
+use super::life::Life;
+use super::op::{OPS, Op, Told};
+use super::wreck::recover;
 
 /// What happens in the middle of an operation.
 #[derive(Debug, Clone, Copy)]
@@ -45,10 +47,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// Carries the operation out, with what happens in its middle.
 fn take(life: &mut Life, step: &Step, how: &str) {
-    let asked = Told {
-        now: life.told.now.clone(),
-        asked: Some(step.op.asked(&life.told.now)),
-    };
+    let asked = Told::asking(life.told.now.clone(), step.op, life.setup());
     life.keep_cuts();
     life.take(step.op)
         .unwrap_or_else(|e| panic!("{how}: {e:?}"));
@@ -59,23 +58,30 @@ fn take(life: &mut Life, step: &Step, how: &str) {
     let cut = at.get(&cuts);
     let machine = match event {
         Event::Power(fate, None) => cut.restart(fate),
-        Event::Power(fate, Some((at, again))) => recover(cut, fate, at, again, life.setup()),
+        Event::Power(fate, Some((at, second))) => {
+            again(cut, fate, (at, second), life.setup(), &asked)
+        }
         Event::Kill => cut.kill(),
     };
     life.log = None;
-    life.machine = machine;
-    life.open().unwrap_or_else(|e| panic!("{how}: {e:?}"));
-    let now = observe(life.log.as_ref().unwrap(), &asked, how);
-    life.told = Told { now, asked: None };
+    *life = Life::after(machine, life.setup(), asked).unwrap_or_else(|e| panic!("{how}: {e:?}"));
+    let now = observe(life.log.as_ref().unwrap(), &life.told, how);
+    life.told = Told::known(now);
 }
 
 /// The machine after a power cut in the recovery from a power cut.
-fn recover(cut: &Cut, fate: Fate, at: prop::sample::Index, again: Fate, setup: Setup) -> Machine {
+fn again(
+    cut: &Cut,
+    fate: Fate,
+    (at, second): (prop::sample::Index, Fate),
+    setup: Setup,
+    told: &Told,
+) -> Machine {
     let machine = cut.restart(fate);
     machine.keep_cuts();
-    drop(Life::on(machine.clone(), setup));
+    drop(recover(&machine, setup, told));
     let cuts = machine.take_cuts();
-    at.get(&cuts).restart(again)
+    at.get(&cuts).restart(second)
 }
 
 fn live(steps: &[Step], setup: Setup) {
@@ -83,8 +89,10 @@ fn live(steps: &[Step], setup: Setup) {
     for (n, step) in steps.iter().enumerate() {
         take(&mut life, step, &format!("step {n}"));
     }
-    check(&life.machine.cut().kill(), &life.told, "at the end");
-    check(&life.machine.restart(Fate::Lost), &life.told, "at the end");
+    let killed = life.machine.cut().kill();
+    for machine in [killed, life.machine.restart(Fate::Lost)] {
+        check(&machine, setup, &life.told, "at the end");
+    }
 }
 
 fn config() -> ProptestConfig {
@@ -101,7 +109,7 @@ proptest! {
     #[test]
     fn nothing_acknowledged_is_lost_in_a_long_life(
         steps in prop::collection::vec(step(), 1..30),
-        setup in prop::sample::select(SETUPS.to_vec()),
+        setup in prop::sample::select(vec![Setup::Tiny, Setup::Roomy, Setup::Kept]),
     ) {
         live(&steps, setup);
     }

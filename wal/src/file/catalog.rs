@@ -121,6 +121,14 @@ impl Catalog {
         Ok(txn.commit()?)
     }
 
+    /// Takes in keys of records that are not in the log: a key that is known stays with its number.
+    pub(crate) fn add_keys(&self, keys: &Sorted) -> Result<(), DiskError> {
+        let mut txn = self.db.begin_write()?;
+        txn.set_quick_repair(true);
+        dedup::insert_sorted(&mut txn.open_table(tables::KEYS)?, keys)?;
+        Ok(txn.commit()?)
+    }
+
     /// Records that everything below `floor` is to go. Durable before any file is removed.
     pub(crate) fn raise_floor(&self, floor: Floor) -> Result<(), DiskError> {
         let mut txn = self.db.begin_write()?;
@@ -172,7 +180,7 @@ fn write_new(
     txn.set_quick_repair(true);
     {
         let mut rows = txn.open_table(tables::META)?;
-        rows.insert(tables::LAYOUT, &tables::LAYOUT_VERSION.to_le_bytes()[..])?;
+        rows.insert(tables::LAYOUT, &tables::CATALOG_LAYOUT.to_le_bytes()[..])?;
         rows.insert(tables::LOG_ID, &log_id.0[..])?;
         rows.insert(tables::NEWEST, &newest.to_le_bytes()[..])?;
         write_floor(&mut rows, floor)?;
@@ -213,7 +221,7 @@ pub(crate) fn read(txn: &ReadTransaction) -> Result<Contents, OpenError> {
         _ => Err(bad(name)),
     };
     let layout = u32::from_le_bytes(array(&need(tables::LAYOUT, 4)?, 0));
-    if layout > tables::LAYOUT_VERSION {
+    if layout > tables::CATALOG_LAYOUT {
         return Err(OpenError::TooNew {
             file: CATALOG.to_owned(),
             found: layout,

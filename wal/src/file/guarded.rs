@@ -1,7 +1,12 @@
 //! The active segment's file behind the redo file: commits wait in memory until they are durable
-//! as one frame, and only then reach the segment.
+//! as one frame, and only then reach the segment. Pages of a commit that is too large for that go
+//! to their places at once: nothing names them before its header does.
+//!
+//! The file may be longer than the engine knows, by blocks that were made ready for it. They are
+//! cut off when the file stands for itself again.
 
-use std::collections::BTreeMap;
+mod ops;
+
 use std::io;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,21 +14,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use redb::{BackendError, StorageBackend};
 
 use crate::redo::{self, Frame, Writes};
+use ops::{Op, lay, merge, size, split};
 
 type Edge = Bound<u64>;
 type Held<'s> = MutexGuard<'s, State>;
 
 /// The engine's header lies below this.
 const HEADER_END: u64 = 512;
-
-/// What the engine did since the last flush, in order.
-#[derive(Debug)]
-enum Op {
-    Write(u64, Vec<u8>),
-    Length(u64),
-    /// What comes after must not be durable before what came before.
-    Barrier,
-}
 
 /// Shared by the engine, which holds a [`Guarded`], and the writer, which flushes.
 #[derive(Debug)]
@@ -47,7 +44,9 @@ struct State {
     /// Whether commits wait for [`Shared::flush`]. Until then everything goes straight through.
     deferred: bool,
     ops: Vec<Op>,
-    /// Length of the file with what waits.
+    /// Pages of the commit that is being written are in their places already.
+    spilled: bool,
+    /// Length of the file as the engine sees it.
     len: u64,
     mark: u64,
     /// Frames of the lap, and where the next one goes.
@@ -62,32 +61,35 @@ struct State {
 }
 
 impl Shared {
-    /// Takes charge of the file of the segment that starts at `segment`. Everything goes straight
-    /// through until [`Shared::defer`].
+    /// Takes charge of the file of the segment that starts at `segment`, of which the engine is to
+    /// see `len` bytes. Everything goes straight through until [`Shared::defer`].
     pub(crate) fn new(
         segment: u64,
         [main, header]: [Box<dyn StorageBackend>; 2],
+        len: u64,
         redo: Box<dyn StorageBackend>,
         redo_bytes: usize,
     ) -> Arc<Shared> {
+        let state = State {
+            len,
+            ..State::default()
+        };
         Arc::new(Shared {
             segment,
             main,
             header,
             redo,
             redo_bytes,
-            state: Mutex::default(),
+            state: Mutex::new(state),
             locked: Mutex::default(),
         })
     }
 
     /// From now on a commit is durable, and seen by other processes, after [`Shared::flush`].
-    pub(crate) fn defer(&self) -> io::Result<()> {
+    pub(crate) fn defer(&self) {
         let mut state = self.state();
-        state.len = self.main.len()?;
         state.start_lap();
         state.deferred = true;
-        Ok(())
     }
 
     /// Largest frame: a larger commit goes to the segment itself, since writing it twice costs
@@ -115,30 +117,52 @@ impl Shared {
 
     fn flush_ops<'s>(&'s self, mut state: Held<'s>) -> io::Result<Held<'s>> {
         let ops = std::mem::take(&mut state.ops);
-        let resized = ops.iter().any(|op| matches!(op, Op::Length(_)));
-        if !resized && size(&ops) <= self.frame_max() {
+        let spilled = std::mem::take(&mut state.spilled);
+        if !spilled && size(&ops) <= self.frame_max() {
             return self.flush_frame(state, merge(ops));
         }
-        let mut groups = split(ops).into_iter().peekable();
-        if !resized {
-            // The first group (pages that nothing names yet) goes to its place. Synced together
-            // with all that earlier frames had put there, it starts a new lap.
+        let mut groups = split(ops).into_iter();
+        if !spilled {
+            // More than one commit: the pages of the first.
             state = self.apply(state, groups.next().unwrap_or_default())?;
         }
+        // Synced together with all that earlier frames had put there, they start a new lap.
         self.main.sync_data()?;
         state.start_lap();
         let rest: Vec<Vec<Op>> = groups.collect();
-        if !resized && rest.iter().map(|group| size(group)).sum::<usize>() <= self.frame_max() {
+        if rest.iter().map(|group| size(group)).sum::<usize>() <= self.frame_max() {
             return self.flush_frame(state, merge(rest.into_iter().flatten().collect()));
         }
-        // More than one commit, or one that changed the file's length: sync by sync, as the
-        // engine asked, with no frame left that could undo it.
+        // Sync by sync, as the engine asked, with no frame left that could undo it.
         redo::end_lap(&*self.redo)?;
         for group in rest {
             state = self.apply(state, group)?;
             self.main.sync_data()?;
         }
         Ok(state)
+    }
+
+    /// Whether a page may go to its place now: nothing names it before the next barrier, and what
+    /// waits with it would be too large for a frame.
+    fn spills(&self, state: &State, page: usize) -> bool {
+        let ordered = state.ops.iter().any(|op| matches!(op, Op::Barrier));
+        // What the engine goes on from after a failure may not be what is durable, and the pages
+        // that it takes for free may not be free.
+        !state.failed && !ordered && (state.spilled || size(&state.ops) + page > self.frame_max())
+    }
+
+    /// Writes a page to its place, with those that wait.
+    fn spill(&self, state: &mut State, offset: u64, page: &[u8]) -> io::Result<()> {
+        state.spilled = true;
+        for op in std::mem::take(&mut state.ops) {
+            match op {
+                Op::Write(offset, page) if offset >= HEADER_END => {
+                    self.main.write(offset, &page)?;
+                }
+                header => state.ops.push(header),
+            }
+        }
+        self.main.write(offset, page)
     }
 
     fn flush_frame<'s>(&'s self, mut state: Held<'s>, writes: Writes) -> io::Result<Held<'s>> {
@@ -169,10 +193,8 @@ impl Shared {
 
     fn apply<'s>(&'s self, mut state: Held<'s>, group: Vec<Op>) -> io::Result<Held<'s>> {
         for op in group {
-            match op {
-                Op::Write(offset, data) => state = self.write_main(state, offset, &data)?,
-                Op::Length(len) => self.main.set_len(len)?,
-                Op::Barrier => {}
+            if let Op::Write(offset, data) = op {
+                state = self.write_main(state, offset, &data)?;
             }
         }
         Ok(state)
@@ -193,17 +215,44 @@ impl Shared {
         written.map(|()| self.state())
     }
 
+    /// Puts what waits into the file of a segment that has not got its name yet, in any order, and
+    /// starts a lap.
+    pub(crate) fn found(&self) -> io::Result<()> {
+        let mut state = self.state();
+        state.failed = true;
+        let ops = std::mem::take(&mut state.ops);
+        let mut state = self.apply(state, ops)?;
+        self.main.sync_data()?;
+        (state.failed, state.spilled) = (false, false);
+        state.start_lap();
+        Ok(())
+    }
+
+    /// Puts into the file what was written to it so far, so that less is left for the next sync
+    /// of it.
+    pub(crate) fn sync_ahead(&self) -> io::Result<()> {
+        // Through a handle of its own: a failure is told to every handle once.
+        let synced = self.header.sync_data();
+        self.state().failed |= synced.is_err();
+        synced
+    }
+
     /// Flushes, puts everything into the segment durably and ends the lap: the file stands for
-    /// itself again.
+    /// itself again, and is as long as the engine takes it to be.
     pub(crate) fn settle(&self) -> io::Result<()> {
         self.flush()?;
         let mut state = self.state();
-        if !state.deferred {
-            return Ok(());
+        let longer = self.main.len()? > state.len;
+        if longer {
+            self.main.set_len(state.len)?;
         }
-        self.main.sync_data()?;
-        redo::end_lap(&*self.redo)?;
-        state.deferred = false;
+        if state.deferred || longer {
+            self.main.sync_data()?;
+        }
+        if state.deferred {
+            redo::end_lap(&*self.redo)?;
+            state.deferred = false;
+        }
         Ok(())
     }
 
@@ -228,12 +277,7 @@ pub(crate) struct Guarded(pub(crate) Arc<Shared>);
 
 impl StorageBackend for Guarded {
     fn len(&self) -> io::Result<u64> {
-        let state = self.0.state();
-        if state.deferred {
-            Ok(state.len)
-        } else {
-            self.0.main.len()
-        }
+        Ok(self.0.state().len)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
@@ -246,13 +290,8 @@ impl StorageBackend for Guarded {
         out[there..].fill(0);
         self.0.main.read(offset, &mut out[..there])?;
         for op in &state.ops {
-            match op {
-                Op::Write(at, data) => lay(out, offset, *at, data),
-                Op::Length(len) => {
-                    let kept = usize::try_from(len.saturating_sub(offset)).unwrap_or(usize::MAX);
-                    out.get_mut(kept..).unwrap_or_default().fill(0);
-                }
-                Op::Barrier => {}
+            if let Op::Write(at, data) = op {
+                lay(out, offset, *at, data);
             }
         }
         Ok(())
@@ -260,11 +299,16 @@ impl StorageBackend for Guarded {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut state = self.0.state();
-        if !state.deferred {
-            return self.0.main.set_len(len);
+        // A file that is longer than its header says is no harm.
+        if self.0.main.len()? < len {
+            // Durable before anything is written there: of a write past the end, a power cut might
+            // leave a part that makes the file end within a page.
+            let grown = self.0.main.set_len(len);
+            let grown = grown.and_then(|()| self.0.main.sync_data());
+            state.failed |= grown.is_err();
+            grown?;
         }
         state.len = len;
-        state.ops.push(Op::Length(len));
         Ok(())
     }
 
@@ -273,7 +317,11 @@ impl StorageBackend for Guarded {
         if !state.deferred {
             return self.0.main.sync_data();
         }
-        state.ops.push(Op::Barrier);
+        // Pages before a header are in no order: nothing names them yet.
+        let header = |op: &Op| matches!(op, Op::Write(offset, _) if *offset < HEADER_END);
+        if state.ops.iter().any(header) {
+            state.ops.push(Op::Barrier);
+        }
         Ok(())
     }
 
@@ -284,6 +332,10 @@ impl StorageBackend for Guarded {
         }
         if offset < HEADER_END {
             state.header_lock = self.0.locked().last().copied();
+        } else if self.0.spills(&state, data.len()) {
+            let spilled = self.0.spill(&mut state, offset, data);
+            state.failed |= spilled.is_err();
+            return spilled;
         }
         state.ops.push(Op::Write(offset, data.to_vec()));
         Ok(())
@@ -328,80 +380,9 @@ impl StorageBackend for Guarded {
     }
 }
 
-/// Copies what of `data` at `at` falls into `out` at `offset`.
-fn lay(out: &mut [u8], offset: u64, at: u64, data: &[u8]) {
-    let from = at.max(offset);
-    let to = (at + data.len() as u64).min(offset + out.len() as u64);
-    if from < to {
-        let part = &data[(from - at) as usize..(to - at) as usize];
-        out[(from - offset) as usize..(to - offset) as usize].copy_from_slice(part);
-    }
-}
-
 fn plain(e: BackendError) -> io::Error {
     match e {
         BackendError::Io(e) => e,
         e => io::Error::other(e.to_string()),
     }
-}
-
-fn size(ops: &[Op]) -> usize {
-    let data = ops.iter().map(|op| match op {
-        Op::Write(_, data) => data.len(),
-        Op::Length(_) | Op::Barrier => 0,
-    });
-    data.sum()
-}
-
-/// The groups between barriers; none is empty.
-fn split(ops: Vec<Op>) -> Vec<Vec<Op>> {
-    let mut groups = Vec::new();
-    let mut group = Vec::new();
-    for op in ops {
-        match op {
-            Op::Barrier => groups.push(std::mem::take(&mut group)),
-            op => group.push(op),
-        }
-    }
-    groups.push(group);
-    groups.retain(|group| !group.is_empty());
-    groups
-}
-
-/// The net effect of writes in order: a later one hides what it covers of earlier ones.
-fn merge(ops: Vec<Op>) -> Writes {
-    let mut merged: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
-    for op in ops {
-        let Op::Write(offset, data) = op else {
-            continue;
-        };
-        overlay(&mut merged, offset, data);
-    }
-    merged
-}
-
-/// Puts one write over the others. The engine writes whole pages, and pages of its own making
-/// never overlap by parts within one commit, except that a page may be freed and its place used
-/// by one of another size.
-fn overlay(merged: &mut Writes, offset: u64, data: Vec<u8>) {
-    let end = offset + data.len() as u64;
-    let before = merged.range(..offset).next_back();
-    let left = before.filter(|(at, old)| **at + old.len() as u64 > offset);
-    if let Some(at) = left.map(|(at, _)| *at) {
-        let mut old = merged.remove(&at).unwrap_or_default();
-        let old_end = at + old.len() as u64;
-        if old_end > end {
-            merged.insert(end, old.split_off((end - at) as usize));
-        }
-        old.truncate((offset - at) as usize);
-        merged.insert(at, old);
-    }
-    let covered: Vec<u64> = merged.range(offset..end).map(|(at, _)| *at).collect();
-    for at in covered {
-        let mut old = merged.remove(&at).unwrap_or_default();
-        if at + old.len() as u64 > end {
-            merged.insert(end, old.split_off((end - at) as usize));
-        }
-    }
-    merged.insert(offset, data);
 }

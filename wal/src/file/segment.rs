@@ -18,7 +18,9 @@ use crate::hole::{Hole, Holes};
 use crate::live::Active;
 use crate::manifest::{ENGINE, Manifest};
 use crate::options::Progress;
+use crate::paced::Paced;
 use crate::plan::{TEMPORARY, segment_name};
+use crate::prepared::PREPARED;
 use crate::seq::{Identity, LogId};
 use crate::storage::{Access, Boxed, Storage};
 use crate::sum::Summed;
@@ -97,19 +99,26 @@ impl Mode {
 }
 
 /// Makes the file complete under a temporary name, then renames it: a segment file is never
-/// seen half made, by a crash or by a reader.
+/// seen half made, by a crash or by a reader. In the prepared file, if there is one. Commits wait
+/// for [`Shared::flush`] from then on.
 pub(crate) fn create(
     storage: &dyn Storage,
     mode: Mode,
     meta: &Meta,
     carried: &Carried,
+    prepared: bool,
 ) -> Result<Active, OpenError> {
     let name = segment_name(meta.first);
-    let temporary = format!("{name}{TEMPORARY}");
-    let guard = guard(storage, mode, meta.first, &temporary, Access::Create)?;
+    let (temporary, access) = match prepared {
+        true => (PREPARED.to_owned(), Access::Write),
+        false => (format!("{name}{TEMPORARY}"), Access::Create),
+    };
+    let guard = guard(storage, mode, meta.first, &temporary, (access, 0))?;
+    guard.defer();
     let backend = Guarded(Arc::clone(&guard));
     let db = mode.builder().create_with_backend(backend).at(&temporary)?;
     describe(&db, meta, carried).at(&temporary)?;
+    guard.found().at(&temporary)?;
     storage.rename(&temporary, &name).at(&temporary)?;
     storage.sync_dir().at(&name)?;
     let first = meta.first;
@@ -122,12 +131,13 @@ fn guard(
     mode: Mode,
     first: u64,
     name: &str,
-    access: Access,
+    (access, len): (Access, u64),
 ) -> Result<Arc<Shared>, OpenError> {
     let redo = redo::open(storage, mode.redo_bytes)?;
     let main = storage.open(name, access).at(name)?;
     let header = storage.open(name, Access::Write).at(name)?;
-    Ok(Shared::new(first, [main, header], redo, mode.redo_bytes))
+    let files = [main, header];
+    Ok(Shared::new(first, files, len, redo, mode.redo_bytes))
 }
 
 /// Opens the active segment for writing, which repairs it after an unclean stop; says whether it
@@ -139,8 +149,8 @@ pub(crate) fn open_active(
     progress: Option<Progress>,
 ) -> Result<(Active, bool), OpenError> {
     let name = segment_name(first);
-    not_empty(storage, &name).at(&name)?;
-    let guard = guard(storage, mode, first, &name, Access::Write)?;
+    let len = not_empty(storage, &name).at(&name)?;
+    let guard = guard(storage, mode, first, &name, (Access::Write, len))?;
     let (db, unclean) = open_database(mode, Guarded(Arc::clone(&guard)), progress).at(&name)?;
     let db = Held::new(db);
     Ok((Active { first, db, guard }, unclean))
@@ -159,7 +169,7 @@ pub(crate) fn write_description(
     carried: &Carried,
 ) -> Result<(), DiskError> {
     let mut rows = txn.open_table(tables::META)?;
-    rows.insert(tables::LAYOUT, &tables::LAYOUT_VERSION.to_le_bytes()[..])?;
+    rows.insert(tables::LAYOUT, &tables::SEGMENT_LAYOUT.to_le_bytes()[..])?;
     rows.insert(tables::LOG_ID, &meta.identity.log_id.0[..])?;
     rows.insert(tables::EPOCH, &meta.identity.epoch.to_le_bytes()[..])?;
     rows.insert(tables::FIRST, &meta.first.to_le_bytes()[..])?;
@@ -184,24 +194,25 @@ pub(crate) fn write_description(
     Ok(())
 }
 
-/// Opens an existing file for writing, which repairs it after an unclean stop; says whether it
-/// had to.
+/// Opens an existing file, not the active segment, for writing, which repairs it after an unclean
+/// stop; says whether it had to.
 pub(crate) fn open_writable(
     storage: &dyn Storage,
     mode: Mode,
     name: &str,
 ) -> Result<(Database, bool), DiskError> {
     not_empty(storage, name)?;
-    let backend = storage.open(name, Access::Write)?;
-    open_database(mode, Boxed(backend), None)
+    let backend = Paced::new(storage.open(name, Access::Write)?);
+    open_database(mode, backend, None)
 }
 
-/// The engine would turn an empty file into an empty database; here it means lost records.
-fn not_empty(storage: &dyn Storage, name: &str) -> Result<(), DiskError> {
-    if storage.len(name)? == 0 {
-        return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+/// The length of the file. The engine would turn an empty one into an empty database; here it
+/// means lost records.
+fn not_empty(storage: &dyn Storage, name: &str) -> Result<u64, DiskError> {
+    match storage.len(name)? {
+        0 => Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()),
+        len => Ok(len),
     }
-    Ok(())
 }
 
 fn open_database(
@@ -268,7 +279,7 @@ pub(crate) fn read_meta(txn: &ReadTransaction, file: &str) -> Result<Meta, OpenE
         }),
     };
     let layout = u32::from_le_bytes(array(&need(tables::LAYOUT, 4)?, 0));
-    if layout > tables::LAYOUT_VERSION {
+    if layout > tables::SEGMENT_LAYOUT {
         return Err(OpenError::TooNew {
             file: file.to_owned(),
             found: layout,
@@ -285,6 +296,15 @@ pub(crate) fn read_meta(txn: &ReadTransaction, file: &str) -> Result<Meta, OpenE
         created_at: i64::from_le_bytes(array(&need(tables::CREATED_AT, 8)?, 0)),
         recovered: row(tables::RECOVERED)?.is_some(),
     })
+}
+
+/// The layout of the rows of a segment.
+pub(crate) fn read_layout(txn: &ReadTransaction) -> Result<u32, DiskError> {
+    let rows = txn.open_table(tables::META)?;
+    let row = rows.get(tables::LAYOUT)?;
+    let layout = row.and_then(|row| row.value().try_into().ok());
+    let layout = layout.map(u32::from_le_bytes).filter(|layout| *layout > 0);
+    layout.ok_or_else(|| redb::Error::Corrupted("the layout of the segment".to_owned()).into())
 }
 
 /// The bookmarks and cursors of a segment.
@@ -351,7 +371,7 @@ pub(crate) fn read_seal(txn: &ReadTransaction, file: &str) -> Result<Option<Mani
 }
 
 /// Makes the manifest of a segment whose records were added up so far, and writes it as the
-/// file's last row, durably.
+/// file's last row, durable like every commit.
 pub(crate) fn seal(db: &Database, mut summed: Summed, file: &str) -> Result<Manifest, OpenError> {
     let txn = db.begin_read().at(file)?;
     let meta = read_meta(&txn, file)?;

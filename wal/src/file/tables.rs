@@ -2,8 +2,10 @@
 
 use redb::TableDefinition;
 
-/// Layout version of segment files and of the catalog.
-pub(crate) const LAYOUT_VERSION: u32 = 1;
+/// Layout version of segment files. Since 2 the rows of keys have a checksum.
+pub(crate) const SEGMENT_LAYOUT: u32 = 2;
+/// Layout version of the catalog.
+pub(crate) const CATALOG_LAYOUT: u32 = 1;
 
 /// Both files: the description rows named below. Written when the file is created.
 pub(crate) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
@@ -11,7 +13,7 @@ pub(crate) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta
 /// Written by append, never changed, gone with the file. A block holds records of one append.
 pub(crate) const RECORDS: TableDefinition<u64, &[u8]> = TableDefinition::new("records");
 /// Segment: number of the first record of a block of keys -> its keys, a u16 length (65535: no
-/// key) before each, little-endian. Written by append, in the order of the records: a new key
+/// key) before each, and since layout 2 their checksum, little-endian. Written by append, in the order of the records: a new key
 /// costs no search in the file. The writer keeps the reverse in memory, which one segment bounds.
 pub(crate) const SEGMENT_KEYS: TableDefinition<u64, &[u8]> = TableDefinition::new("keys");
 /// Catalog: dedup key -> number, of all sealed segments. Merged in at seal and kept when a

@@ -18,14 +18,19 @@ const ORDER_MAX: u32 = 4;
 const SHARED_MAX: usize = PAGE / 4 - LEAF_OVERHEAD;
 /// Marks a record without a key.
 const NO_KEY: u16 = u16::MAX;
+/// Bytes of the checksum at the end of a row of keys.
+pub(crate) const KEYS_SUM: usize = size_of::<u32>();
+/// The first layout of segments whose rows of keys have one.
+const KEYS_SUM_SINCE: u32 = 2;
 
-/// Cuts things of these lengths into runs, each of at least one thing.
-pub(crate) fn runs(lens: &[usize]) -> Vec<Range<usize>> {
+/// Cuts things of these lengths into runs, each of at least one thing. A row will have `more`
+/// bytes besides those of its run.
+pub(crate) fn runs(lens: &[usize], more: usize) -> Vec<Range<usize>> {
     let mut left: usize = lens.iter().sum();
     let mut out = Vec::new();
     let mut start = 0;
     while start < lens.len() {
-        let (end, bytes) = run(&lens[start..], left);
+        let (end, bytes) = run(&lens[start..], left, more);
         out.push(start..start + end);
         start += end;
         left -= bytes;
@@ -34,9 +39,9 @@ pub(crate) fn runs(lens: &[usize]) -> Vec<Range<usize>> {
 }
 
 /// Things and bytes of the first run: the largest page that it fills to three quarters at least.
-fn run(lens: &[usize], left: usize) -> (usize, usize) {
+fn run(lens: &[usize], left: usize, more: usize) -> (usize, usize) {
     for order in (0..=ORDER_MAX).rev() {
-        let room = (PAGE << order) - LEAF_OVERHEAD;
+        let room = (PAGE << order) - LEAF_OVERHEAD - more;
         if left >= room {
             let (end, bytes) = fit(lens, room);
             if bytes >= room / 4 * 3 {
@@ -44,7 +49,7 @@ fn run(lens: &[usize], left: usize) -> (usize, usize) {
             }
         }
     }
-    fit(lens, SHARED_MAX)
+    fit(lens, SHARED_MAX - more)
 }
 
 /// How many things fit into `room`, at least one, and their bytes.
@@ -132,9 +137,39 @@ pub(crate) fn put_key(key: Option<&[u8]>, out: &mut Vec<u8>) {
     out.extend_from_slice(key.unwrap_or_default());
 }
 
-/// Hands out the keys of a block whose first record is `first`; `None` when it is no such block.
-pub(crate) fn keys(first: u64, bytes: &[u8], mut take: impl FnMut(&[u8], u64)) -> Option<()> {
-    let (mut rest, mut seq) = (bytes, first);
+/// Ends a row of keys whose first record is `first`.
+pub(crate) fn end_keys(first: u64, row: &mut Vec<u8>) {
+    let sum = sum_of_keys(first, row);
+    row.extend_from_slice(&sum.to_le_bytes());
+}
+
+/// The number counts, since nothing else says whose keys they are.
+fn sum_of_keys(first: u64, keys: &[u8]) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&first.to_le_bytes());
+    crc.update(keys);
+    crc.finalize()
+}
+
+/// The keys of a row without its checksum; `None` when that is not theirs.
+fn checked(first: u64, row: &[u8]) -> Option<&[u8]> {
+    let (keys, sum) = row.split_at_checked(row.len().checked_sub(KEYS_SUM)?)?;
+    (sum_of_keys(first, keys) == u32::from_le_bytes(frame::array(sum, 0))).then_some(keys)
+}
+
+/// Hands out the keys of a row whose first record is `first`, in a segment of this layout; `None`
+/// when it is not what was written. Then none of what was handed out is to be relied on.
+pub(crate) fn keys(
+    layout: u32,
+    first: u64,
+    row: &[u8],
+    mut take: impl FnMut(&[u8], u64),
+) -> Option<()> {
+    let keys = match layout {
+        0..KEYS_SUM_SINCE => row,
+        _ => checked(first, row)?,
+    };
+    let (mut rest, mut seq) = (keys, first);
     while !rest.is_empty() {
         let (len, after) = rest.split_at_checked(size_of::<u16>())?;
         let len = u16::from_le_bytes(frame::array(len, 0));

@@ -9,16 +9,9 @@ use crate::seq::Seq;
 
 fn record(len: usize) -> NewRecord {
     NewRecord {
-        codec: 1,
-        flags: 0,
-        kind: 0,
-        peer_kind: 0,
-        peer_id: 0,
-        message_id: 0,
-        received_at: 0,
-        source_at: 0,
         payload: vec![7; len],
         key: None,
+        ..crate::testing::record(1)
     }
 }
 
@@ -47,7 +40,7 @@ fn read(before: u64, last: u64, bytes: &[u8]) -> (Vec<u64>, Vec<u64>) {
 #[test]
 fn a_thousand_records_fill_their_pages() {
     let lens = vec![360; 1000];
-    let runs = runs(&lens);
+    let runs = runs(&lens, 0);
     let pages: usize = runs
         .iter()
         .map(|run| (run.len() * 360 + LEAF_OVERHEAD).next_power_of_two())
@@ -72,17 +65,20 @@ fn numbers_at_the_end_of_their_range_neither_overflow_nor_loop() {
     let pieces: Vec<Piece<'_>> = Pieces::new(0, u64::MAX, &bytes).collect();
     assert_eq!(pieces.len(), 3);
     assert_eq!((pieces[2].seq, pieces[2].last), (3, u64::MAX));
-    assert_eq!(keys(u64::MAX, &[0, 0], |_, _| ()), None);
+    assert_eq!(keys(1, u64::MAX, &[0, 0], |_, _| ()), None);
 }
 
 proptest! {
     #[test]
-    fn runs_cover_everything_in_order(lens in prop::collection::vec(0usize..9000, 0..200)) {
+    fn runs_cover_everything_in_order(
+        lens in prop::collection::vec(0usize..9000, 0..200),
+        more in 0usize..9,
+    ) {
         let mut at = 0;
-        for run in runs(&lens) {
+        for run in runs(&lens, more) {
             prop_assert!(run.start == at && run.end > at);
             let bytes: usize = lens[run.clone()].iter().sum();
-            prop_assert!(run.len() == 1 || bytes <= (PAGE << ORDER_MAX) - LEAF_OVERHEAD);
+            prop_assert!(run.len() == 1 || bytes + more <= (PAGE << ORDER_MAX) - LEAF_OVERHEAD);
             at = run.end;
         }
         prop_assert_eq!(at, lens.len());
@@ -124,16 +120,42 @@ proptest! {
             len += key_len(key.as_deref());
         }
         prop_assert_eq!(bytes.len(), len);
-        let mut found = Vec::new();
-        keys(5, &bytes, |key, seq| found.push((seq, key.to_vec()))).unwrap();
         let wanted: Vec<_> = (5..).zip(list).filter_map(|(seq, key)| Some((seq, key?))).collect();
-        prop_assert_eq!(found, wanted);
+        for layout in [1, 2] {
+            if layout == 2 {
+                end_keys(5, &mut bytes);
+                prop_assert_eq!(bytes.len(), len + KEYS_SUM);
+            }
+            let mut found = Vec::new();
+            keys(layout, 5, &bytes, |key, seq| found.push((seq, key.to_vec()))).unwrap();
+            prop_assert_eq!(&found, &wanted);
+        }
+    }
+
+    #[test]
+    fn a_row_of_keys_that_changed_or_lies_elsewhere_is_refused(
+        key in prop::collection::vec(any::<u8>(), 0..40),
+        at: prop::sample::Index,
+        bit in 0u8..8,
+        elsewhere in any::<u64>(),
+    ) {
+        let mut row = Vec::new();
+        put_key(Some(&key), &mut row);
+        put_key(None, &mut row);
+        end_keys(5, &mut row);
+        let at = at.index(row.len());
+        let mut flipped = row.clone();
+        flipped[at] ^= 1 << bit;
+        prop_assert_eq!(keys(2, 5, &flipped, |_, _| ()), None);
+        prop_assert_eq!(keys(2, 5, &row[..at], |_, _| ()), None);
+        prop_assert_eq!(keys(2, elsewhere, &row, |_, _| ()).is_some(), elsewhere == 5);
+        prop_assert_eq!(keys(2, 5, &vec![0; row.len()], |_, _| ()), None);
     }
 
     #[test]
     fn any_bytes_are_taken_apart_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..99)) {
         let mut all = 0;
-        let _ = keys(1, &bytes, |key, _| all += key.len());
+        let _ = keys(1, 1, &bytes, |key, _| all += key.len());
         prop_assert!(all <= bytes.len());
         prop_assert!(Pieces::new(0, u64::MAX, &bytes).count() <= 2 + bytes.len());
     }

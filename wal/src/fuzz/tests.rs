@@ -10,7 +10,8 @@ use proptest::sample::Index;
 use super::TARGETS;
 use crate::fault::Machine;
 use crate::plan::CATALOG;
-use crate::{Batch, Log, NewRecord, Options, segment, tables};
+use crate::testing::{options, records};
+use crate::{Batch, Log, segment, tables};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/fuzz")
@@ -109,37 +110,18 @@ proptest! {
     }
 }
 
-fn record(n: u64) -> NewRecord {
-    NewRecord {
-        codec: 1,
-        flags: 0,
-        kind: 1,
-        peer_kind: 1,
-        peer_id: 7,
-        message_id: n as i64,
-        received_at: 1,
-        source_at: 1,
-        payload: format!("payload {n}").into_bytes(),
-        key: (n != 3).then(|| n.to_be_bytes().to_vec()),
-    }
-}
-
 #[test]
 #[ignore = "makes the first inputs of every target"]
 fn make_seeds() {
     let machine = Machine::new();
-    let options = Options {
-        cache_bytes: 1 << 20,
-        redo_bytes: 64 << 10,
-        ..Options::default()
-    };
-    let mut log = Log::open_on(&machine, options).unwrap();
+    let mut log = Log::open_on(&machine, options()).unwrap();
     let mut kept = Vec::new();
-    let batch = Batch {
-        records: (1..=5).map(record).collect(),
+    let mut batch = Batch {
         bookmarks: vec![("source".into(), vec![1, 2, 3])],
         cursors: vec![("relay".into(), crate::Seq::FIRST)],
+        ..records(1..=5)
     };
+    batch.records[2].key = None;
     machine.keep_cuts();
     log.append(&batch).unwrap();
     let redo = machine.file(redo_name()).unwrap();
@@ -165,7 +147,8 @@ fn make_seeds() {
     let keys = txn.open_table(tables::SEGMENT_KEYS).unwrap();
     let row = redb::ReadableTable::first(&keys).unwrap().unwrap();
     kept.push(("block", [&numbers, row.1.value()].concat()));
-    let (_, packed) = crate::container::pack(&txn, &manifest, Vec::new()).unwrap();
+    let pacer = crate::pace::Pacer::new(crate::Pace::UNLIMITED);
+    let (_, packed) = crate::container::pack(&txn, &manifest, Vec::new(), &pacer).unwrap();
     kept.push(("container", packed));
     kept.push(("catalog", machine.file(CATALOG).unwrap()));
     for (n, (target, bytes)) in kept.into_iter().enumerate() {

@@ -18,6 +18,7 @@ use crate::error::{AtFile, OpenError, ReadError};
 use crate::frame::{Record, array};
 use crate::info::SegmentInfo;
 use crate::manifest::Manifest;
+use crate::pace::Pacer;
 use crate::part::{Part, Window};
 use crate::plan::{CATALOG, TEMPORARY, segment_name};
 use crate::segment;
@@ -103,7 +104,12 @@ impl Archive {
 
     /// Makes sure that the sealed segment is archived: writes its container, or checks the one
     /// that is there. A damaged one is written again.
-    pub(crate) fn keep(&self, log: &dyn Storage, first: u64) -> Result<Archived, ArchiveError> {
+    pub(crate) fn keep(
+        &self,
+        log: &dyn Storage,
+        first: u64,
+        pacer: &Pacer,
+    ) -> Result<Archived, ArchiveError> {
         let (segment, name) = (segment_name(first), container_name(first));
         let from = |file: &str| {
             let file = file.to_owned();
@@ -121,13 +127,13 @@ impl Archive {
         {
             return Ok(there.clone());
         }
-        let there = match self.already_there(&manifest).map_err(from(&name))? {
+        let there = match self.already_there(&manifest, pacer).map_err(from(&name))? {
             Some(there) => there,
             None => {
                 let sum = contained(&name, || {
-                    container::store(&*self.storage, &name, |out| {
+                    container::store(&*self.storage, &name, pacer, |out| {
                         let txn = db.begin_read().at(&segment)?;
-                        container::pack(&txn, &manifest, out).map(drop)
+                        container::pack(&txn, &manifest, out, pacer).map(drop)
                     })
                 });
                 Archived {
@@ -143,7 +149,11 @@ impl Archive {
     }
 
     /// The container of this segment if it is there and whole.
-    fn already_there(&self, manifest: &Manifest) -> Result<Option<Archived>, ContainerError> {
+    fn already_there(
+        &self,
+        manifest: &Manifest,
+        pacer: &Pacer,
+    ) -> Result<Option<Archived>, ContainerError> {
         let opened = match self
             .storage
             .open(&container_name(manifest.first), Access::Read)
@@ -154,7 +164,7 @@ impl Archive {
         };
         let there = Container::open(opened).and_then(|container| {
             Ok(Archived {
-                sum: container.check()?,
+                sum: container.check_at(pacer)?,
                 manifest: container.manifest().clone(),
             })
         });

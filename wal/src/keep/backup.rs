@@ -6,19 +6,22 @@
 //! exactly what was whole when it was written, so that an interrupted backup leaves the one
 //! before it.
 //!
-//! Not in a backup: dedup keys of records that were trimmed, and not archived, before the first
-//! backup was taken; lock, catalog and archive, which follow from the rest.
+//! Dedup keys of records that were trimmed, and not archived, before the first backup was taken
+//! are in a file of their own. Not in a backup: lock, catalog and archive, which follow from the
+//! rest.
 
 mod check;
 pub(crate) mod index;
+pub(crate) mod keys;
+pub(crate) mod orphans;
 mod stream;
-#[cfg(test)]
-mod tests;
 
 use std::cell::RefCell;
 use std::io::{self, Write};
 use std::path::Path;
 
+#[cfg(test)]
+pub(crate) use check::verify_on;
 pub use check::{BackupCheck, verify_backup};
 pub use stream::backup_tar;
 
@@ -28,11 +31,14 @@ use crate::container::{
 };
 use crate::error::{AtFile, DiskError, OpenError, ReadError};
 use crate::info::SegmentInfo;
+use crate::pace::{Pace, Pacer};
 use crate::plan::TEMPORARY;
 use crate::reader::Reader;
 use crate::seq::{Identity, Seq};
 use crate::storage::{Access, Disk, Storage};
 use index::{Entry, INDEX, Index};
+use keys::{KeysEntry, is_keys_name};
+use orphans::Orphans;
 
 /// How often a backup looks again at a log that is trimmed meanwhile.
 const LOOKS_MAX: u32 = 5;
@@ -55,6 +61,8 @@ pub struct BackupReport {
     /// The highest number given out when the backup was taken. Numbers after `last` up to here
     /// are not in it: they were not sealed.
     pub tail: Option<Seq>,
+    /// Dedup keys in the backup of records that are not in it: they were trimmed before.
+    pub keys: u64,
 }
 
 /// Why there is no backup, or none that can be read. An earlier backup in the same place is as
@@ -133,18 +141,19 @@ impl From<crate::error::At> for BackupError {
 
 /// Backs the sealed segments of a log up into `dir`, which is made if it is not there. What is
 /// there already with the same digest is not written again. Everything written is read back.
-/// `progress` is told the record bytes done so far.
+/// It is done at `pace`. `progress` is told the record bytes done so far.
 ///
 /// # Errors
 /// [`BackupError`]; what was in the directory is still a backup, unless there was none.
 pub fn backup(
     reader: &Reader,
     dir: &Path,
+    pace: Pace,
     progress: &mut dyn FnMut(u64),
 ) -> Result<BackupReport, BackupError> {
     let disk = Disk::new(dir);
     disk.create_dir().at(&dir.display().to_string())?;
-    backup_to(reader, &disk, progress)
+    backup_to(reader, &disk, pace, progress)
 }
 
 /// As [`backup`], into a directory of a machine whose power can be cut.
@@ -156,17 +165,19 @@ pub fn backup_on(
     reader: &Reader,
     machine: &crate::fault::Machine,
 ) -> Result<BackupReport, BackupError> {
-    backup_to(reader, machine, &mut |_| {})
+    backup_to(reader, machine, Pace::UNLIMITED, &mut |_| {})
 }
 
 pub(crate) fn backup_to(
     reader: &Reader,
     to: &dyn Storage,
+    pace: Pace,
     progress: &mut dyn FnMut(u64),
 ) -> Result<BackupReport, BackupError> {
     for name in to.list().at("the backup")? {
         let half = name.strip_suffix(TEMPORARY);
-        if half.is_some_and(|n| n == INDEX || parse_container_name(n).is_some()) {
+        let is_ours = |n| n == INDEX || is_keys_name(n) || parse_container_name(n).is_some();
+        if half.is_some_and(is_ours) {
             to.remove(&name).at(&name)?;
         }
     }
@@ -180,16 +191,20 @@ pub(crate) fn backup_to(
     if let Some(found) = foreign.filter(|found| *found != identity.log_id) {
         return Err(BackupError::Foreign { found });
     }
+    let (before, keys) = before.map_or_else(Default::default, |it| (it.entries, it.keys));
     let mut run = Run {
         reader,
         to,
-        before: before.map_or(Vec::new(), |index| index.entries),
+        pacer: Pacer::new(pace),
+        before,
         written: 0,
         written_bytes: 0,
     };
     for _ in 0..LOOKS_MAX {
         if let Some(entries) = run.all(identity, progress)? {
+            let orphans = Orphans::of(reader, identity.log_id, &entries)?;
             let index = Index {
+                keys: run.keys(&orphans, keys)?,
                 // Only now: a fence may have started another life meanwhile.
                 identity: reader.identity_now()?,
                 tail: reader.tail()?.map_or(0, Seq::get),
@@ -197,6 +212,7 @@ pub(crate) fn backup_to(
                 entries,
             };
             index::save(to, &index)?;
+            orphans::clear(to, index.keys)?;
             return Ok(index.report(run.written, run.written_bytes));
         }
     }
@@ -213,6 +229,7 @@ fn sealed(reader: &Reader) -> Result<Vec<SegmentInfo>, ReadError> {
 struct Run<'r> {
     reader: &'r Reader,
     to: &'r dyn Storage,
+    pacer: Pacer,
     before: Vec<Entry>,
     written: usize,
     written_bytes: u64,
@@ -299,7 +316,9 @@ impl Run<'_> {
             let file = info.file.clone();
             return Err(BackupError::Segment { file, source });
         }
-        let written = container::store(self.to, &name, |out| fill(self.reader, info, out));
+        let written = container::store(self.to, &name, &self.pacer, |out| {
+            fill(self.reader, info, out, &self.pacer)
+        });
         let sum = match written {
             Ok(sum) => sum,
             Err(ContainerError::Disk(e)) if e.is_absent() => return Ok(None),
@@ -310,6 +329,19 @@ impl Run<'_> {
         Ok(Some(Entry::of(info, sum)))
     }
 
+    /// Brings the keys without a container into the backup, those of the backup before with them.
+    fn keys(
+        &mut self,
+        orphans: &Orphans<'_>,
+        before: Option<KeysEntry>,
+    ) -> Result<Option<KeysEntry>, BackupError> {
+        let kept = orphans.keep(self.to, before, &self.pacer)?;
+        if kept != before {
+            self.written_bytes += kept.map_or(0, |entry| entry.bytes);
+        }
+        Ok(kept)
+    }
+
     /// The container that has the name, if it is whole, and the log it is of.
     fn there(&self, name: &str) -> Result<Option<(crate::LogId, Entry)>, BackupError> {
         let opened = match self.to.open(name, Access::Read) {
@@ -318,7 +350,7 @@ impl Run<'_> {
             other => other.at(name)?,
         };
         let checked = Container::open(opened).and_then(|container| {
-            let sum = container.check()?;
+            let sum = container.check_at(&self.pacer)?;
             let manifest = container.manifest();
             Ok((manifest.identity.log_id, Entry::of_manifest(manifest, sum)))
         });
@@ -338,18 +370,25 @@ impl Run<'_> {
 }
 
 /// Writes the container of a sealed segment: packs a live one, copies an archived one.
-fn fill(reader: &Reader, info: &SegmentInfo, out: &mut dyn Write) -> Result<(), ContainerError> {
+fn fill(
+    reader: &Reader,
+    info: &SegmentInfo,
+    out: &mut dyn Write,
+    pacer: &Pacer,
+) -> Result<(), ContainerError> {
     let gone = || ContainerError::from(io::Error::from(io::ErrorKind::NotFound));
     if info.archived {
         let container = reader.files().container(info.first.get())?;
-        return container::copy(container.ok_or_else(gone)?.source(), out);
+        return container::copy(container.ok_or_else(gone)?.source(), out, pacer);
     }
     let out = RefCell::new(out);
     let packed = reader.files().with(info.first.get(), |txn| {
         let manifest = crate::segment::read_seal(txn, &info.file)?;
         let packed = manifest
             .ok_or(ContainerError::NotSealed)
-            .and_then(|manifest| container::pack(txn, &manifest, &mut *out.borrow_mut()).map(drop));
+            .and_then(|manifest| {
+                container::pack(txn, &manifest, &mut *out.borrow_mut(), pacer).map(drop)
+            });
         Ok(packed)
     });
     match packed {

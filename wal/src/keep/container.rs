@@ -41,7 +41,7 @@ pub(crate) use read::{Container, Source};
 pub use source::Containers;
 #[cfg(test)]
 use write::Encoder;
-pub(crate) use write::{Sum, copy, pack, store};
+pub(crate) use write::{Sum, copy, pack, put, store};
 
 use crate::error::{At, DiskError};
 use crate::frame::{FrameError, HEADER_LEN, PAYLOAD_BYTES_MAX, array};

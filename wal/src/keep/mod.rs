@@ -3,6 +3,7 @@
 pub(crate) mod archive;
 pub(crate) mod backup;
 pub(crate) mod container;
+pub(crate) mod pace;
 pub(crate) mod restore;
 pub(crate) mod retain;
 pub(crate) mod retention;

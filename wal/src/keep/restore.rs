@@ -10,6 +10,7 @@ use std::path::Path;
 
 use crate::backup::BackupError;
 use crate::backup::index::{self, INDEX, Index};
+use crate::backup::keys::{Keys, Stream, is_keys_name};
 use crate::container::{Container, ContainerError, container_name, parse_container_name};
 use crate::error::{AtFile, OpenError};
 use crate::seq::{Identity, Seq};
@@ -198,6 +199,13 @@ pub(crate) fn restore_to(
         }
         progress(work.bytes());
     }
+    if let Some(entry) = &index.keys {
+        let file = entry.name();
+        let opened = from.open(&file, Access::Read).and_then(Stream::new);
+        let keys = opened.map_err(ContainerError::from).and_then(Keys::open);
+        work.keys(&file, &mut keys.map_err(|e| bad(&file, e))?)?;
+        progress(work.bytes());
+    }
     work.finish(&index, limits)
 }
 
@@ -218,6 +226,12 @@ pub(crate) fn restore_stream(
             let limit = index::BYTES_MAX + 1;
             entry.take(limit).read_to_end(&mut bytes).map_err(stream)?;
             index = Some(Index::decode(&bytes)?);
+            continue;
+        }
+        if is_keys_name(&name) {
+            let mut keys = Keys::open(entry).map_err(|e| bad(&name, e))?;
+            work.keys(&name, &mut keys)?;
+            progress(work.bytes());
             continue;
         }
         if parse_container_name(&name).is_none() {

@@ -9,6 +9,7 @@ use crate::error::{AppendError, AtFile, OpenError, ReadError};
 use crate::hole::Holes;
 use crate::log::Log;
 use crate::manifest::Manifest;
+use crate::pace::{Pace, Pacer};
 use crate::plan::CATALOG;
 use crate::reader::Reader;
 use crate::retention::{RetentionFloor, RetentionPlan, RetentionPolicy, plan_retention};
@@ -30,6 +31,7 @@ impl Log {
         Some(Archiver {
             log: Arc::clone(&self.storage),
             archive: Arc::clone(self.archive.as_ref()?),
+            pace: Pace::UNLIMITED,
         })
     }
 
@@ -55,8 +57,9 @@ impl Log {
         let Some(archive) = &self.archive else {
             return Ok(());
         };
+        let pacer = Pacer::new(Pace::UNLIMITED);
         for manifest in gone {
-            let archived = archive.keep(&*self.storage, manifest.first)?;
+            let archived = archive.keep(&*self.storage, manifest.first, &pacer)?;
             // Keys and holes came into the catalog when the segment was sealed.
             let (keys, holes) = (Sorted::default(), Holes::default());
             self.catalog
@@ -108,17 +111,25 @@ impl Reader {
 pub struct Archiver {
     log: Arc<dyn Storage>,
     archive: Arc<Archive>,
+    pace: Pace,
 }
 
 impl Archiver {
+    /// The same at a pace that leaves processor and disk to the appends.
+    pub fn at(self, pace: Pace) -> Archiver {
+        Archiver { pace, ..self }
+    }
+
     /// Writes and checks the container of the sealed segment that starts at `first`, unless it
     /// is there already. The segment stays in the log; [`Log::trim`] of the same log then finds
-    /// it archived. Takes about a second for a segment of the default size.
+    /// it archived. Takes about a second for a segment of the default size, or as
+    /// long as the pace says.
     ///
     /// # Errors
     /// [`ArchiveError`]: a segment that is damaged, not sealed or gone; an archive that cannot
     /// be written.
     pub fn archive(&self, first: Seq) -> Result<(), ArchiveError> {
-        self.archive.keep(&*self.log, first.get()).map(drop)
+        let pacer = Pacer::new(self.pace);
+        self.archive.keep(&*self.log, first.get(), &pacer).map(drop)
     }
 }

@@ -12,9 +12,10 @@ use crate::catalog::write_holes;
 use crate::error::{AtFile, DiskError, OpenError};
 use crate::hole::Holes;
 use crate::manifest::{Manifest, Tally};
+use crate::paced::Paced;
 use crate::plan::TEMPORARY;
 use crate::segment::{self, Carried, Meta, Mode};
-use crate::storage::{Access, Boxed, Storage};
+use crate::storage::{Access, Storage};
 use crate::tables;
 
 /// Memory for pages while a segment is written.
@@ -101,7 +102,7 @@ fn write<'k>(
     let backend = storage.open(temporary, Access::Create).at(temporary)?;
     let mut db = mode
         .builder()
-        .create_with_backend(Boxed(backend))
+        .create_with_backend(Paced::new(backend))
         .at(temporary)?;
     let txn = db.begin_write().at(temporary)?;
     write_records(&txn, records, temporary)?;
@@ -129,13 +130,13 @@ fn write_records(
         let (seq, bytes) = record?;
         if !pending.takes(seq) {
             pending
-                .flush(|run, block| rows.insert(run.last, block).map(drop))
+                .flush(0, |run, block| rows.insert(run.last, block).map(drop))
                 .at(file)?;
         }
         pending.add(seq, |out| out.extend_from_slice(&bytes));
     }
     pending
-        .flush(|run, block| rows.insert(run.last, block).map(drop))
+        .flush(0, |run, block| rows.insert(run.last, block).map(drop))
         .at(file)?;
     Ok(())
 }
@@ -145,6 +146,13 @@ fn write_keys<'k>(
     keys: impl Iterator<Item = (u64, &'k [u8])>,
 ) -> Result<(), DiskError> {
     let mut rows = txn.open_table(tables::SEGMENT_KEYS)?;
+    let mut row = Vec::new();
+    let mut put = |run: Run, keys: &[u8]| {
+        row.clear();
+        row.extend_from_slice(keys);
+        block::end_keys(run.first, &mut row);
+        rows.insert(run.first, row.as_slice()).map(drop)
+    };
     let mut pending = Pending::default();
     for (seq, key) in keys {
         // A few records without a key in between cost less than a new block.
@@ -156,11 +164,11 @@ fn write_keys<'k>(
             pending.add(next, |out| block::put_key(None, out));
         }
         if !pending.takes(seq) {
-            pending.flush(|run, block| rows.insert(run.first, block).map(drop))?;
+            pending.flush(block::KEYS_SUM, &mut put)?;
         }
         pending.add(seq, |out| block::put_key(Some(key), out));
     }
-    pending.flush(|run, block| rows.insert(run.first, block).map(drop))?;
+    pending.flush(block::KEYS_SUM, put)?;
     Ok(())
 }
 
@@ -212,9 +220,14 @@ impl Pending {
         self.lens.push(self.bytes.len() - start);
     }
 
-    fn flush<E>(&mut self, mut row: impl FnMut(Run, &[u8]) -> Result<(), E>) -> Result<(), E> {
+    /// Hands out the rows, to each of which `more` bytes will be added.
+    fn flush<E>(
+        &mut self,
+        more: usize,
+        mut row: impl FnMut(Run, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut start = 0;
-        for run in block::runs(&self.lens) {
+        for run in block::runs(&self.lens, more) {
             let end = start + self.lens[run.clone()].iter().sum::<usize>();
             let numbers = Run {
                 first: self.first + run.start as u64,

@@ -3,8 +3,9 @@
 //! For each segment, in this order: what the engine can still read, number by number; records
 //! found in the bytes of the file, wherever they lie ([`crate::carve`]); the same from other
 //! files that turn out to be this segment (a misnamed one, an original put aside by an earlier
-//! salvage); and what the caller has ([`RecordSource`]). Dedup keys come from the catalog and
-//! from what is readable of the segment's own.
+//! salvage); and what the caller has ([`RecordSource`]). Dedup keys come from the catalog, from
+//! what is readable of the segment's own, and from the caller, who may know how they follow from
+//! the records.
 //!
 //! What comes of it replaces the segment ([`replace`]); numbers of which nothing came become a
 //! hole. If everything came back, the segment is what it was, to the digest.
@@ -14,8 +15,6 @@ mod assemble;
 mod gather;
 mod identify;
 mod judge;
-#[cfg(test)]
-mod power_cut_tests;
 mod replace;
 
 use std::path::Path;
@@ -52,6 +51,11 @@ pub trait RecordSource {
 
     /// Hands out the dedup keys it has for numbers from `first` to `last`, in any order.
     fn keys(&self, first: Seq, last: Seq, take: &mut dyn FnMut(Seq, &[u8]));
+    /// The dedup key that the record was appended with, if that follows from the record. Asked
+    /// for records whose key nothing has; without an answer they are no duplicates any more.
+    fn key_of(&self, _record: &Record) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// What became of one damaged segment.

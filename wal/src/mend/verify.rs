@@ -7,6 +7,8 @@ mod kind;
 
 pub(crate) use archived::kind_of;
 pub use archived::verify_archive;
+#[cfg(test)]
+pub(crate) use archived::verify_archive_on;
 pub use kind::FindingKind;
 
 use std::path::Path;
@@ -167,7 +169,7 @@ impl Check<'_> {
             };
             let txn = db.begin_read().at(CATALOG)?;
             let contents = catalog::read(&txn)?;
-            let keys = dedup::count(&txn, &contents.manifests).at(CATALOG)?;
+            let keys = dedup::count(&txn, &contents.manifests, &contents.holes).at(CATALOG)?;
             Ok(Some((db, contents, keys)))
         });
         match read {

@@ -162,16 +162,24 @@ impl Files {
     /// # Errors
     /// [`OpenError`] for one that cannot be read.
     pub(crate) fn catalog(&self) -> Result<Option<Contents>, OpenError> {
+        self.with_catalog(catalog::read)
+    }
+
+    /// Runs `work` on a fresh snapshot of the catalog; `None` where there is no catalog.
+    pub(crate) fn with_catalog<T, E: From<At> + From<OpenError>>(
+        &self,
+        work: impl FnOnce(&ReadTransaction) -> Result<T, E>,
+    ) -> Result<Option<T>, E> {
         contained(CATALOG, || {
             if let Some(live) = &self.live
                 && let Some(db) = live.catalog().as_ref()
             {
-                return catalog::read(&db.begin_read().at(CATALOG)?).map(Some);
+                return work(&db.begin_read().at(CATALOG)?).map(Some);
             }
             let Some(db) = open_settled(&*self.storage, CATALOG)? else {
                 return Ok(None);
             };
-            catalog::read(&db.begin_read().at(CATALOG)?).map(Some)
+            work(&db.begin_read().at(CATALOG)?).map(Some)
         })
     }
 

@@ -23,11 +23,12 @@ struct Changes<'b> {
 }
 
 impl Changes<'_> {
-    /// Keys of the records that are appended, in order of their numbers.
-    fn new_keys<'b>(&self, batch: &'b Batch) -> impl Iterator<Item = (&'b [u8], u64)> {
-        let records = batch.records.iter().zip(&self.outcomes);
-        records.filter_map(|(record, outcome)| match outcome {
-            Outcome::Appended(seq) => Some((record.key.as_deref()?, seq.get())),
+    /// Keys of the records that are appended, in order of their numbers, with their places in
+    /// the batch.
+    fn new_keys<'b>(&self, batch: &'b Batch) -> impl Iterator<Item = (usize, &'b [u8], u64)> {
+        let records = batch.records.iter().zip(&self.outcomes).enumerate();
+        records.filter_map(|(at, (record, outcome))| match outcome {
+            Outcome::Appended(seq) => Some((at, record.key.as_deref()?, seq.get())),
             Outcome::Duplicate(_) => None,
         })
     }
@@ -40,8 +41,10 @@ pub(crate) fn append(log: &mut Log, batch: &Batch) -> Result<Appended, AppendErr
     let Some(active) = slot.as_ref() else {
         return Err(AppendError::Poisoned);
     };
+    let hashes = hashes(batch, &log.keys);
     let fates = fates(
         batch,
+        &hashes,
         &log.keys,
         log.absorbing.as_ref().map(|it| &it.keys),
         &log.catalog,
@@ -65,8 +68,9 @@ pub(crate) fn append(log: &mut Log, batch: &Batch) -> Result<Appended, AppendErr
     }
     drop(slot);
     // Only now, since a batch that failed must leave no trace.
-    for (key, seq) in changes.new_keys(batch) {
-        log.keys.insert(key, seq);
+    log.keys.make_ready(&hashes);
+    for (at, key, seq) in changes.new_keys(batch) {
+        log.keys.insert(key, hashes[at], seq);
     }
     for (name, value) in &changes.bookmarks {
         log.marks
@@ -85,8 +89,15 @@ pub(crate) fn append(log: &mut Log, batch: &Batch) -> Result<Appended, AppendErr
     })
 }
 
+/// Of the keys, one per record.
+fn hashes(batch: &Batch, keys: &Index) -> Vec<u32> {
+    let of = |record: &NewRecord| record.key.as_ref().map_or(0, |key| keys.hash(key));
+    batch.records.iter().map(of).collect()
+}
+
 fn fates(
     batch: &Batch,
+    hashes: &[u32],
     active: &Index,
     absorbing: Option<&Index>,
     catalog: &Catalog,
@@ -99,7 +110,7 @@ fn fates(
         Some(table) => table,
         None => sealed.insert(catalog.db.begin_read()?.open_table(tables::KEYS)?),
     };
-    dedup::fates(&batch.records, active, absorbing, sealed)
+    dedup::fates(&batch.records, hashes, active, absorbing, sealed)
 }
 
 /// Gives the new records their numbers.
@@ -203,7 +214,7 @@ fn write_records(
         .collect();
     let mut rows = txn.open_table(tables::RECORDS)?;
     let mut buffer = Vec::new();
-    for run in block::runs(&lens) {
+    for run in block::runs(&lens, 0) {
         buffer.clear();
         for (seq, record) in &new[run.clone()] {
             frame::encode(record, *seq, epoch, &mut buffer);
@@ -225,13 +236,14 @@ fn write_keys(txn: &WriteTransaction, new: &[(Seq, &NewRecord)]) -> Result<(), D
     let lens: Vec<usize> = keys.iter().map(|key| block::key_len(*key)).collect();
     let mut rows = txn.open_table(tables::SEGMENT_KEYS)?;
     let mut buffer = Vec::new();
-    for run in block::runs(&lens) {
+    for run in block::runs(&lens, block::KEYS_SUM) {
         buffer.clear();
         for key in &keys[run.clone()] {
             block::put_key(*key, &mut buffer);
         }
-        let first = new[run.start].0;
-        rows.insert(first.get(), buffer.as_slice())?;
+        let first = new[run.start].0.get();
+        block::end_keys(first, &mut buffer);
+        rows.insert(first, buffer.as_slice())?;
     }
     Ok(())
 }

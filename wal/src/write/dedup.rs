@@ -8,8 +8,10 @@ use redb::{CursorError, ReadTransaction, ReadableTable, Table};
 
 use crate::batch::NewRecord;
 use crate::error::DiskError;
+use crate::hole::Holes;
 use crate::key_index::Index;
 use crate::manifest::Manifest;
+use crate::segment::read_layout;
 use crate::{block, tables};
 
 /// What is to become of one record of a batch.
@@ -27,19 +29,22 @@ pub(crate) enum Fate {
 pub(crate) fn load(segment: &ReadTransaction) -> Result<Index, DiskError> {
     let mut index = Index::default();
     each(segment, |key, seq| {
-        index.insert(key, seq);
+        let hash = index.hash(key);
+        index.insert(key, hash, seq);
     })?;
     Ok(index)
 }
 
-/// Walks the keys of a segment in the order of their records.
+/// Walks the keys of a segment in the order of their records. Without any of them a record could
+/// come in twice, so a row that is not what was written is an error.
 pub(crate) fn each(
     segment: &ReadTransaction,
     mut take: impl FnMut(&[u8], u64),
 ) -> Result<(), DiskError> {
+    let layout = read_layout(segment)?;
     for row in segment.open_table(tables::SEGMENT_KEYS)?.iter()? {
         let (first, keys) = row?;
-        if block::keys(first.value(), keys.value(), &mut take).is_none() {
+        if block::keys(layout, first.value(), keys.value(), &mut take).is_none() {
             let what = format!("the dedup keys from record {} on", first.value());
             return Err(redb::Error::Corrupted(what).into());
         }
@@ -47,17 +52,43 @@ pub(crate) fn each(
     Ok(())
 }
 
-/// One fate per record, in the order of the batch.
+/// The keys of a segment in byte order, as far as their rows are what was written, and the first
+/// records of the other rows.
+pub(crate) fn readable(segment: &ReadTransaction) -> Result<(Sorted, Vec<u64>), DiskError> {
+    let layout = read_layout(segment)?;
+    let mut damaged = Vec::new();
+    let sorted = Sorted::collect(|take| {
+        for row in segment.open_table(tables::SEGMENT_KEYS)?.iter()? {
+            let (first, keys) = row?;
+            let mut found = Vec::new();
+            let keep = |key: &[u8], seq| found.push((key.to_vec(), seq));
+            match block::keys(layout, first.value(), keys.value(), keep) {
+                Some(()) => found.iter().for_each(|(key, seq)| take(key, *seq)),
+                None => damaged.push(first.value()),
+            }
+        }
+        Ok::<(), DiskError>(())
+    })?;
+    Ok((sorted, damaged))
+}
+
+/// One fate per record, in the order of the batch. `hashes` are those of the keys in each index,
+/// one per record.
 pub(crate) fn fates(
     records: &[NewRecord],
+    hashes: &[u32],
     active: &Index,
     absorbing: Option<&Index>,
     sealed: &impl ReadableTable<&'static [u8], u64>,
 ) -> Result<Vec<Fate>, DiskError> {
     let mut fates = vec![Fate::New; records.len()];
     let mut probe = Probe::new(sealed);
+    let recent: Vec<(&Index, Vec<bool>)> = std::iter::once(active)
+        .chain(absorbing)
+        .map(|index| (index, index.glance(hashes)))
+        .collect();
     let mut leader: Option<(&[u8], usize, Fate)> = None;
-    for (_, key, index) in sorted_keys(records) {
+    for (key, index) in sorted_keys(records) {
         // Equal keys are neighbours now, the earliest of the batch first.
         if let Some((same, first, fate)) = leader
             && same == key
@@ -68,8 +99,8 @@ pub(crate) fn fates(
             };
             continue;
         }
-        let recent = active.get(key);
-        let known = match recent.or_else(|| absorbing.and_then(|index| index.get(key))) {
+        let mut likely = recent.iter().filter(|(_, glance)| glance[index]);
+        let known = match likely.find_map(|(keys, _)| keys.get(key, hashes[index])) {
             Some(seq) => Some(seq),
             None => probe.find(key)?,
         };
@@ -81,21 +112,38 @@ pub(crate) fn fates(
 }
 
 /// The keys of a batch in byte order, equal ones in order of their index.
-fn sorted_keys(records: &[NewRecord]) -> Vec<(u128, &[u8], usize)> {
-    let mut keys: Vec<(u128, &[u8], usize)> = records
-        .iter()
-        .enumerate()
+fn sorted_keys(records: &[NewRecord]) -> impl Iterator<Item = (&[u8], usize)> {
+    let shared = shared_prefix(records.iter().filter_map(|record| record.key.as_deref()));
+    let keyed = records.iter().enumerate();
+    let mut order: Vec<(u128, u32)> = keyed
         .filter_map(|(index, record)| {
             let key = record.key.as_deref()?;
-            Some((head(key), key, index))
+            Some((head(key, shared), index as u32))
         })
         .collect();
-    keys.sort_unstable();
-    keys
+    let key = |index: u32| records[index as usize].key.as_deref().unwrap_or_default();
+    order.sort_unstable_by(|(a, a_index), (b, b_index)| {
+        let whole = || key(*a_index).cmp(key(*b_index));
+        a.cmp(b).then_with(whole).then(a_index.cmp(b_index))
+    });
+    order
+        .into_iter()
+        .map(move |(_, index)| (key(index), index as usize))
 }
 
-/// A key's first bytes as a number that orders as they do: most comparisons need no more.
-fn head(key: &[u8]) -> u128 {
+/// How many bytes all of these keys begin with.
+fn shared_prefix<'k>(mut keys: impl Iterator<Item = &'k [u8]>) -> usize {
+    let Some(first) = keys.next() else {
+        return 0;
+    };
+    let same = |a: &[u8], b: &[u8]| a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    keys.fold(first.len(), |shared, key| same(&first[..shared], key))
+}
+
+/// A key's first bytes behind what all of them begin with, as a number that orders as they do:
+/// most comparisons need no more.
+fn head(key: &[u8], shared: usize) -> u128 {
+    let key = &key[shared..];
     let mut bytes = [0; 16];
     let len = key.len().min(bytes.len());
     bytes[..len].copy_from_slice(&key[..len]);
@@ -152,8 +200,12 @@ impl Sorted {
         each(&mut |key, seq| {
             let start = bytes.len();
             bytes.extend_from_slice(key);
-            rows.push((head(key), start..bytes.len(), seq));
+            rows.push((0, start..bytes.len(), seq));
         })?;
+        let shared = shared_prefix(rows.iter().map(|(_, place, _)| &bytes[place.clone()]));
+        for (first, place, _) in &mut rows {
+            *first = head(&bytes[place.clone()], shared);
+        }
         rows.sort_unstable_by(|(a, a_place, a_seq), (b, b_place, b_seq)| {
             let whole = || bytes[a_place.clone()].cmp(&bytes[b_place.clone()]);
             a.cmp(b).then_with(whole).then(a_seq.cmp(b_seq))
@@ -220,18 +272,65 @@ pub(crate) fn compare(
     Ok((unknown, same))
 }
 
-/// How many keys the catalog has for the numbers of each of these segments.
+/// How many keys the catalog has for the numbers of each of these segments. Those of numbers in a
+/// hole do not count: a key outlives its record, and a log that was restored may have them in
+/// segments that never had a record.
 pub(crate) fn count(
     catalog: &ReadTransaction,
     manifests: &[Manifest],
+    holes: &Holes,
 ) -> Result<Vec<u64>, DiskError> {
     let mut counts = vec![0; manifests.len()];
     for row in catalog.open_table(tables::KEYS)?.iter()? {
         let seq = row?.1.value();
         let after = manifests.partition_point(|manifest| manifest.first <= seq);
-        if let Some(at) = after.checked_sub(1).filter(|at| seq <= manifests[*at].last) {
+        let at = after.checked_sub(1).filter(|at| seq <= manifests[*at].last);
+        if let Some(at) = at.filter(|_| !holes.covers(seq)) {
             counts[at] += 1;
         }
     }
     Ok(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_sorted_whatever_they_begin_with() {
+        let stems = ["", "a", "ab", "ab\0", "abcdefghijklmnopqrst"];
+        for stem in stems {
+            let tails = [
+                "zz",
+                "",
+                "\0",
+                "b",
+                "\0\0",
+                "0123456789abcdefg",
+                "0123456789abcdefh",
+            ];
+            let mut keys: Vec<Vec<u8>> = tails
+                .iter()
+                .map(|tail| format!("{stem}{tail}").into_bytes())
+                .collect();
+            let sorted = Sorted::collect(|take| {
+                keys.iter().for_each(|key| take(key, 1));
+                Ok::<(), ()>(())
+            });
+            let sorted: Vec<Vec<u8>> = sorted
+                .unwrap()
+                .iter()
+                .map(|(key, _)| key.to_vec())
+                .collect();
+            keys.sort();
+            assert_eq!(sorted, keys, "{stem:?}");
+        }
+    }
+
+    #[test]
+    fn the_shared_prefix_is_that_of_all() {
+        let of = |keys: &[&str]| shared_prefix(keys.iter().map(|key| key.as_bytes()));
+        assert_eq!([of(&[]), of(&["abc"]), of(&["abc", "ab"])], [0, 3, 2]);
+        assert_eq!([of(&["abc", "abd", "ax"]), of(&["a", "b"])], [1, 0]);
+    }
 }

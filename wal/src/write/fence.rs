@@ -57,7 +57,7 @@ impl Log {
         let mode = segment_mode(&self.options);
         let (active, _) =
             segment::open_active(&*self.storage, mode, self.first, None).map_err(open_to_append)?;
-        active.guard.defer().at(&file)?;
+        active.guard.defer();
         *slot = Some(active);
         self.identity = whole.meta.identity;
         self.age = Age::of(whole.meta.created_at);

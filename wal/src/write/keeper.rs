@@ -1,5 +1,5 @@
-//! Work that appends do not wait for: the digest of the active segment as it grows, and the
-//! keys of a sealed one on their way into the catalog.
+//! Work that appends do not wait for: the digest of the active segment as it grows, the file of
+//! the next one, and the keys of a sealed one on their way into the catalog.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -14,12 +14,14 @@ use crate::key_index::Index;
 use crate::live::Live;
 use crate::manifest::Manifest;
 use crate::plan::{CATALOG, segment_name};
+use crate::prepared::{PREPARED, extend};
 use crate::segment;
 use crate::storage::Storage;
 use crate::sum::Summed;
 
-/// Record bytes by which the digest may lag behind: what is left of it is done at the seal.
-const DIGEST_STEP: u64 = 4 << 20;
+/// Record bytes by which the digest and the segment's file may lag behind, at most and at least:
+/// what is left of them is done at the seal.
+const LAG: [u64; 2] = [4 << 20, 64 << 10];
 
 /// A piece of work on a thread of its own, or already done where threads would make tests differ
 /// from run to run.
@@ -132,7 +134,13 @@ fn ended() -> OpenError {
     At::new(CATALOG, DiskError::Panicked { message }).into()
 }
 
-/// The digest of the active segment, kept near its end.
+/// So much has to come before it is worth following: less and less as the segment gets full.
+fn lag(bytes: u64, bytes_max: u64) -> u64 {
+    let [most, least] = LAG;
+    (bytes_max.saturating_sub(bytes) / 8).clamp(least, most)
+}
+
+/// The digest of the active segment, kept near its end, and with it the segment's file.
 pub(crate) struct Digest {
     job: Job<Result<Summed, OpenError>>,
     /// Record bytes when the job was started.
@@ -150,9 +158,9 @@ impl Digest {
 
     /// Sums on, beside the appends, when enough has come since. `tail` is the last number that
     /// is durable: what is not yet may still be taken back.
-    pub(crate) fn follow(&mut self, live: &Arc<Live>, threads: bool, tail: u64) {
+    pub(crate) fn follow(&mut self, live: &Arc<Live>, threads: bool, tail: u64, bytes_max: u64) {
         let bytes = live.bytes();
-        if bytes < self.bytes + DIGEST_STEP || !self.job.is_done() {
+        if bytes < self.bytes + lag(bytes, bytes_max) || !self.job.is_done() {
             return;
         }
         let done = std::mem::replace(&mut self.job, Job::Done(Err(ended())));
@@ -180,6 +188,63 @@ fn sum(live: &Live, mut summed: Summed, tail: u64) -> Result<Summed, OpenError> 
         let txn = active.db.begin_read().at(&file)?;
         let holes = segment::read_holes(&txn).at(&file)?;
         summed.add(&txn, &holes, tail).at(&file)?;
+        active.guard.sync_ahead().at(&file)?;
         Ok(summed)
     })
+}
+
+/// The file of the next segment, on its way.
+pub(crate) struct Ahead {
+    /// Whether it is as long as was asked for: there is none otherwise.
+    job: Job<bool>,
+    asked: u64,
+}
+
+impl Default for Ahead {
+    fn default() -> Ahead {
+        Ahead {
+            job: Job::Done(true),
+            asked: 0,
+        }
+    }
+}
+
+impl Ahead {
+    /// Makes the file as long as is wanted by now, beside the appends. A disk that is full or
+    /// fails ends that: the next segment is made without it, and its errors are the log's.
+    pub(crate) fn follow(&mut self, storage: &Arc<dyn Storage>, wanted: u64) {
+        if wanted <= self.asked || !self.job.is_done() {
+            return;
+        }
+        let done = std::mem::replace(&mut self.job, Job::Done(false));
+        if done.wait() != Some(true) {
+            return;
+        }
+        let (files, asked) = (Arc::clone(storage), self.asked);
+        self.asked = wanted;
+        self.job = Job::start(storage.threads(), move || {
+            let extended = extend(&*files, asked, wanted);
+            if extended.is_err() {
+                // Its space may be what is missing.
+                let _ = files.remove(PREPARED);
+            }
+            extended.is_ok()
+        });
+    }
+
+    /// Whether there is a file. Nobody writes to it any more.
+    pub(crate) fn wait(mut self) -> bool {
+        self.end() && self.asked > 0
+    }
+
+    fn end(&mut self) -> bool {
+        std::mem::replace(&mut self.job, Job::Done(false)).wait() == Some(true)
+    }
+}
+
+impl Drop for Ahead {
+    /// The name is the next writer's after its log is gone.
+    fn drop(&mut self) {
+        self.end();
+    }
 }

@@ -1,4 +1,6 @@
-//! The dedup keys of the active segment in memory: no allocation per key, one look per miss.
+//! The dedup keys of a segment in memory: no allocation per key, one look per miss. The keys of
+//! a batch are hashed once, and their places looked at before any is searched for: what is not in
+//! the processor's cache is then waited for together instead of one after another.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -30,20 +32,52 @@ struct Entry {
 }
 
 impl Index {
-    pub(crate) fn get(&self, key: &[u8]) -> Option<u64> {
+    /// An empty one in which keys have the same hashes.
+    pub(crate) fn successor(&self) -> Index {
+        Index {
+            hasher: self.hasher.clone(),
+            ..Index::default()
+        }
+    }
+
+    pub(crate) fn hash(&self, key: &[u8]) -> u32 {
+        self.hasher.hash_one(key) as u32
+    }
+
+    /// Whether keys of these hashes may be here.
+    pub(crate) fn glance(&self, hashes: &[u32]) -> Vec<bool> {
+        let Some(mask) = self.slots.len().checked_sub(1) else {
+            return vec![false; hashes.len()];
+        };
+        let places = hashes.iter().map(|hash| *hash as usize & mask);
+        places.map(|at| self.slots[at].entry != 0).collect()
+    }
+
+    /// `hash` is that of the key.
+    pub(crate) fn get(&self, key: &[u8], hash: u32) -> Option<u64> {
         if self.slots.is_empty() {
             return None;
         }
-        let entry = self.find(key, self.hash(key)).ok()?;
+        let entry = self.find(key, hash).ok()?;
         Some(self.entries[entry].seq)
     }
 
-    /// A key that is already there gets the new number.
-    pub(crate) fn insert(&mut self, key: &[u8], seq: u64) {
-        if self.slots.len() <= self.entries.len() * 2 {
+    /// Gets ready for keys of these hashes to be inserted.
+    pub(crate) fn make_ready(&mut self, hashes: &[u32]) {
+        self.reserve(hashes.len());
+        // Only that it looked is of use.
+        std::hint::black_box(self.glance(hashes));
+    }
+
+    fn reserve(&mut self, more: usize) {
+        while self.slots.len() <= (self.entries.len() + more) * 2 {
             self.grow();
         }
-        let hash = self.hash(key);
+    }
+
+    /// A key that is already there gets the new number. `hash` is that of the key.
+    pub(crate) fn insert(&mut self, key: &[u8], hash: u32, seq: u64) {
+        self.reserve(1);
         match self.find(key, hash) {
             Ok(entry) => self.entries[entry].seq = seq,
             Err(free) => {
@@ -56,10 +90,6 @@ impl Index {
                 self.slots[free] = Slot { hash, entry };
             }
         }
-    }
-
-    fn hash(&self, key: &[u8]) -> u32 {
-        self.hasher.hash_one(key) as u32
     }
 
     /// The entry of the key, or the free slot where it belongs.
@@ -102,18 +132,31 @@ mod tests {
 
     #[test]
     fn it_answers_as_a_map_does() {
-        let (mut index, mut map) = (Index::default(), HashMap::new());
-        assert_eq!(index.get(b"absent"), None);
+        let (mut index, mut map) = (Index::default().successor(), HashMap::new());
+        let absent = index.hash(b"absent");
+        assert_eq!(index.get(b"absent", absent), None);
+        assert_eq!(index.glance(&[absent]), [false]);
         for n in 0..5000u64 {
             let key = (n * 7 % 4001).to_string().into_bytes();
-            assert_eq!(index.get(&key), map.get(&key).copied());
-            index.insert(&key, n);
+            let hash = index.hash(&key);
+            assert_eq!(index.get(&key, hash), map.get(&key).copied());
+            index.insert(&key, hash, n);
             map.insert(key, n);
         }
+        let hashes: Vec<u32> = map.keys().map(|key| index.hash(key)).collect();
+        assert_eq!(index.glance(&hashes), vec![true; map.len()]);
         for (key, n) in &map {
-            assert_eq!(index.get(key), Some(*n));
+            assert_eq!(index.get(key, index.hash(key)), Some(*n));
         }
-        index.insert(b"", 9);
-        assert_eq!(index.get(b""), Some(9));
+        let hash = index.hash(b"");
+        index.insert(b"", hash, 9);
+        assert_eq!(index.get(b"", hash), Some(9));
+    }
+
+    #[test]
+    fn hashes_hold_in_the_successor() {
+        let index = Index::default();
+        let next = index.successor();
+        assert_eq!(index.hash(b"key"), next.hash(b"key"));
     }
 }

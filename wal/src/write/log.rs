@@ -14,12 +14,13 @@ use crate::contain::contained;
 use crate::error::{AppendError, AtFile, OpenError, ReadError};
 use crate::files::Files;
 use crate::info::SegmentInfo;
-use crate::keeper::{Absorbing, Digest};
+use crate::keeper::{Absorbing, Ahead, Digest};
 use crate::key_index::Index;
 use crate::live::Live;
 use crate::manifest::Manifest;
 use crate::options::{Options, Recovery};
 use crate::plan::{CATALOG, segment_name};
+use crate::prepared::PREPARED;
 use crate::reader::Reader;
 use crate::segment::{Marks, Mode};
 use crate::seq::{Identity, Seq};
@@ -49,6 +50,7 @@ pub struct Log {
     /// Bookmarks and cursors as they are durable.
     pub(crate) marks: Marks,
     pub(crate) digest: Digest,
+    pub(crate) ahead: Ahead,
     pub(crate) age: Age,
     pub(crate) recovery: Recovery,
     pub(crate) poisoned: bool,
@@ -200,6 +202,9 @@ impl Log {
     /// [`AppendError::Disk`]; everything appended is safe in any case.
     pub fn close(mut self) -> Result<(), AppendError> {
         self.settle()?;
+        if std::mem::take(&mut self.ahead).wait() {
+            open::remove(&*self.storage, PREPARED)?;
+        }
         let active = self.live.change().take();
         if let Some(active) = active {
             active.db.close().at(&segment_name(active.first))?;

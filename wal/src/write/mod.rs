@@ -1,4 +1,5 @@
-//! The one writer: opening, appending, dedup keys, rolling to the next segment, work beside the appends, fences.
+//! The one writer: opening, appending, dedup keys, rolling to the next segment, work beside the
+//! appends, fences, older layouts.
 
 pub(crate) mod append;
 pub(crate) mod batch;
@@ -10,3 +11,4 @@ pub(crate) mod log;
 pub(crate) mod open;
 pub(crate) mod roll;
 pub(crate) mod seal;
+pub(crate) mod upgrade;

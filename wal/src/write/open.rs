@@ -12,7 +12,7 @@ use crate::clock;
 use crate::contain::contained;
 use crate::dedup;
 use crate::error::{At, AtFile, OpenError};
-use crate::keeper::Digest;
+use crate::keeper::{Ahead, Digest};
 use crate::key_index::Index;
 use crate::live::{Active, Live};
 use crate::log::{Age, Closer, Log, segment_mode};
@@ -26,6 +26,7 @@ use crate::segment::{self, Carried, Marks, Meta, Mode};
 use crate::seq::{Identity, LogId, Seq};
 use crate::storage::{LockError, LockGuard, Role, Storage};
 use crate::sum::{self, Summed};
+use crate::upgrade::upgrade;
 
 /// How long a reader may hold the lock to repair a file. A segment of the default size takes
 /// under a second.
@@ -89,6 +90,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Log, O
         sealed_keys: None,
         absorbing: None,
         digest: Digest::new(found.nothing),
+        ahead: Ahead::default(),
         age: Age::of(meta.created_at),
         recovery,
         poisoned: false,
@@ -147,7 +149,7 @@ fn create_first(storage: &dyn Storage, mode: Mode) -> Result<(), OpenError> {
         created_at: clock::unix_micros(),
         recovered: false,
     };
-    let active = segment::create(storage, mode, &meta, &Carried::default())?;
+    let active = segment::create(storage, mode, &meta, &Carried::default(), false)?;
     Ok(active.db.close().at(&segment_name(1))?)
 }
 
@@ -345,7 +347,8 @@ fn open_newest(
     let carried = segment::read_carried(&txn).at(&file)?;
     drop(txn);
     let Some(manifest) = manifest else {
-        active.guard.defer().at(&file)?;
+        upgrade(&active.db).at(&file)?;
+        active.guard.defer();
         return Ok((active, meta));
     };
     recovery.seal_completed = true;

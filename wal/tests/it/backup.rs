@@ -13,6 +13,14 @@ fn quiet() -> impl FnMut(u64) {
     |_| {}
 }
 
+fn backup(
+    reader: &Reader,
+    dir: &Path,
+    progress: &mut dyn FnMut(u64),
+) -> Result<BackupReport, BackupError> {
+    wal::backup(reader, dir, Pace::UNLIMITED, progress)
+}
+
 /// Three records with keys, then a seal; bookmark and cursor say how far.
 fn fill(log: &mut Log, segments: std::ops::Range<u64>) {
     for n in segments {
@@ -174,7 +182,7 @@ fn a_tar_stream_is_a_backup() {
     let mut log = open(&at.log);
     fill(&mut log, 0..3);
     let mut tar = Vec::new();
-    let report = backup_tar(&log.reader(), &mut tar, &mut quiet()).unwrap();
+    let report = backup_tar(&log.reader(), &mut tar, Pace::UNLIMITED, &mut quiet()).unwrap();
     assert_eq!((report.segments, report.last), (3, Some(seq(9))));
     let fence = Fence::Past(None);
     for cut in [0, 100, tar.len() / 2, tar.len() - 2000] {
@@ -339,4 +347,95 @@ fn an_empty_log_can_be_backed_up_and_restored() {
     let mut restored = open(&at.restored);
     assert_eq!(restored.identity().log_id, log.identity().log_id);
     assert_eq!(tail_of(&mut restored, plain(1)), 51);
+}
+
+/// The log of `dir` must know the first `known` keys of [`fill`], and nothing else.
+fn check_keys(dir: &Path, known: u64) {
+    let mut log = open(dir);
+    let records = (1..=known + 1).map(|n| keyed(90, &n.to_be_bytes()));
+    let outcomes = log.append(&batch(records.collect())).unwrap().outcomes;
+    let (new, old) = outcomes.split_last().unwrap();
+    let is_known = |it: &Outcome| matches!(it, Outcome::Duplicate(_));
+    assert!(old.iter().all(is_known), "{old:?}");
+    assert!(matches!(new, Outcome::Appended(_)), "{new:?}");
+    log.seal().unwrap();
+    let report = verify(dir, &mut quiet()).unwrap();
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
+}
+
+fn keys_files(dir: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path());
+    files
+        .filter(|path| path.extension().is_some_and(|it| it == "walk"))
+        .collect()
+}
+
+#[test]
+fn keys_of_records_trimmed_before_the_first_backup_are_known_after_a_restore() {
+    let at = place();
+    let mut log = open(&at.log);
+    fill(&mut log, 0..3);
+    log.trim(seq(7)).unwrap();
+    let report = backup(&log.reader(), &at.backup, &mut quiet()).unwrap();
+    assert_eq!((report.first, report.keys), (Some(seq(7)), 6));
+    // Nothing is new; what the log trims now is in a container.
+    let again = backup(&log.reader(), &at.backup, &mut quiet()).unwrap();
+    assert_eq!((again.keys, again.written_bytes), (6, 0));
+    fill(&mut log, 3..4);
+    log.trim(seq(10)).unwrap();
+    let report = backup(&log.reader(), &at.backup, &mut quiet()).unwrap();
+    assert_eq!((report.first, report.keys), (Some(seq(7)), 6));
+    let check = verify_backup(&at.backup, &mut quiet()).unwrap();
+    assert!(check.findings.is_empty(), "{:?}", check.findings);
+    restore(&at.backup, &at.restored, Fence::Past(None), &mut quiet()).unwrap();
+    check_keys(&at.restored, 12);
+    // Those of a log that was restored are in its own backup.
+    let mut tar = Vec::new();
+    let restored = Reader::open(&at.restored).unwrap();
+    let report = backup_tar(&restored, &mut tar, Pace::UNLIMITED, &mut quiet()).unwrap();
+    assert_eq!(report.keys, 6);
+    let third = at.log.with_file_name("third");
+    restore_tar(&mut &tar[..], &third, Fence::Past(None), &mut quiet()).unwrap();
+    check_keys(&third, 13);
+}
+
+#[test]
+fn keys_survive_a_log_that_was_trimmed_of_everything() {
+    let at = place();
+    let mut log = open(&at.log);
+    fill(&mut log, 0..2);
+    log.trim(seq(7)).unwrap();
+    let report = backup(&log.reader(), &at.backup, &mut quiet()).unwrap();
+    assert_eq!((report.segments, report.keys), (0, 6));
+    restore(&at.backup, &at.restored, Fence::Past(None), &mut quiet()).unwrap();
+    check_keys(&at.restored, 6);
+    let mut tar = Vec::new();
+    backup_tar(&log.reader(), &mut tar, Pace::UNLIMITED, &mut quiet()).unwrap();
+    let again = at.log.with_file_name("again");
+    restore_tar(&mut &tar[..], &again, Fence::Past(None), &mut quiet()).unwrap();
+    check_keys(&again, 6);
+}
+
+#[test]
+fn damaged_keys_are_found_refused_and_written_again() {
+    let at = place();
+    let mut log = open(&at.log);
+    fill(&mut log, 0..3);
+    log.trim(seq(7)).unwrap();
+    backup(&log.reader(), &at.backup, &mut quiet()).unwrap();
+    let file = keys_files(&at.backup).pop().unwrap();
+    let sound = std::fs::read(&file).unwrap();
+    let mut bytes = sound.clone();
+    bytes[40] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let check = verify_backup(&at.backup, &mut quiet()).unwrap();
+    assert_eq!(check.findings.len(), 1, "{:?}", check.findings);
+    assert_eq!(check.findings[0].kind, FindingKind::ContainerDamaged);
+    let refused = restore(&at.backup, &at.restored, Fence::Past(None), &mut quiet());
+    assert!(matches!(refused, Err(RestoreError::Container { .. })));
+    backup(&log.reader(), &at.backup, &mut quiet()).unwrap();
+    assert_eq!(std::fs::read(&file).unwrap(), sound);
+    assert_eq!(keys_files(&at.backup).len(), 1);
+    restore(&at.backup, &at.restored, Fence::Past(None), &mut quiet()).unwrap();
+    check_keys(&at.restored, 9);
 }

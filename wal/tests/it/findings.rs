@@ -85,7 +85,7 @@ fn a_flipped_key_in_the_segment_or_in_the_catalog() {
         };
         assert!(flip(&path, &n.to_be_bytes()) > 0, "{file}");
         let found = kinds(dir.path());
-        let keys = [KeyUnknown, KeyMissing, KeyTwice];
+        let keys = [KeysDamaged, KeyUnknown, KeyMissing, KeyTwice];
         assert!(
             found.iter().any(|kind| keys.contains(kind)),
             "{file}: {found:?}"

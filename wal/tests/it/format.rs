@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use wal::{Batch, Log, NewRecord, Options, Outcome, Reader, Record, Seq, verify};
 
-const VERSIONS: [&str; 1] = ["v1"];
+const VERSIONS: [&str; 2] = ["v1", "v2"];
 
 /// File and SHA-256 of everything under `fixtures/wal/`.
 const GOLDEN: &[(&str, &str)] = &[
@@ -61,6 +61,26 @@ const GOLDEN: &[(&str, &str)] = &[
         "v1/segment-00000000000000000003.redb",
         "9df78015223182570b097fbe5a8497ec6e1d673cb07c005064a7ea0254415c47",
     ),
+    (
+        "v2/catalog.redb",
+        "efca80ff61cc31de2c52e16de388d3e64b2b4d6579ad5793216524ccfb1cfc97",
+    ),
+    (
+        "v2/keys.bin",
+        "ed90a41dfd6645c8bc3a4eab182b696af603d4b643d851060f19194107d717d3",
+    ),
+    (
+        "v2/record.bin",
+        "fbd89637e0366dd6c2bdde8866932c29509310b9a1a699829b69a8fe7fdb2a2c",
+    ),
+    (
+        "v2/segment-00000000000000000001.redb",
+        "8e8828afd36bdb4f520203c18ac6bee45baac72e5df778be4ad31ea02c7e658a",
+    ),
+    (
+        "v2/segment-00000000000000000003.redb",
+        "447be8f3979a26abf93fee0fdc1dd559e78e25d1600f314095266436999d9ac0",
+    ),
 ];
 
 const RECORD: &str = "record.bin";
@@ -101,7 +121,10 @@ fn make(dir: &Path) {
     let first = log.reader().read(Seq::FIRST, 1, usize::MAX).unwrap();
     log.close().unwrap();
     fs::write(dir.join(RECORD), first[0].as_bytes()).unwrap();
-    fs::remove_file(dir.join("lock")).unwrap();
+    // Neither says anything about a closed log.
+    for name in ["lock", "redo"] {
+        fs::remove_file(dir.join(name)).unwrap();
+    }
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use wal::{
-    Hole, HoleCause, Log, OpenError, Options, Outcome, Reader, Record, RecordSource, SalvageReport,
-    Seq, salvage,
+    FindingKind, Hole, HoleCause, Log, OpenError, Options, Outcome, Reader, Record, RecordSource,
+    SalvageReport, Seq, salvage,
 };
 
 use crate::common::{batch, fast_dir};
@@ -291,6 +291,48 @@ fn a_copy_fills_in_what_the_files_lack_down_to_a_whole_segment() {
     fs::remove_file(segment(dir.path(), EACH + 1)).unwrap();
     let report = salvage(dir.path(), Options::default(), None, Some(&copy)).unwrap();
     assert_eq!(ranges(&report.segments[0].holes), [(EACH + 101, 2 * EACH)]);
+}
+
+/// Knows how the keys follow from the records, and nothing else.
+struct Deriving;
+
+impl RecordSource for Deriving {
+    fn records(&self, _: Seq, _: Seq, _: &mut dyn FnMut(&Record)) {}
+
+    fn keys(&self, _: Seq, _: Seq, _: &mut dyn FnMut(Seq, &[u8])) {}
+
+    fn key_of(&self, record: &Record) -> Option<Vec<u8>> {
+        Some(record.header().message_id.to_be_bytes().to_vec())
+    }
+}
+
+#[test]
+fn damaged_keys_of_the_newest_segment_let_no_record_in_twice_if_they_can_be_derived() {
+    let derived: [(Option<&dyn RecordSource>, bool); 2] = [(None, false), (Some(&Deriving), true)];
+    for (from, again_known) in derived {
+        let (dir, records, _) = sample();
+        let n = TAIL - 3;
+        edit(&segment(dir.path(), 3 * EACH + 1), |bytes| {
+            let key = n.to_be_bytes();
+            let at = bytes.windows(8).position(|found| found == key).unwrap();
+            bytes[at + 7] ^= 0x80;
+        });
+        let found = findings(dir.path());
+        assert_eq!(found[0].kind, FindingKind::KeysDamaged, "{found:?}");
+        assert!(found[0].seq <= Some(seq(n)), "{found:?}");
+        // It would take the record for a new one.
+        let refused = Log::open(dir.path(), Options::default()).unwrap_err();
+        assert!(refused.to_string().contains("dedup keys"), "{refused}");
+        let report = salvage(dir.path(), Options::default(), None, from).unwrap();
+        assert!(report.segments[0].complete, "{report:?}");
+        has(dir.path(), &records);
+        let mut log = Log::open(dir.path(), Options::default()).unwrap();
+        let again = log.append(&batch(vec![event(n), event(1)])).unwrap();
+        let is_known = matches!(again.outcomes[0], Outcome::Duplicate(it) if it == seq(n));
+        assert_eq!(is_known, again_known, "{again:?}");
+        assert_eq!(again.outcomes[1], Outcome::Duplicate(seq(1)));
+        log.close().unwrap();
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{self, ChildStdout, Command, Stdio};
 
 use clap::ValueEnum;
-use wal::{Reader, Seq};
+use wal::{Pace, Reader, Seq};
 
 use super::engine::{Engine as _, Whole};
 use super::reading::READ;
@@ -16,8 +16,8 @@ use crate::journal::LOG_DIR;
 
 /// Events of a commit of the writer that fills a log.
 const FILL_BATCH: usize = 1000;
-/// Where the copy goes, inside the data directory.
-const COPY: &str = "copy";
+/// Where the backup goes, inside the data directory.
+const BACKUP: &str = "backup";
 
 /// What the process does, over and over until it is killed. It prints a line when it has begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -28,11 +28,11 @@ pub enum Task {
     Verify,
     /// Reads it from the first record to the last.
     Read,
-    /// Copies its files.
-    Copy,
+    /// Backs it up, each time from nothing.
+    Backup,
 }
 
-/// Does the task; ends only with an error.
+/// Does the task; ends only with an error. `bytes`: of the log that is filled, or of records a second of a backup.
 pub(in crate::cli) fn run(task: Task, data_dir: &Path, bytes: u64) -> Result<(), BenchError> {
     std::thread::spawn(end_with_the_parent);
     let dir = data_dir.join(LOG_DIR);
@@ -47,8 +47,8 @@ pub(in crate::cli) fn run(task: Task, data_dir: &Path, bytes: u64) -> Result<(),
         Task::Read => loop {
             read(&dir)?;
         },
-        Task::Copy => loop {
-            copy(&dir, &data_dir.join(COPY)).map_err(failed("copying"))?;
+        Task::Backup => loop {
+            back_up(&dir, &data_dir.join(BACKUP), Pace::new(bytes))?;
         },
     }
 }
@@ -93,17 +93,16 @@ fn read(dir: &Path) -> Result<(), BenchError> {
     }
 }
 
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        match fs::copy(entry.path(), to.join(entry.file_name())) {
-            // Made under a temporary name and renamed meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            other => other.map(drop)?,
+fn back_up(dir: &Path, to: &Path, pace: Pace) -> Result<(), BenchError> {
+    match fs::remove_dir_all(to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(failed("removing the backup before")(error));
         }
+        _ => {}
     }
-    Ok(())
+    let reader = Reader::open(dir).map_err(failed("opening the log to back it up"))?;
+    let done = wal::backup(&reader, to, pace, &mut |_| {});
+    done.map(drop).map_err(failed("backing up"))
 }
 
 /// A process of ours; killed when this is dropped, without a warning.

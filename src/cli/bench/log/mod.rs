@@ -78,6 +78,8 @@ struct Run {
     dir: PathBuf,
     /// Record bytes of the largest log.
     size: u64,
+    /// Record bytes a second of a backup, as configured.
+    backup_pace: u64,
     stop: CancellationToken,
     runtime: Handle,
 }
@@ -110,6 +112,7 @@ pub(super) async fn log(
     let run = Run {
         dir: scratch.path().to_owned(),
         size,
+        backup_pace: config.wal.copy_bytes_per_second_max,
         stop,
         runtime: Handle::current(),
     };

@@ -15,7 +15,8 @@ pub(super) const READ: usize = 10_000;
 /// Enough to be steady.
 const RECORDS_MAX: u64 = 2_000_000;
 const PASSES: usize = 3;
-const TURNS: Turns = Turns(12, Duration::from_millis(200));
+/// Long enough for a backup to come to its syncs.
+const TURNS: Turns = Turns(4, Duration::from_secs(2));
 /// Records of a commit while others read.
 const BATCHES: [usize; 2] = [1, 1000];
 
@@ -24,8 +25,8 @@ const BESIDE: [(&str, &[Task]); 5] = [
     ("alone", &[]),
     ("verify", &[Task::Verify]),
     ("read", &[Task::Read]),
-    ("copy", &[Task::Copy]),
-    ("all three", &[Task::Verify, Task::Read, Task::Copy]),
+    ("backup", &[Task::Backup]),
+    ("all three", &[Task::Verify, Task::Read, Task::Backup]),
 ];
 
 /// Appends beside a reader.
@@ -91,7 +92,8 @@ fn appends(run: &Run, large: &mut Large, batch: usize) -> Result<Vec<Beside>, Be
         let (_, tasks) = BESIDE[at];
         let mut children = Vec::new();
         for task in tasks {
-            let mut child = Child::start(run, *task, data_dir, None)?;
+            let pace = (*task == Task::Backup).then_some(run.backup_pace);
+            let mut child = Child::start(run, *task, data_dir, pace)?;
             child.line()?;
             children.push(child);
         }

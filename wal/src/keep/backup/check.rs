@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::index::{self, Entry};
+use super::orphans;
 use super::{BackupError, BackupReport};
 use crate::container::{Container, ContainerError, container_name};
 use crate::manifest::Manifest;
@@ -81,6 +82,18 @@ pub(crate) fn verify_on(
         }
         done += entry.bytes;
         progress(done);
+    }
+    if let Some(keys) = &index.keys {
+        if let Err(e) = orphans::check(storage, keys, index.identity.log_id) {
+            let (kind, seq) = kind_of(&e);
+            check.findings.push(Finding {
+                kind,
+                segment: keys.name(),
+                seq,
+                what: e.to_string(),
+            });
+        }
+        progress(done + keys.bytes);
     }
     Ok(Some(check))
 }

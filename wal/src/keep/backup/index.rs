@@ -2,25 +2,29 @@
 //! [`load`] and [`save`].
 //!
 //! ```text
-//! telegram-gateway log backup, version 1
+//! telegram-gateway log backup, version 2
 //! log 12345678-9abc-4def-8001-020304050607
 //! epoch 2
 //! tail 2000
 //! created 1800000000000000
 //! segment 1 1000 30412 <sha256> <digest>
 //! segment 1001 1998 28311 <sha256> <digest>
+//! keys 4711 61234 <sha256>
 //! sha256 <of all lines above>
 //! ```
 //!
 //! `tail` is the highest number given out, `created` in microseconds since the Unix epoch. A
 //! segment has its first and last number, the bytes of its container, the SHA-256 in the last 32
-//! bytes of that, and the digest of its records.
+//! bytes of that, and the digest of its records. `keys` says how many there are in the file of
+//! dedup keys without a container, its bytes and SHA-256; it is left out where there is no such
+//! file, and the version is then 1 instead of 2.
 
 use std::fmt::Write;
 use std::io;
 
 use sha2::{Digest, Sha256};
 
+use super::keys::KeysEntry;
 use super::{BackupError, BackupReport};
 use crate::error::AtFile;
 use crate::plan::TEMPORARY;
@@ -30,7 +34,8 @@ use crate::storage::{Access, Storage};
 /// Name of the index.
 pub(crate) const INDEX: &str = "backup.txt";
 const TITLE: &str = "telegram-gateway log backup, version ";
-const VERSION: &str = "1";
+const WITHOUT_KEYS: &str = "1";
+const WITH_KEYS: &str = "2";
 /// No index is larger: a line has under 250 bytes, and a directory holds thousands of files.
 pub(crate) const BYTES_MAX: u64 = 64 << 20;
 
@@ -52,12 +57,15 @@ pub(crate) struct Index {
     pub(crate) created_at: i64,
     /// One run without a gap, oldest first.
     pub(crate) entries: Vec<Entry>,
+    /// Dedup keys of records that are in none of them.
+    pub(crate) keys: Option<KeysEntry>,
 }
 
 impl Index {
     pub(crate) fn encode(&self) -> String {
+        let version = self.keys.map_or(WITHOUT_KEYS, |_| WITH_KEYS);
         let mut out = format!(
-            "{TITLE}{VERSION}\nlog {}\nepoch {}\ntail {}\ncreated {}\n",
+            "{TITLE}{version}\nlog {}\nepoch {}\ntail {}\ncreated {}\n",
             self.identity.log_id, self.identity.epoch, self.tail, self.created_at
         );
         for entry in &self.entries {
@@ -68,6 +76,10 @@ impl Index {
                 "segment {} {} {} {sha256} {digest}",
                 entry.first, entry.last, entry.bytes
             );
+        }
+        if let Some(keys) = &self.keys {
+            let sha256 = hex(&keys.sha256);
+            let _ = writeln!(out, "keys {} {} {sha256}", keys.count, keys.bytes);
         }
         let sum: [u8; 32] = Sha256::digest(out.as_bytes()).into();
         let _ = writeln!(out, "sha256 {}", hex(&sum));
@@ -82,7 +94,7 @@ impl Index {
             .lines()
             .next()
             .and_then(|line| line.strip_prefix(TITLE));
-        if title.ok_or(bad("its first line"))? != VERSION {
+        if ![WITHOUT_KEYS, WITH_KEYS].contains(&title.ok_or(bad("its first line"))?) {
             return Err(bad("its version is not known to this program"));
         }
         let index = parse(text).ok_or(bad("a line"))?;
@@ -109,6 +121,7 @@ impl Index {
             first: self.entries.first().and_then(|entry| Seq::new(entry.first)),
             last: self.entries.last().and_then(|entry| Seq::new(entry.last)),
             tail: Seq::new(self.tail),
+            keys: self.keys.map_or(0, |keys| keys.count),
         }
     }
 }
@@ -122,7 +135,7 @@ fn parse(text: &str) -> Option<Index> {
     };
     let tail = value("tail")?.parse().ok()?;
     let created_at = value("created")?.parse().ok()?;
-    let mut entries = Vec::new();
+    let (mut entries, mut keys) = (Vec::new(), None);
     for line in lines {
         let mut words = line.split(' ');
         match words.next()? {
@@ -133,6 +146,13 @@ fn parse(text: &str) -> Option<Index> {
                 sha256: unhex(words.next()?)?,
                 digest: unhex(words.next()?)?,
             }),
+            "keys" => {
+                keys = Some(KeysEntry {
+                    count: words.next()?.parse().ok()?,
+                    bytes: words.next()?.parse().ok()?,
+                    sha256: unhex(words.next()?)?,
+                });
+            }
             // The last line; that nothing follows shows when it is compared.
             "sha256" => break,
             _ => return None,
@@ -143,6 +163,7 @@ fn parse(text: &str) -> Option<Index> {
         tail,
         created_at,
         entries,
+        keys,
     })
 }
 
@@ -225,6 +246,11 @@ mod tests {
             tail: 30,
             created_at: -7,
             entries: vec![entry(5, 10), entry(11, 30)],
+            keys: Some(KeysEntry {
+                count: 4,
+                bytes: 99,
+                sha256: [0xcd; 32],
+            }),
         }
     }
 
@@ -234,6 +260,7 @@ mod tests {
         let text = index.encode().into_bytes();
         assert_eq!(Index::decode(&text).unwrap(), index);
         let empty = Index {
+            keys: None,
             entries: vec![],
             ..sample()
         };
@@ -265,7 +292,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_the_reader_panic(lines in "[a-z0-9 \n-]{0,200}", titled: bool) {
-            let title = format!("{TITLE}{VERSION}\nlog ");
+            let title = format!("{TITLE}{WITH_KEYS}\nlog ");
             let text = if titled { title + &lines } else { lines };
             prop_assert!(Index::decode(text.as_bytes()).is_err());
         }

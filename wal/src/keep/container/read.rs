@@ -15,6 +15,7 @@ use crate::block::Piece;
 use crate::frame::{FrameError, array, stored_len};
 use crate::hole::Holes;
 use crate::manifest::{Manifest, Tally};
+use crate::pace::{Pace, Pacer};
 use crate::segment::Carried;
 use crate::seq::Seq;
 
@@ -173,6 +174,11 @@ impl<S: Source> Container<S> {
     /// Reads and checks everything: the hash, every record and its number, the manifest, keys,
     /// bookmarks and cursors.
     pub(crate) fn check(&self) -> Result<Sum, ContainerError> {
+        self.check_at(&Pacer::new(Pace::UNLIMITED))
+    }
+
+    /// As [`Container::check`], at a pace.
+    pub(crate) fn check_at(&self, pacer: &Pacer) -> Result<Sum, ContainerError> {
         let damaged = |what| ContainerError::Damaged { what };
         let mut tally = Tally::default();
         let mut records = self.records(self.manifest().first);
@@ -182,6 +188,7 @@ impl<S: Source> Container<S> {
                 last: seq,
                 bytes,
             });
+            pacer.worked(bytes.len());
         }
         let said = self.manifest();
         let same = said.digest == tally.digest()

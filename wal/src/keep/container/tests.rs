@@ -5,6 +5,7 @@ use crate::batch::NewRecord;
 use crate::block::Piece;
 use crate::hole::HoleCause;
 use crate::manifest::{ENGINE, Tally};
+use crate::pace::{Pace, Pacer};
 use crate::segment::{Carried, read_seal};
 use crate::seq::{Identity, LogId};
 use crate::storage::{Access, Disk, Storage};
@@ -367,7 +368,10 @@ fn a_sealed_segment_becomes_a_container_on_disk() {
     let txn = redb::ReadableDatabase::begin_read(&db).unwrap();
     let manifest = read_seal(&txn, &file).unwrap().unwrap();
     let name = container_name(1);
-    let sum = store(&disk, &name, |out| pack(&txn, &manifest, out).map(drop));
+    let pacer = Pacer::new(Pace::UNLIMITED);
+    let sum = store(&disk, &name, &pacer, |out| {
+        pack(&txn, &manifest, out, &pacer).map(drop)
+    });
     let opened = disk.open(&name, Access::Read).unwrap();
     let container = Container::open(opened).unwrap();
     assert_eq!(container.check().unwrap(), sum.unwrap());
@@ -379,7 +383,12 @@ fn a_sealed_segment_becomes_a_container_on_disk() {
     container.each_key(|_, _| keys += 1).unwrap();
     assert_eq!(keys, 20);
     let mut copied = Vec::new();
-    copy(&disk.open(&name, Access::Read).unwrap(), &mut copied).unwrap();
+    copy(
+        &disk.open(&name, Access::Read).unwrap(),
+        &mut copied,
+        &pacer,
+    )
+    .unwrap();
     check(copied).unwrap();
 }
 

@@ -12,6 +12,7 @@ use crate::error::DiskError;
 use crate::frame;
 use crate::hole::Holes;
 use crate::manifest::Manifest;
+use crate::pace::Pacer;
 use crate::plan::TEMPORARY;
 use crate::segment::{self, Carried};
 use crate::seq::Seq;
@@ -20,6 +21,9 @@ use crate::{dedup, tables};
 
 /// Level of compression: from here on more time buys little.
 const LEVEL: i32 = 3;
+/// Bytes written between two syncs: a file that is synced only at its end keeps the disk from the
+/// appends' syncs for as long as all of it takes.
+const SYNC_BYTES: u64 = 4 << 20;
 
 /// Length and hash of a finished container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,6 +176,7 @@ pub(crate) fn pack<W: Write>(
     segment: &ReadTransaction,
     manifest: &Manifest,
     out: W,
+    pacer: &Pacer,
 ) -> Result<(Sum, W), ContainerError> {
     let mut encoder = Encoder::new(out)?;
     let holes = segment::read_holes(segment)?;
@@ -185,6 +190,7 @@ pub(crate) fn pack<W: Write>(
         for piece in Pieces::new(before, last.value(), block.value()) {
             check_record(piece.bytes, piece.seq)?;
             encoder.record(piece.seq, piece.bytes)?;
+            pacer.worked(piece.bytes.len());
         }
         next = last.value().saturating_add(1);
     }
@@ -192,6 +198,7 @@ pub(crate) fn pack<W: Write>(
     dedup::each(segment, |key, seq| {
         if written.is_ok() {
             written = encoder.key(seq, key);
+            pacer.worked(key.len());
         }
     })?;
     written?;
@@ -211,32 +218,49 @@ pub(super) fn check_record(bytes: &[u8], seq: u64) -> Result<(), ContainerError>
     Ok(())
 }
 
-/// Writes a container under a temporary name, syncs it, reads everything back, and only then
-/// gives it its name, durably: a container with its name is whole.
+/// Writes a container and reads everything back before it gets its name: a container with its
+/// name is whole.
 pub(crate) fn store(
     storage: &dyn Storage,
     name: &str,
+    pacer: &Pacer,
     fill: impl FnOnce(&mut dyn Write) -> Result<(), ContainerError>,
 ) -> Result<Sum, ContainerError> {
+    put(storage, name, fill, |file| {
+        Container::open(file)?.check_at(pacer)
+    })
+}
+
+/// Writes a file under a temporary name, syncs it, has it read back by `check`, and only then
+/// gives it its name, durably. What `check` found is returned.
+pub(crate) fn put<T>(
+    storage: &dyn Storage,
+    name: &str,
+    fill: impl FnOnce(&mut dyn Write) -> Result<(), ContainerError>,
+    check: impl FnOnce(Box<dyn StorageBackend>) -> Result<T, ContainerError>,
+) -> Result<T, ContainerError> {
     let temporary = format!("{name}{TEMPORARY}");
     let mut sink = Sink {
         file: storage.open(&temporary, Access::Create)?,
         at: 0,
+        unsynced: 0,
     };
     fill(&mut sink)?;
     sink.file.sync_data()?;
     sink.file.close()?;
     drop(sink);
-    let container = Container::open(storage.open(&temporary, Access::Read)?)?;
-    let sum = container.check()?;
-    drop(container);
+    let found = check(storage.open(&temporary, Access::Read)?)?;
     storage.rename(&temporary, name)?;
     storage.sync_dir()?;
-    Ok(sum)
+    Ok(found)
 }
 
 /// Copies the bytes of a container. They are not checked here.
-pub(crate) fn copy(source: &dyn Source, out: &mut dyn Write) -> Result<(), ContainerError> {
+pub(crate) fn copy(
+    source: &dyn Source,
+    out: &mut dyn Write,
+    pacer: &Pacer,
+) -> Result<(), ContainerError> {
     let mut left = source.len()?;
     let mut at = 0;
     let mut buffer = vec![0; 1 << 16];
@@ -246,6 +270,7 @@ pub(crate) fn copy(source: &dyn Source, out: &mut dyn Write) -> Result<(), Conta
             .min(usize::try_from(left).unwrap_or(usize::MAX));
         source.read(at, &mut buffer[..take])?;
         out.write_all(&buffer[..take])?;
+        pacer.worked(take);
         at += take as u64;
         left -= take as u64;
     }
@@ -256,6 +281,7 @@ pub(crate) fn copy(source: &dyn Source, out: &mut dyn Write) -> Result<(), Conta
 struct Sink {
     file: Box<dyn StorageBackend>,
     at: u64,
+    unsynced: u64,
 }
 
 impl Write for Sink {
@@ -264,6 +290,11 @@ impl Write for Sink {
         self.file.set_len(end)?;
         self.file.write(self.at, bytes)?;
         self.at = end;
+        self.unsynced += bytes.len() as u64;
+        if self.unsynced >= SYNC_BYTES {
+            self.file.sync_data()?;
+            self.unsynced = 0;
+        }
         Ok(bytes.len())
     }
 

@@ -1,5 +1,6 @@
 //! The steps of a restore, whatever the backup comes from.
 
+use std::io::Read;
 use std::sync::Arc;
 
 use redb::ReadableDatabase;
@@ -7,9 +8,11 @@ use redb::ReadableDatabase;
 use super::{Limits, RestoreError, Restored, bad};
 use crate::archive::read_error;
 use crate::backup::index::{Entry, Index};
+use crate::backup::keys::{Keys as OrphanKeys, KeysEntry, Row};
 use crate::catalog::{Catalog, Floor};
 use crate::clock;
-use crate::container::{Container, Source, container_name};
+use crate::container::{Container, ContainerError, Source, container_name};
+use crate::dedup::Sorted;
 use crate::error::{AtFile, DiskError, OpenError};
 use crate::hole::{Hole, HoleCause, Holes};
 use crate::log::segment_mode;
@@ -18,14 +21,19 @@ use crate::options::Options;
 use crate::plan::{CATALOG, RESTORE_MARKER, TEMPORARY, parse_segment_name, segment_name};
 use crate::rewrite::{Keys, NONE, Whole, rewrite};
 use crate::segment::{self, Carried, Meta, Mode};
-use crate::seq::{Identity, Seq};
+use crate::seq::{Identity, LogId, Seq};
 use crate::storage::{Access, LockError, LockGuard, Role, Storage};
+
+/// Dedup keys in memory at once, of at most a KiB each.
+const KEYS_AT_ONCE: usize = 16_384;
 
 /// A restore under way.
 pub(super) struct Work<'s> {
     to: &'s dyn Storage,
     catalog: Option<Catalog>,
     made: Vec<Entry>,
+    /// The keys of records that are in none of them.
+    keys: Option<KeysEntry>,
     records: u64,
     /// What the last segment hands on.
     identity: Option<Identity>,
@@ -53,6 +61,7 @@ impl<'s> Work<'s> {
             to,
             catalog: None,
             made: Vec::new(),
+            keys: None,
             records: 0,
             identity: None,
             link: None,
@@ -62,7 +71,8 @@ impl<'s> Work<'s> {
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        self.made.iter().map(|entry| entry.bytes).sum()
+        let made = self.made.iter().map(|entry| entry.bytes);
+        made.chain(self.keys.map(|entry| entry.bytes)).sum()
     }
 
     /// Makes the next segment from its container.
@@ -106,7 +116,7 @@ impl<'s> Work<'s> {
         };
         let db = segment::open_read_only(self.to, &file).at(&file)?;
         let txn = db.begin_read().at(&file)?;
-        let catalog = self.catalog(manifest.identity, floor)?;
+        let catalog = self.catalog(manifest.identity.log_id, floor)?;
         catalog.absorb(manifest, &txn).at(CATALOG)?;
         let entry = Entry::of_manifest(manifest, sum);
         self.made.push(entry);
@@ -116,11 +126,47 @@ impl<'s> Work<'s> {
         Ok(entry)
     }
 
-    /// The catalog, made with the first segment.
-    fn catalog(&mut self, identity: Identity, floor: Floor) -> Result<&Catalog, RestoreError> {
+    /// Takes in the keys of records that are not in the backup, some at a time.
+    pub(super) fn keys<R: Read>(
+        &mut self,
+        file: &str,
+        keys: &mut OrphanKeys<R>,
+    ) -> Result<(), RestoreError> {
+        let own = self.identity.map(|identity| identity.log_id);
+        if own.is_some_and(|own| own != keys.log_id()) {
+            let what = "its dedup keys are of another log".to_owned();
+            return Err(RestoreError::Stream { what });
+        }
+        let floor = Floor {
+            first: 1,
+            previous: None,
+        };
+        let catalog = self.catalog(keys.log_id(), floor)?;
+        loop {
+            let (mut rows, mut count) = (keys.by_ref().take(KEYS_AT_ONCE), 0);
+            let sorted = Sorted::collect(|take| {
+                rows.try_for_each(|row| {
+                    let (key, seq): Row = row?;
+                    take(&key, seq);
+                    count += 1;
+                    Ok(())
+                })
+            });
+            let sorted = sorted.map_err(|e: ContainerError| bad(file, e))?;
+            if count == 0 {
+                break;
+            }
+            catalog.add_keys(&sorted).at(CATALOG)?;
+        }
+        self.keys = keys.entry();
+        Ok(())
+    }
+
+    /// The catalog, made with the first segment, or with the keys where there is none.
+    fn catalog(&mut self, log_id: LogId, floor: Floor) -> Result<&Catalog, RestoreError> {
         let catalog = match self.catalog.take() {
             Some(catalog) => catalog,
-            None => Catalog::create(self.to, mode(), identity.log_id, floor, floor.first)?,
+            None => Catalog::create(self.to, mode(), log_id, floor, floor.first)?,
         };
         Ok(self.catalog.insert(catalog))
     }
@@ -131,7 +177,7 @@ impl<'s> Work<'s> {
         index: &Index,
         limits: Limits,
     ) -> Result<Restored, RestoreError> {
-        if self.made != index.entries {
+        if self.made != index.entries || self.keys != index.keys {
             let what = "its files are not those of its index".to_owned();
             return Err(RestoreError::Stream { what });
         }
@@ -172,7 +218,7 @@ impl<'s> Work<'s> {
             first,
             previous: None,
         };
-        let catalog = self.catalog(identity, floor)?;
+        let catalog = self.catalog(identity.log_id, floor)?;
         catalog.note_newest(first).at(CATALOG)?;
         // Every commit to it was durable; nothing else has it.
         if let Some(db) = self.catalog.take().and_then(|c| Arc::into_inner(c.db)) {

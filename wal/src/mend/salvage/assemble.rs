@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::gather::Gathered;
 use super::{Found, RecordSource, Target};
+use crate::batch::KEY_BYTES_MAX;
 use crate::block::Piece;
 use crate::carve;
 use crate::clock;
+use crate::frame::Record;
 use crate::hole::{Hole, Holes};
 use crate::manifest::{ENGINE, Manifest, Tally};
 use crate::rewrite::{Keys, Whole, is_of};
@@ -32,6 +34,9 @@ pub(super) fn assemble(
     let mut holes = known_holes(target, &gathered);
     let manifest = target.manifest.clone().or(gathered.manifest.take());
     let (records, found) = choose(target, &mut gathered, &holes, manifest.as_ref(), source);
+    if let Some(source) = source {
+        derive_keys(source, &records, &mut gathered.keys);
+    }
     let before = holes.count();
     let now = clock::unix_micros();
     holes.note_missing(target.first, target.last, records.keys().copied(), now);
@@ -178,6 +183,24 @@ fn ask(
             keys.entry(seq.get()).or_insert_with(|| key.to_vec());
         }
     });
+}
+
+/// Asks the source for the keys that follow from the records and that nothing has.
+fn derive_keys(
+    source: &dyn RecordSource,
+    records: &BTreeMap<u64, Vec<u8>>,
+    keys: &mut BTreeMap<u64, Vec<u8>>,
+) {
+    for (seq, bytes) in records {
+        if keys.contains_key(seq) {
+            continue;
+        }
+        let record = Record::decode(bytes.clone()).ok();
+        let key = record.and_then(|record| source.key_of(&record));
+        if let Some(key) = key.filter(|key| key.len() <= KEY_BYTES_MAX) {
+            keys.insert(*seq, key);
+        }
+    }
 }
 
 fn tally<'r>(records: impl Iterator<Item = (u64, &'r [u8])>) -> Tally {

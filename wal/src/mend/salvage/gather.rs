@@ -148,10 +148,12 @@ pub(super) fn from_tree(storage: &dyn Storage, file: &str, wanted: &Wanted, out:
         }
     });
     let keys = &mut out.keys;
+    let layout = contained::<_, At>(file, || segment::read_layout(&txn).at(file));
+    let layout = layout.unwrap_or(tables::SEGMENT_LAYOUT);
     walk(&txn, tables::SEGMENT_KEYS, file, wanted, |first, row| {
         let mut found = Vec::new();
-        // A block with a damaged length says nothing reliable about any of its keys.
-        if block::keys(first, row, |key, seq| found.push((seq, key.to_vec()))).is_some() {
+        let take = |key: &[u8], seq| found.push((seq, key.to_vec()));
+        if block::keys(layout, first, row, take).is_some() {
             for (seq, key) in found {
                 if wanted.numbers.contains(&seq) {
                     keys.entry(seq).or_insert(key);

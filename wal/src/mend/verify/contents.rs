@@ -3,8 +3,8 @@
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable};
 
 use super::FindingKind::{
-    CursorPastTail, KeyMissing, KeyStray, KeyTwice, KeyUnknown, ManifestDiffers, RecordDamaged,
-    RecordMissing,
+    CursorPastTail, KeyMissing, KeyStray, KeyTwice, KeyUnknown, KeysDamaged, ManifestDiffers,
+    RecordDamaged, RecordMissing,
 };
 use super::{Check, FINDINGS_MAX};
 use crate::block::{Piece, Pieces};
@@ -97,7 +97,8 @@ impl Check<'_> {
         differ("the digest", said.digest == found.digest());
     }
 
-    /// Every key belongs to a record of its segment and is a key only once.
+    /// Every row of keys is what was written; every key belongs to a record of its segment and is
+    /// a key only once.
     pub(super) fn keys(
         &mut self,
         txn: &ReadTransaction,
@@ -105,7 +106,11 @@ impl Check<'_> {
         next: u64,
         file: &str,
     ) -> Result<(), DiskError> {
-        let keys = dedup::sorted(txn)?;
+        let (keys, damaged) = dedup::readable(txn)?;
+        for from in damaged {
+            let what = "the dedup keys from this record on are not what was written";
+            self.find(KeysDamaged, file, Some(from), what);
+        }
         for (_, seq) in keys.iter() {
             if !(first..next).contains(&seq) {
                 let what = "a dedup key belongs to a record that is not here";
@@ -121,7 +126,7 @@ impl Check<'_> {
     }
 
     /// The catalog knows every key of a sealed segment, under this or an older number, and has no
-    /// other for its records: keys have no checksum of their own, but there are two of each.
+    /// other for its records: its own keys have no checksum, but there are two of each.
     pub(super) fn catalogued(
         &mut self,
         txn: &ReadTransaction,
@@ -133,7 +138,7 @@ impl Check<'_> {
         };
         let snapshot = catalog.begin_read()?;
         let table = snapshot.open_table(tables::KEYS)?;
-        let (unknown, same) = dedup::compare(&dedup::sorted(txn)?, &table)?;
+        let (unknown, same) = dedup::compare(&dedup::readable(txn)?.0, &table)?;
         for seq in unknown.iter().take(FINDINGS_MAX) {
             let what = "the catalog does not know its dedup key";
             self.find(KeyUnknown, file, Some(*seq), what);

@@ -59,6 +59,9 @@ kinds! {
     RecordMissing => "record_missing",
     /// Records lie where their file cannot be read.
     RecordUnreadable => "record_unreadable",
+    /// The dedup keys of some records are not what was written. In the newest segment this keeps
+    /// the log from opening until it is salvaged: the records could come in twice.
+    KeysDamaged => "keys_damaged",
     /// A dedup key is that of no record of its segment.
     KeyStray => "key_stray",
     /// Two records of a segment have the same dedup key.
