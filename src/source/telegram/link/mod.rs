@@ -1,0 +1,225 @@
+//! The client library as one piece: runner, receiver and requests of one session, made together and dropped together.
+//!
+//! What the library leaves to its user is here: every request has a time limit, nothing is tried again behind our
+//! back, an answer that cannot be read keeps its bytes, and the socket is emptied by a task of its own ([`drain`])
+//! that never waits for anyone.
+
+mod drain;
+mod fault;
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use grammers_mtsender::{ConnectionParams, NoRetries, SenderPool, SenderPoolFatHandle};
+use grammers_session::Session;
+use grammers_tl_types::{self as tl, Deserializable, Identifiable, RemoteCall};
+use tokio::task::JoinSet;
+
+pub use drain::{Incoming, QUEUE_MAX};
+pub use fault::Fault;
+
+use super::budget::{Budget, Priority};
+use super::rpc_failure::Failure;
+use crate::status::Status;
+
+/// How long an answer may take.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Asks Telegram, for whoever has something to ask. Cheap to clone; of no use once its [`Parts`] are gone.
+#[derive(Clone)]
+pub struct Link {
+    handle: SenderPoolFatHandle,
+    budget: Arc<Mutex<Budget>>,
+    status: Status,
+    account: Arc<str>,
+}
+
+/// What lives as long as a link: dropping it ends the connection.
+pub struct Parts {
+    /// Updates as they come.
+    pub incoming: Incoming,
+    /// What runs.
+    pub tasks: Tasks,
+}
+
+/// The running parts of a link.
+pub struct Tasks(JoinSet<&'static str>);
+
+impl Tasks {
+    /// Waits for a part that should not have ended, and says which and why. Cancel safe.
+    pub async fn broken(&mut self) -> String {
+        match self.0.join_next().await {
+            Some(Ok(which)) => format!("the {which} of the client ended"),
+            Some(Err(error)) if error.is_panic() => {
+                let text = panic_text(error.into_panic());
+                format!("the client library panicked: {text}")
+            }
+            Some(Err(_)) | None => "the client was ended".to_owned(),
+        }
+    }
+}
+
+/// The message of a panic.
+pub fn panic_text(panic: Box<dyn std::any::Any + Send>) -> String {
+    match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(panic) => panic
+            .downcast_ref::<&str>()
+            .map_or_else(|| "no message".to_owned(), |text| (*text).to_owned()),
+    }
+}
+
+/// A place of the budget, given back however the request ends.
+struct Place(Arc<Mutex<Budget>>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.0).done();
+    }
+}
+
+fn lock(budget: &Mutex<Budget>) -> std::sync::MutexGuard<'_, Budget> {
+    budget.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Link {
+    /// Makes a client of a session. Nothing is connected before the first request.
+    pub fn open<S>(
+        session: Arc<S>,
+        api_id: i32,
+        budget: Arc<Mutex<Budget>>,
+        account: &str,
+        status: &Status,
+    ) -> (Link, Parts)
+    where
+        S: Session + Sized,
+        S::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let pool = SenderPool::with_configuration(session, api_id, parameters());
+        let (runner, updates) = (pool.runner, pool.updates);
+        let (outlet, incoming) = drain::queue(account, status);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            runner.run().await;
+            "connection"
+        });
+        tasks.spawn(async move {
+            drain::run(updates, outlet).await;
+            "receiver"
+        });
+        let link = Link {
+            handle: pool.handle,
+            budget,
+            status: status.clone(),
+            account: account.into(),
+        };
+        let parts = Parts {
+            incoming,
+            tasks: Tasks(tasks),
+        };
+        (link, parts)
+    }
+
+    /// Sends a request when the budget has room for it, and again whenever Telegram asked for a wait and it is over.
+    /// May take hours.
+    pub async fn call<R>(&self, priority: Priority, request: &R) -> Result<R::Return, Fault>
+    where
+        R: RemoteCall + Identifiable,
+    {
+        loop {
+            let place = self.place(method_of::<R>(), priority).await;
+            let answer = self.send(request, REQUEST_TIMEOUT).await;
+            drop(place);
+            match answer {
+                Err(fault) if matches!(fault.failure, Failure::Wait(_)) => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn place(&self, method: &'static str, priority: Priority) -> Place {
+        loop {
+            let taken = lock(&self.budget).take(method, priority, Instant::now());
+            match taken {
+                Ok(()) => return Place(Arc::clone(&self.budget)),
+                Err(due) => tokio::time::sleep_until(due.into()).await,
+            }
+        }
+    }
+
+    /// Sends a request at once, past the budget, and waits for the answer so long. A wait that Telegram asks for is
+    /// noted and shown.
+    pub async fn send<R>(&self, request: &R, limit: Duration) -> Result<R::Return, Fault>
+    where
+        R: RemoteCall + Identifiable,
+    {
+        let method = method_of::<R>();
+        self.board(|board| board.requested(method));
+        let answer = tokio::time::timeout(limit, self.ask(request)).await;
+        let fault = match answer {
+            Ok(Ok(bytes)) => match R::Return::from_bytes(&bytes) {
+                Ok(answer) => return Ok(answer),
+                Err(_) => Fault::garbled(method, bytes),
+            },
+            Ok(Err(fault)) => fault,
+            Err(_) => Fault::timed_out(limit),
+        };
+        if let Failure::Wait(wait) = fault.failure {
+            self.flooded(method, wait, &fault.text);
+        }
+        Err(fault)
+    }
+
+    async fn ask<R: RemoteCall>(&self, request: &R) -> Result<Vec<u8>, Fault> {
+        let home = self.handle.session.home_dc_id();
+        let home = home.map_err(|error| Fault::ours(Failure::Temporary, error.to_string()))?;
+        let sent = self.handle.thin.raw_invoke_in_dc(home, request.to_bytes());
+        sent.await.map_err(Fault::from)
+    }
+
+    fn flooded(&self, method: &'static str, wait: Duration, why: &str) {
+        let seconds = wait.as_secs();
+        tracing::warn!(
+            account = &*self.account,
+            method,
+            seconds,
+            why,
+            "a wait was asked for; the live stream goes on"
+        );
+        lock(&self.budget).flooded(method, wait, Instant::now());
+        self.board(|board| board.waits(method, seconds));
+    }
+
+    /// Drops the connection to the account's data centre; the next request makes another. The library does not
+    /// announce this by itself.
+    pub fn disconnect(&self) {
+        if let Ok(dc) = self.handle.session.home_dc_id() {
+            self.handle.disconnect_from_dc(dc);
+        }
+    }
+
+    fn board(&self, change: impl FnOnce(&mut crate::status::AccountBoard)) {
+        self.status.account(&self.account, change);
+    }
+}
+
+/// The name of a method in Telegram's schema.
+fn method_of<R: Identifiable>() -> &'static str {
+    tl::name_for_id(R::CONSTRUCTOR_ID)
+}
+
+/// What the program tells Telegram of itself. Fixed: a session that changes its mind about its device looks stolen.
+fn parameters() -> ConnectionParams {
+    ConnectionParams {
+        device_model: "telegram-gateway".to_owned(),
+        system_version: "Linux".to_owned(),
+        app_version: "1".to_owned(),
+        system_lang_code: "en".to_owned(),
+        lang_code: "en".to_owned(),
+        retry_policy: Box::new(NoRetries),
+        updates_channel_capacity: NonZeroUsize::new(QUEUE_MAX).unwrap_or(NonZeroUsize::MIN),
+        use_ipv6: false,
+        __non_exhaustive: (),
+    }
+}
