@@ -5,7 +5,7 @@
 //! | `script` | plays JSON lines from a file (tests, demonstrations) |
 //! | `synthetic` | makes channels and load from a seed (demo, bench) |
 //! | `import` | reads export files: Telegram Desktop, Telethon |
-//! | `telegram` | the live connection |
+//! | `telegram` | the live source: Telegram itself |
 
 pub mod import;
 pub mod script;

@@ -152,11 +152,6 @@ impl Status {
         reports.collect()
     }
 
-    /// The log's durable tail as far as the board knows.
-    pub fn durable_tail(&self) -> u64 {
-        self.0.durable.load(Ordering::Relaxed)
-    }
-
     /// The log's figures.
     pub fn log_report(&self) -> LogReport {
         let log = self.0.log.lock().unwrap_or_else(PoisonError::into_inner);

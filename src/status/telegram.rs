@@ -68,8 +68,6 @@ impl AccountState {
 pub struct AccountBoard {
     /// Where it is.
     pub state: AccountState,
-    /// Something a person should look at, though updates flow: the clock, a server that repeats itself.
-    pub alarms: BTreeMap<&'static str, String>,
     /// Updates in the pages that were handed over.
     pub updates: u64,
     /// Containers of updates that came while the queue was full; they are fetched again.
@@ -101,14 +99,6 @@ impl AccountBoard {
         self.waits.insert(method, now_us().saturating_add(micros));
     }
 
-    /// Raises an alarm, or takes it back. Gives whether that is news.
-    pub fn alarm(&mut self, what: &'static str, text: Option<String>) -> bool {
-        match text {
-            Some(text) => self.alarms.insert(what, text).is_none(),
-            None => self.alarms.remove(what).is_some(),
-        }
-    }
-
     /// The figures as `status` shows them.
     pub(super) fn report(&self, name: &str) -> AccountReport {
         let now = now_us();
@@ -123,7 +113,6 @@ impl AccountBoard {
             state: self.state.as_str().to_owned(),
             reason: self.state.reason().map(str::to_owned),
             needs_operator: self.state.needs_operator(),
-            alarms: self.alarms.values().cloned().collect(),
             waits: waits.filter(|wait| wait.seconds_left > 0).collect(),
             updates: self.updates,
             dropped: self.dropped,
@@ -147,8 +136,6 @@ pub struct AccountReport {
     pub reason: Option<String>,
     /// Nothing changes until a person does something.
     pub needs_operator: bool,
-    /// What a person should look at, though updates flow.
-    pub alarms: Vec<String>,
     /// Methods that Telegram wants left alone.
     pub waits: Vec<Wait>,
     /// Updates handed over since the start.
@@ -195,15 +182,5 @@ mod tests {
         assert!((89..=90).contains(&wait.seconds_left), "{wait:?}");
         assert_eq!(report.floods, 2, "both were asked for");
         assert!(report.needs_operator, "nobody has logged in");
-    }
-
-    #[test]
-    fn an_alarm_is_news_once() {
-        let mut board = AccountBoard::default();
-        assert!(board.alarm("clock", Some("58 s off".to_owned())));
-        assert!(!board.alarm("clock", Some("59 s off".to_owned())));
-        assert_eq!(board.report("main").alarms, ["59 s off"]);
-        assert!(board.alarm("clock", None));
-        assert!(!board.alarm("clock", None));
     }
 }

@@ -117,7 +117,11 @@ mod tests {
         hearing.fetched();
         assert_eq!(hearing.settled(now), None);
         assert!(!hearing.is_deaf());
-        assert_eq!(check(&mut hearing, false), Some(Verdict::Fine), "a quiet while clears nobody");
+        assert_eq!(
+            check(&mut hearing, false),
+            Some(Verdict::Fine),
+            "a quiet while clears nobody"
+        );
         assert_eq!(check(&mut hearing, true), Some(Verdict::Deaf));
         assert!(hearing.is_deaf());
         hearing.pushed();

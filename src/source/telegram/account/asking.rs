@@ -9,9 +9,8 @@ use grammers_tl_types as tl;
 use tokio::sync::Mutex;
 
 use super::super::budget::Priority;
-use super::super::driver::{Answer, Request};
+use super::super::driver::{Answer, Failure, Request};
 use super::super::link::{Fault, Link, REQUEST_TIMEOUT};
-use super::super::rpc_failure::Failure;
 use super::peers;
 
 /// Pages of the dialogs that are looked through for a channel: of 100 each, more than an account can have.
@@ -24,7 +23,17 @@ pub(super) struct Asker<S> {
     pub(super) link: Link,
     pub(super) session: Arc<S>,
     /// When the dialogs were last looked through; held while that is done.
-    pub(super) dialogs: Arc<Mutex<Option<Instant>>>,
+    dialogs: Arc<Mutex<Option<Instant>>>,
+}
+
+impl<S> Asker<S> {
+    pub(super) fn new(link: Link, session: Arc<S>) -> Asker<S> {
+        Asker {
+            link,
+            session,
+            dialogs: Arc::default(),
+        }
+    }
 }
 
 impl<S> Clone for Asker<S> {
@@ -53,29 +62,42 @@ where
                 let answer = link.send(call, REQUEST_TIMEOUT).await;
                 answer.map(Answer::Difference)
             }
-            Request::ChannelDifference { call, .. } => {
-                let answer = link.send(call, REQUEST_TIMEOUT).await;
+            Request::ChannelDifference { channel, call } => {
+                let mut call = call.clone();
+                call.channel = self.input(*channel).await?;
+                let answer = link.send(&call, REQUEST_TIMEOUT).await;
                 answer.map(Answer::ChannelDifference)
             }
-            Request::Resolve { channel } => {
-                let access_hash = self.resolve(*channel).await?;
-                Ok(Answer::Resolved { access_hash })
-            }
-            Request::ChannelState { input, .. } => self.channel_state(input).await,
+            Request::ChannelState { channel } => self.channel_state(*channel).await,
         }
     }
 
-    async fn channel_state(&self, input: &tl::enums::InputChannel) -> Result<Answer, Fault> {
+    async fn channel_state(&self, channel: i64) -> Result<Answer, Fault> {
         let call = tl::functions::channels::GetFullChannel {
-            channel: input.clone(),
+            channel: self.input(channel).await?,
         };
         let tl::enums::messages::ChatFull::Full(answer) =
             self.link.send(&call, REQUEST_TIMEOUT).await?;
         match answer.full_chat {
             tl::enums::ChatFull::ChannelFull(full) => Ok(Answer::ChannelState { pts: full.pts }),
-            tl::enums::ChatFull::Full(_) => {
-                let text = "a channel turned out to be a basic group".to_owned();
-                Err(Fault::ours(Failure::InvalidChannel, text))
+            _ => {
+                let text = "a channel turned out to be something else".to_owned();
+                Err(Fault::here(Failure::UnknownChannel, text))
+            }
+        }
+    }
+
+    /// How a channel is named in a request.
+    async fn input(&self, channel_id: i64) -> Result<tl::enums::InputChannel, Fault> {
+        match self.resolve(channel_id).await? {
+            Some(access_hash) => Ok(tl::types::InputChannel {
+                channel_id,
+                access_hash,
+            }
+            .into()),
+            None => {
+                let text = format!("channel {channel_id} is not among the account's dialogs");
+                Err(Fault::here(Failure::UnknownChannel, text))
             }
         }
     }

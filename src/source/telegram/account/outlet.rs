@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::super::driver::{BoxName, Page, Position};
-use super::super::normalise::Normaliser;
+use super::Meaning;
 use super::standing::Told;
 use super::unit::End;
 use crate::event::{Body, Event, Origin};
@@ -17,7 +17,7 @@ use crate::status::{AccountBoard, AccountState, Status};
 /// The way out of an account.
 pub(super) struct Outlet {
     account: String,
-    normaliser: Normaliser,
+    meaning: Box<dyn Meaning>,
     positions: BTreeMap<BoxName, Position>,
     out: mpsc::Sender<SourceBatch>,
     told: Told,
@@ -28,7 +28,7 @@ pub(super) struct Outlet {
 impl Outlet {
     pub(super) fn new(
         account: &str,
-        normaliser: Normaliser,
+        meaning: Box<dyn Meaning>,
         positions: impl IntoIterator<Item = Position>,
         out: mpsc::Sender<SourceBatch>,
         status: &Status,
@@ -37,7 +37,7 @@ impl Outlet {
         let positions = positions.into_iter();
         Outlet {
             account: account.to_owned(),
-            normaliser,
+            meaning,
             positions: positions.map(|it| (it.name(), it)).collect(),
             out,
             told: Told::default(),
@@ -75,7 +75,7 @@ impl Outlet {
     pub(super) async fn hand_over(&mut self, page: Page) -> ControlFlow<End> {
         let (updates, unknown) = (page.updates.len() as u64, page.undecodable.len() as u64);
         let positions = page.positions.clone();
-        let batch = self.normaliser.page(page);
+        let batch = self.meaning.page(page);
         self.board(|board| {
             board.updates += updates;
             board.unknown += unknown;

@@ -4,12 +4,12 @@ use grammers_session::Session;
 use grammers_session::types::PeerInfo;
 use grammers_tl_types as tl;
 
+use super::super::driver::Failure;
 use super::super::link::Fault;
-use super::super::rpc_failure::Failure;
 
 /// A session file that cannot be read or written is trouble that passes, or that the operator sees.
 pub(super) fn unreadable(error: impl std::error::Error) -> Fault {
-    Fault::ours(Failure::Temporary, format!("the session file: {error}"))
+    Fault::here(Failure::Temporary, format!("the session file: {error}"))
 }
 
 /// Keeps peers with their access hashes.
@@ -82,7 +82,13 @@ fn input(
             tl::enums::Chat::Channel(channel) if channel.id == it.channel_id => {
                 let access_hash = channel.access_hash?;
                 let channel_id = it.channel_id;
-                Some(tl::types::InputPeerChannel { channel_id, access_hash }.into())
+                Some(
+                    tl::types::InputPeerChannel {
+                        channel_id,
+                        access_hash,
+                    }
+                    .into(),
+                )
             }
             _ => None,
         }),
@@ -90,7 +96,13 @@ fn input(
             tl::enums::User::User(user) if user.id == it.user_id => {
                 let access_hash = user.access_hash?;
                 let user_id = it.user_id;
-                Some(tl::types::InputPeerUser { user_id, access_hash }.into())
+                Some(
+                    tl::types::InputPeerUser {
+                        user_id,
+                        access_hash,
+                    }
+                    .into(),
+                )
             }
             _ => None,
         }),

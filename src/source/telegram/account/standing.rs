@@ -109,7 +109,10 @@ mod tests {
         let mut standing = Standing::default();
         assert_eq!(standing.state(now), AccountState::Connecting);
         standing.failed("refused".into());
-        assert_eq!(standing.state(now), AccountState::Degraded("refused".into()));
+        assert_eq!(
+            standing.state(now),
+            AccountState::Degraded("refused".into())
+        );
         standing.settled();
         assert!(!standing.is_caught_up(), "nobody is there");
         standing.heard();

@@ -12,10 +12,9 @@ use grammers_tl_types as tl;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::super::driver::{Answer, Driver, Page, Request};
+use super::super::driver::{Answer, Driver, Failure, Page, Request};
 use super::super::hearing::{Hearing, Verdict};
-use super::super::link::{Fault, Parts};
-use super::super::rpc_failure::Failure;
+use super::super::link::{Fault, Parts, Place};
 use super::super::watchdog::{Cure, Watchdog};
 use super::asking::Asker;
 use super::outlet::Outlet;
@@ -33,7 +32,7 @@ pub(super) enum End {
     /// Something of it broke.
     Broken(String),
     /// Telegram ended the session.
-    Ended(Fault),
+    Ended(String),
 }
 
 /// How often to look after the line.
@@ -147,7 +146,11 @@ where
     /// Waits for what comes first.
     async fn event(&mut self, stop: &CancellationToken) -> Event {
         let mut taken = Vec::new();
-        let due = [Some(self.driver.deadline()), self.watchdog.due(), self.hearing.due()];
+        let due = [
+            self.driver.deadline(),
+            self.watchdog.due(),
+            self.hearing.due(),
+        ];
         let due = due.into_iter().flatten().min();
         let sleep = async {
             match due {
@@ -155,12 +158,16 @@ where
                 None => std::future::pending().await,
             }
         };
-        let Parts { incoming, tasks } = &mut self.parts;
+        let Parts {
+            incoming,
+            overflow,
+            tasks,
+        } = &mut self.parts;
         tokio::select! {
             biased;
             () = stop.cancelled() => Event::Stop,
             why = tasks.broken() => Event::Broken(why),
-            () = incoming.overflowed() => Event::Overflow,
+            () = overflow.happened() => Event::Overflow,
             Some(done) = self.requests.join_next() => match done {
                 Ok((request, answer)) => Event::Answered(request, answer),
                 Err(error) => Event::Broken(format!("a request failed badly: {error}")),
@@ -199,13 +206,11 @@ where
             return self.lost().await;
         }
         self.standing.heard();
-        if let Some(page) = self.driver.push(updates, Instant::now()) {
-            if !page.updates.is_empty() {
-                self.hearing.pushed();
-            }
-            self.hand_over(page).await?;
+        let pages = self.driver.push(updates, Instant::now());
+        if pages.iter().any(|page| !page.updates.is_empty()) {
+            self.hearing.pushed();
         }
-        Step::Continue(())
+        self.hand_over(pages).await
     }
 
     /// The connection is gone, by itself or by our hand.
@@ -218,18 +223,17 @@ where
     }
 
     async fn feed(&mut self, updates: UpdatesLike, now: Instant) -> Step {
-        match self.driver.push(updates, now) {
-            Some(page) => self.hand_over(page).await,
-            None => Step::Continue(()),
-        }
+        let pages = self.driver.push(updates, now);
+        self.hand_over(pages).await
     }
 
     /// Updates were dropped for want of room, nobody knows which.
     async fn everything_again(&mut self) -> Step {
+        let now = Instant::now();
         for channel in self.outlet.channels() {
-            self.driver.ask(channel);
+            self.driver.ask(channel, now);
         }
-        self.feed(too_long(), Instant::now()).await
+        self.feed(too_long(), now).await
     }
 
     async fn check(&mut self) -> Step {
@@ -243,23 +247,23 @@ where
 
     async fn answered(&mut self, request: Request, answer: Result<Answer, Fault>) -> Step {
         let now = Instant::now();
-        let page = match answer {
+        let pages = match answer {
             Ok(answer) => {
                 self.standing.heard();
                 self.driver.answer(&request, answer, now)
             }
-            Err(fault) if fault.failure.ends_session() => return Step::Break(End::Ended(fault)),
+            Err(fault) if fault.failure == Failure::SessionEnded => {
+                return Step::Break(End::Ended(fault.text));
+            }
             Err(fault) => {
                 self.trouble(&request, &fault, now);
                 self.driver.failed(&request, fault.failure, now)
             }
         };
-        if let Some(page) = page {
-            if !page.updates.is_empty() {
-                self.hearing.fetched();
-            }
-            self.hand_over(page).await?;
+        if pages.iter().any(|page| !page.updates.is_empty()) {
+            self.hearing.fetched();
         }
+        self.hand_over(pages).await?;
         // What follows from an answer belongs to the same check.
         self.ask();
         if self.requests.is_empty() && self.hearing.settled(now) == Some(Verdict::Reconnect) {
@@ -282,7 +286,9 @@ where
                 self.standing.heard();
                 self.standing.waits(now + *wait, why);
             }
-            Failure::Temporary if fault.is_lost() => self.standing.failed(fault.text.clone()),
+            Failure::Temporary if fault.place != Place::Server => {
+                self.standing.failed(fault.text.clone());
+            }
             _ => self.standing.heard(),
         }
         tracing::debug!(
@@ -304,17 +310,20 @@ where
             }
             Err(fault) => fault,
         };
-        if fault.failure.ends_session() {
-            return Step::Break(End::Ended(fault));
-        }
-        if !fault.is_timeout() {
-            if fault.is_lost() {
+        match fault.place {
+            _ if fault.failure == Failure::SessionEnded => {
+                return Step::Break(End::Ended(fault.text));
+            }
+            Place::Server => {
+                self.watchdog.answered(now);
+                return Step::Continue(());
+            }
+            Place::Line | Place::Here => {
                 self.standing.failed(fault.text);
                 self.watchdog.lost(now);
-            } else {
-                self.watchdog.answered(now);
+                return Step::Continue(());
             }
-            return Step::Continue(());
+            Place::Silence => {}
         }
         match self.watchdog.silent(now) {
             Cure::Disconnect => {
@@ -330,13 +339,16 @@ where
     }
 
     /// One page, one batch, one append.
-    async fn hand_over(&mut self, page: Page) -> Step {
-        let remembered = peers::remember(&*self.asker.session, &page.users, &page.chats).await;
-        if let Err(fault) = remembered {
-            // Without its access hash a channel is looked up in the dialogs: slower, and nothing is lost.
-            tracing::warn!(account = self.outlet.account(), %fault, "peers could not be kept");
+    async fn hand_over(&mut self, pages: Vec<Page>) -> Step {
+        for page in pages {
+            let kept = peers::remember(&*self.asker.session, &page.users, &page.chats).await;
+            if let Err(fault) = kept {
+                // Without its access hash a channel is looked up in the dialogs: slower, and nothing is lost.
+                tracing::warn!(account = self.outlet.account(), %fault, "peers could not be kept");
+            }
+            self.outlet.hand_over(page).await?;
         }
-        self.outlet.hand_over(page).await
+        Step::Continue(())
     }
 }
 

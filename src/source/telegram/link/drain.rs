@@ -16,51 +16,49 @@ use crate::status::Status;
 pub const QUEUE_MAX: usize = 16_384;
 
 /// The end that the account reads.
-pub struct Incoming {
-    queue: mpsc::Receiver<UpdatesLike>,
-    overflow: Arc<Overflow>,
-}
+pub struct Incoming(mpsc::Receiver<UpdatesLike>);
+
+/// Tells whether something had to be dropped.
+pub struct Overflow(Arc<Flag>);
 
 /// The end that the socket writes to.
 pub(super) struct Outlet {
     queue: mpsc::Sender<UpdatesLike>,
-    overflow: Arc<Overflow>,
+    overflow: Arc<Flag>,
     account: String,
     status: Status,
 }
 
 #[derive(Default)]
-struct Overflow {
+struct Flag {
     happened: AtomicBool,
     told: Notify,
 }
 
-pub(super) fn queue(account: &str, status: &Status) -> (Outlet, Incoming) {
+pub(super) fn queue(account: &str, status: &Status) -> (Outlet, Incoming, Overflow) {
     let (sender, receiver) = mpsc::channel(QUEUE_MAX);
-    let overflow = Arc::new(Overflow::default());
+    let overflow = Arc::new(Flag::default());
     let outlet = Outlet {
         queue: sender,
         overflow: Arc::clone(&overflow),
         account: account.to_owned(),
         status: status.clone(),
     };
-    let incoming = Incoming {
-        queue: receiver,
-        overflow,
-    };
-    (outlet, incoming)
+    (outlet, Incoming(receiver), Overflow(overflow))
 }
 
 impl Incoming {
     /// Takes what has come, waiting for the first. Gives how many; 0 only when the receiver is gone. Cancel safe.
     pub async fn take(&mut self, into: &mut Vec<UpdatesLike>, max: usize) -> usize {
-        self.queue.recv_many(into, max).await
+        self.0.recv_many(into, max).await
     }
+}
 
+impl Overflow {
     /// Waits until something had to be dropped since the last time. Cancel safe.
-    pub async fn overflowed(&self) {
-        while !self.overflow.happened.swap(false, Ordering::AcqRel) {
-            self.overflow.told.notified().await;
+    pub async fn happened(&self) {
+        while !self.0.happened.swap(false, Ordering::AcqRel) {
+            self.0.told.notified().await;
         }
     }
 }
@@ -97,7 +95,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_never_holds_the_socket_up_and_is_told() {
         let status = Status::new();
-        let (outlet, mut incoming) = queue("main", &status);
+        let (outlet, mut incoming, overflow) = queue("main", &status);
         let (socket, updates) = mpsc::channel(8);
         let draining = tokio::spawn(run(updates, outlet));
         for _ in 0..QUEUE_MAX + 3 {
@@ -109,7 +107,7 @@ mod tests {
         }
         drop(socket);
         draining.await.expect("no panic");
-        incoming.overflowed().await;
+        overflow.happened().await;
         assert_eq!(status.accounts()[0].dropped, 3);
         let mut taken = Vec::new();
         while incoming.take(&mut taken, 1000).await > 0 {}

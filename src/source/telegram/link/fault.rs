@@ -5,52 +5,67 @@ use std::time::Duration;
 use grammers_mtproto::transport;
 use grammers_mtsender::InvocationError;
 
-use super::super::rpc_failure::Failure;
+use super::super::driver::Failure;
 
 /// Why a request has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct Fault {
-    /// What it means for what happens next.
+    /// What it means for the updates.
     pub failure: Failure,
+    /// Where it arose.
+    pub place: Place,
     /// How it is told.
     pub text: String,
-    kind: Kind,
 }
 
+/// Where a fault arose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Answered,
-    Lost,
-    TimedOut,
+pub enum Place {
+    /// The server answered.
+    Server,
+    /// The connection was lost, or none could be made.
+    Line,
+    /// Nothing came in time.
+    Silence,
+    /// On our side, before anything was sent.
+    Here,
+}
+
+/// Why a session is at its end, told to a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum Ended {
+    /// The server does not know the session, or a person ended it on another device.
+    #[error("Telegram has ended the session: log in again with telegram-gateway login")]
+    LoggedOut,
+    /// The account is gone or banned.
+    #[error("Telegram has deactivated the account: log in with another one")]
+    Deactivated,
+    /// Two programs used one session; Telegram ends it for both.
+    #[error(
+        "the session was used in two places at once and Telegram has ended it: end the other program, then log in \
+         again with telegram-gateway login"
+    )]
+    Duplicated,
 }
 
 impl Fault {
-    /// Something of ours is wrong, not of the line.
-    pub fn ours(failure: Failure, text: String) -> Fault {
+    /// Something of ours is missing.
+    pub fn here(failure: Failure, text: String) -> Fault {
+        let place = Place::Here;
         Fault {
             failure,
+            place,
             text,
-            kind: Kind::Answered,
         }
-    }
-
-    /// Whether nobody was there.
-    pub fn is_lost(&self) -> bool {
-        self.kind != Kind::Answered
-    }
-
-    /// Whether nothing came in time.
-    pub fn is_timeout(&self) -> bool {
-        self.kind == Kind::TimedOut
     }
 
     /// Nothing came in time.
     pub(super) fn timed_out(limit: Duration) -> Fault {
         Fault {
             failure: Failure::Temporary,
+            place: Place::Silence,
             text: format!("no answer within {} s", limit.as_secs_f32()),
-            kind: Kind::TimedOut,
         }
     }
 
@@ -58,45 +73,75 @@ impl Fault {
     pub(super) fn garbled(method: &str, raw: Vec<u8>) -> Fault {
         Fault {
             failure: Failure::Undecodable { raw },
+            place: Place::Server,
             text: format!("the answer to {method} cannot be read"),
-            kind: Kind::Answered,
+        }
+    }
+
+    fn ended(why: Ended) -> Fault {
+        Fault {
+            failure: Failure::SessionEnded,
+            place: Place::Server,
+            text: why.to_string(),
         }
     }
 }
 
 impl From<InvocationError> for Fault {
     fn from(error: InvocationError) -> Fault {
-        let failure = match &error {
-            InvocationError::Rpc(error) => Failure::from_rpc(error.code, &error.name, error.value),
-            // Said before anything is encrypted: the server does not know the key. The library then asks for another
-            // one, which is not made, or which our session refuses to keep.
-            InvocationError::Transport(transport::Error::BadStatus { status: 404 })
-            | InvocationError::Authentication(_) => Failure::UnknownKey,
-            InvocationError::Deserialize(_) => Failure::Undecodable { raw: Vec::new() },
-            InvocationError::Session(_)
-            | InvocationError::Io(_)
-            | InvocationError::Transport(_)
-            | InvocationError::Dropped(_)
-            | InvocationError::InvalidDc => Failure::Temporary,
-        };
-        let kind = match &error {
-            InvocationError::Io(_) | InvocationError::Transport(_) | InvocationError::Dropped(_) => {
-                Kind::Lost
+        let (failure, place, text) = match error {
+            InvocationError::Rpc(error) => {
+                let failure = Failure::from_rpc(error.code, &error.name, error.value);
+                if failure == Failure::SessionEnded {
+                    return Fault::ended(Ended::of(&error.name));
+                }
+                let text = format!("Telegram says {} {}", error.code, error.name);
+                (failure, Place::Server, text)
             }
-            _ => Kind::Answered,
-        };
-        let text = match error {
-            InvocationError::Rpc(error) => format!("Telegram says {} {}", error.code, error.name),
-            InvocationError::Io(error) => format!("no connection: {error}"),
-            InvocationError::Transport(error) => format!("the connection failed: {error}"),
-            InvocationError::Dropped(_) => "the connection was lost".to_owned(),
-            InvocationError::Session(error) => format!("the session file: {error}"),
-            other => other.to_string(),
+            // Said before anything is encrypted: the server does not know the key. The library then asks for another
+            // one, which is not made, or which the session refuses to keep.
+            InvocationError::Transport(transport::Error::BadStatus { status: 404 })
+            | InvocationError::Authentication(_) => return Fault::ended(Ended::LoggedOut),
+            InvocationError::Deserialize(error) => {
+                let raw = Vec::new();
+                let failure = Failure::Undecodable { raw };
+                (failure, Place::Server, error.to_string())
+            }
+            InvocationError::Io(error) => {
+                let text = format!("no connection: {error}");
+                (Failure::Temporary, Place::Line, text)
+            }
+            InvocationError::Transport(error) => {
+                let text = format!("the connection failed: {error}");
+                (Failure::Temporary, Place::Line, text)
+            }
+            InvocationError::Dropped(_) => {
+                let text = "the connection was lost".to_owned();
+                (Failure::Temporary, Place::Line, text)
+            }
+            InvocationError::Session(error) => {
+                let text = format!("the session file: {error}");
+                (Failure::Temporary, Place::Here, text)
+            }
+            InvocationError::InvalidDc => {
+                let text = "the session does not know its data centre".to_owned();
+                (Failure::Temporary, Place::Here, text)
+            }
         };
         Fault {
             failure,
+            place,
             text,
-            kind,
+        }
+    }
+}
+
+impl Ended {
+    fn of(name: &str) -> Ended {
+        match name {
+            "AUTH_KEY_DUPLICATED" => Ended::Duplicated,
+            "USER_DEACTIVATED" | "USER_DEACTIVATED_BAN" => Ended::Deactivated,
+            _ => Ended::LoggedOut,
         }
     }
 }
@@ -107,27 +152,50 @@ mod tests {
     use grammers_mtsender::RpcError;
     use grammers_tl_types as tl;
 
-    #[test]
-    fn waits_ends_and_trouble_are_told_apart() {
-        let rpc = |code, message: &str| {
-            let error = tl::types::RpcError {
-                error_code: code,
-                error_message: message.to_owned(),
-            };
-            Fault::from(InvocationError::Rpc(RpcError::from(error)))
+    fn rpc(error_code: i32, message: &str) -> Fault {
+        let error = tl::types::RpcError {
+            error_code,
+            error_message: message.to_owned(),
         };
-        let seconds = |n| Failure::Wait(Duration::from_secs(n));
-        assert_eq!(rpc(420, "FLOOD_WAIT_31").failure, seconds(31));
-        assert_eq!(rpc(420, "FLOOD_PREMIUM_WAIT_7").failure, seconds(7));
-        assert_eq!(rpc(420, "SLOWMODE_WAIT_90").failure, seconds(90));
-        assert!(rpc(401, "SESSION_REVOKED").failure.ends_session());
-        assert!(rpc(406, "AUTH_KEY_DUPLICATED").failure.ends_session());
+        Fault::from(InvocationError::Rpc(RpcError::from(error)))
+    }
+
+    #[test]
+    fn every_kind_of_wait_is_one() {
+        for (code, message, seconds) in [
+            (420, "FLOOD_WAIT_31", 31),
+            (420, "FLOOD_PREMIUM_WAIT_7", 7),
+            (400, "SLOWMODE_WAIT_90", 90),
+            (420, "FLOOD_TEST_PHONE_WAIT_3600", 3600),
+        ] {
+            let wait = Failure::Wait(Duration::from_secs(seconds));
+            assert_eq!(rpc(code, message).failure, wait, "{message}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_session_says_what_to_do() {
+        for (code, message, ended) in [
+            (401, "AUTH_KEY_UNREGISTERED", Ended::LoggedOut),
+            (401, "SESSION_REVOKED", Ended::LoggedOut),
+            (401, "USER_DEACTIVATED_BAN", Ended::Deactivated),
+            (406, "AUTH_KEY_DUPLICATED", Ended::Duplicated),
+        ] {
+            assert_eq!(rpc(code, message), Fault::ended(ended), "{message}");
+        }
         let unknown = transport::Error::BadStatus { status: 404 };
         let unknown = Fault::from(InvocationError::Transport(unknown));
-        assert_eq!(unknown.failure, Failure::UnknownKey);
+        assert_eq!(unknown, Fault::ended(Ended::LoggedOut));
+    }
+
+    #[test]
+    fn a_lost_line_is_told_from_a_server_that_refuses() {
         let lost = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
         let lost = Fault::from(InvocationError::Io(lost));
-        assert_eq!(lost.failure, Failure::Temporary);
-        assert_eq!(lost.to_string(), "no connection: connection refused");
+        assert_eq!(
+            (lost.failure, lost.place),
+            (Failure::Temporary, Place::Line)
+        );
+        assert_eq!(rpc(500, "INTERNAL").place, Place::Server);
     }
 }

@@ -16,11 +16,11 @@ use grammers_session::Session;
 use grammers_tl_types::{self as tl, Deserializable, Identifiable, RemoteCall};
 use tokio::task::JoinSet;
 
-pub use drain::{Incoming, QUEUE_MAX};
-pub use fault::Fault;
+pub use drain::{Incoming, Overflow, QUEUE_MAX};
+pub use fault::{Fault, Place};
 
 use super::budget::{Budget, Priority};
-use super::rpc_failure::Failure;
+use super::driver::Failure;
 use crate::status::Status;
 
 /// How long an answer may take.
@@ -39,6 +39,8 @@ pub struct Link {
 pub struct Parts {
     /// Updates as they come.
     pub incoming: Incoming,
+    /// Whether updates had to be dropped.
+    pub overflow: Overflow,
     /// What runs.
     pub tasks: Tasks,
 }
@@ -71,9 +73,9 @@ pub fn panic_text(panic: Box<dyn std::any::Any + Send>) -> String {
 }
 
 /// A place of the budget, given back however the request ends.
-struct Place(Arc<Mutex<Budget>>);
+struct Ticket(Arc<Mutex<Budget>>);
 
-impl Drop for Place {
+impl Drop for Ticket {
     fn drop(&mut self) {
         lock(&self.0).done();
     }
@@ -98,7 +100,7 @@ impl Link {
     {
         let pool = SenderPool::with_configuration(session, api_id, parameters());
         let (runner, updates) = (pool.runner, pool.updates);
-        let (outlet, incoming) = drain::queue(account, status);
+        let (outlet, incoming, overflow) = drain::queue(account, status);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             runner.run().await;
@@ -116,6 +118,7 @@ impl Link {
         };
         let parts = Parts {
             incoming,
+            overflow,
             tasks: Tasks(tasks),
         };
         (link, parts)
@@ -128,9 +131,9 @@ impl Link {
         R: RemoteCall + Identifiable,
     {
         loop {
-            let place = self.place(method_of::<R>(), priority).await;
+            let ticket = self.ticket(method_of::<R>(), priority).await;
             let answer = self.send(request, REQUEST_TIMEOUT).await;
-            drop(place);
+            drop(ticket);
             match answer {
                 Err(fault) if matches!(fault.failure, Failure::Wait(_)) => {}
                 answer => return answer,
@@ -138,11 +141,11 @@ impl Link {
         }
     }
 
-    async fn place(&self, method: &'static str, priority: Priority) -> Place {
+    async fn ticket(&self, method: &'static str, priority: Priority) -> Ticket {
         loop {
             let taken = lock(&self.budget).take(method, priority, Instant::now());
             match taken {
-                Ok(()) => return Place(Arc::clone(&self.budget)),
+                Ok(()) => return Ticket(Arc::clone(&self.budget)),
                 Err(due) => tokio::time::sleep_until(due.into()).await,
             }
         }
@@ -173,7 +176,7 @@ impl Link {
 
     async fn ask<R: RemoteCall>(&self, request: &R) -> Result<Vec<u8>, Fault> {
         let home = self.handle.session.home_dc_id();
-        let home = home.map_err(|error| Fault::ours(Failure::Temporary, error.to_string()))?;
+        let home = home.map_err(|error| Fault::here(Failure::Temporary, error.to_string()))?;
         let sent = self.handle.thin.raw_invoke_in_dc(home, request.to_bytes());
         sent.await.map_err(Fault::from)
     }
