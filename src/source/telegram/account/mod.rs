@@ -221,3 +221,6 @@ fn key<S: Session>(session: &S) -> Option<[u8; 256]> {
     let home = session.home_dc_id().ok()?;
     session.dc_option(home).ok()??.auth_key
 }
+
+#[cfg(test)]
+mod tests;
