@@ -1,13 +1,18 @@
 //! Pages: what is appended together.
 
+use std::collections::BTreeSet;
+
 use grammers_tl_types as tl;
 use grammers_tl_types::Serializable;
 
 use super::position::{BoxName, Position};
 use crate::event::{Gap, Origin};
 
+/// Updates in one page at most.
+const UPDATES_MAX: usize = 4_000;
+
 /// Updates with the positions behind them: one page is one batch of events and one append to the log, so that all of
-/// it is durable or none (I2).
+/// it is durable or none (I2). Pages are appended in the order in which they were given.
 ///
 /// Within a page, new messages come before edits, edits before deletions, and pins, counters, read marks and the
 /// rest behind; what is alike keeps Telegram's order. A later page may hold an update again that an earlier one had:
@@ -24,9 +29,9 @@ pub struct Page {
     pub chats: Vec<tl::enums::Chat>,
     /// Ranges that Telegram will not tell, and where.
     ///
-    /// A gap without `until_pts` is of lost access: nothing is missing for good, and it ends with the first page that
-    /// has a position of that channel again. `after_message_id` is absent where the driver has seen no message since
-    /// the program started.
+    /// A gap without `until_pts` is of lost access: nothing is missing for good, and it ends with the next page that
+    /// has a position of that channel again. `after_message_id` is absent: what the log has is known elsewhere, and the
+    /// bounds of a gap that is found again must be the same.
     pub gaps: Vec<(BoxName, Gap)>,
     /// The channels that get their first position here: what was posted before is for a backfill.
     pub first: Vec<i64>,
@@ -65,35 +70,60 @@ impl Seen {
     }
 }
 
-impl Page {
-    pub(super) fn new(origin: Origin) -> Page {
-        Page {
-            origin,
-            updates: Vec::new(),
-            users: Vec::new(),
-            chats: Vec::new(),
-            gaps: Vec::new(),
-            first: Vec::new(),
-            positions: Vec::new(),
-            undecodable: Vec::new(),
+/// A page that is being made.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) page: Page,
+    /// The boxes that may have moved.
+    pub(super) touched: BTreeSet<BoxName>,
+}
+
+impl Draft {
+    pub(super) fn new(origin: Origin) -> Draft {
+        Draft {
+            page: Page {
+                origin,
+                updates: Vec::new(),
+                users: Vec::new(),
+                chats: Vec::new(),
+                gaps: Vec::new(),
+                first: Vec::new(),
+                positions: Vec::new(),
+                undecodable: Vec::new(),
+            },
+            touched: BTreeSet::new(),
         }
     }
 
     pub(super) fn see(&mut self, update: tl::enums::Update, pts: Option<i32>) {
-        self.updates.push(Seen { update, pts });
+        self.page.updates.push(Seen { update, pts });
     }
 
-    /// The page as it goes out, or none when it says nothing.
-    pub(super) fn finish(mut self) -> Option<Page> {
-        self.updates.sort_by_key(|seen| rank(&seen.update));
-        let says_something = !(self.updates.is_empty()
-            && self.users.is_empty()
-            && self.chats.is_empty()
-            && self.gaps.is_empty()
-            && self.first.is_empty()
-            && self.positions.is_empty()
-            && self.undecodable.is_empty());
-        says_something.then_some(self)
+    /// The pages that go out, none when there is nothing to say. Only the last one moves positions.
+    pub(super) fn finish(self) -> Vec<Page> {
+        let mut page = self.page;
+        let is_empty = page.updates.is_empty()
+            && page.users.is_empty()
+            && page.chats.is_empty()
+            && page.gaps.is_empty()
+            && page.first.is_empty()
+            && page.positions.is_empty()
+            && page.undecodable.is_empty();
+        if is_empty {
+            return Vec::new();
+        }
+        page.updates.sort_by_key(|seen| rank(&seen.update));
+        let mut pages = Vec::new();
+        while page.updates.len() > UPDATES_MAX {
+            let rest = page.updates.split_off(UPDATES_MAX);
+            let mut front = Draft::new(page.origin).page;
+            front.updates = std::mem::replace(&mut page.updates, rest);
+            front.users = std::mem::take(&mut page.users);
+            front.chats = std::mem::take(&mut page.chats);
+            pages.push(front);
+        }
+        pages.push(page);
+        pages
     }
 }
 
