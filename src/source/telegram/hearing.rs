@@ -102,7 +102,7 @@ mod tests {
     fn one_find_costs_the_connection_and_two_say_deaf_until_something_is_pushed() {
         let now = Instant::now();
         let mut hearing = Hearing::new(EVERY, now);
-        let mut check = |hearing: &mut Hearing, finds: bool| {
+        let check = |hearing: &mut Hearing, finds: bool| {
             hearing.begin();
             assert_eq!(hearing.due(), None, "one check at a time");
             if finds {

@@ -238,7 +238,12 @@ where
 
     async fn check(&mut self) -> Step {
         let now = Instant::now();
-        if !self.hearing.due().is_some_and(|due| due <= now) || !self.standing.is_caught_up() {
+        if self.hearing.due().is_none_or(|due| due > now) {
+            return Step::Continue(());
+        }
+        if !self.standing.is_caught_up() {
+            // What was missed is being asked for anyway.
+            self.hearing.lost(now);
             return Step::Continue(());
         }
         self.hearing.begin();
