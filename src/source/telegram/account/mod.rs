@@ -197,7 +197,7 @@ impl Account {
         }
     }
 
-    /// One connection. What it panics with is contained.
+    /// One connection.
     async fn life<S: Session>(&self, session: &Arc<S>, outlet: &mut Outlet) -> End
     where
         S::Error: std::error::Error + Send + Sync + 'static,
@@ -211,9 +211,14 @@ impl Account {
         );
         let asker = Asker::new(link, Arc::clone(session));
         let unit = Unit::new(outlet, asker, parts, self.pace);
-        let life = AssertUnwindSafe(unit.live(&self.stop)).catch_unwind().await;
-        life.unwrap_or_else(|panic| End::Broken(format!("panicked: {}", panic_text(panic))))
+        contained(unit.live(&self.stop)).await
     }
+}
+
+/// A life, with what it panics with as its end. The outlet is sound after that: a page counts only once it is gone.
+async fn contained(life: impl Future<Output = End>) -> End {
+    let life = AssertUnwindSafe(life).catch_unwind().await;
+    life.unwrap_or_else(|panic| End::Broken(format!("panicked: {}", panic_text(panic))))
 }
 
 /// The key of a session's home.

@@ -11,9 +11,14 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use grammers_mtsender::{ConnectionParams, NoRetries, SenderPool, SenderPoolFatHandle};
+use futures_util::future::BoxFuture;
+use grammers_mtsender::{
+    ConnectionParams, InvocationError, NoRetries, SenderPool, SenderPoolFatHandle,
+};
 use grammers_session::Session;
+use grammers_session::updates::UpdatesLike;
 use grammers_tl_types::{self as tl, Deserializable, Identifiable, RemoteCall};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 pub use drain::{Incoming, Overflow, QUEUE_MAX};
@@ -29,10 +34,36 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Asks Telegram, for whoever has something to ask. Cheap to clone; of no use once its [`Parts`] are gone.
 #[derive(Clone)]
 pub struct Link {
-    handle: SenderPoolFatHandle,
+    wire: Arc<dyn Wire>,
     budget: Arc<Mutex<Budget>>,
     status: Status,
     account: Arc<str>,
+}
+
+/// What carries requests to the account's data centre.
+pub trait Wire: Send + Sync {
+    /// Sends a request's bytes, and gives the answer's.
+    fn invoke(&self, request: Vec<u8>) -> BoxFuture<'_, Result<Vec<u8>, InvocationError>>;
+    /// Drops the connection; the next request makes another.
+    fn disconnect(&self);
+}
+
+impl Wire for SenderPoolFatHandle {
+    fn invoke(&self, request: Vec<u8>) -> BoxFuture<'_, Result<Vec<u8>, InvocationError>> {
+        Box::pin(async move {
+            let home = self
+                .session
+                .home_dc_id()
+                .map_err(InvocationError::Session)?;
+            self.thin.raw_invoke_in_dc(home, request).await
+        })
+    }
+
+    fn disconnect(&self) {
+        if let Ok(home) = self.session.home_dc_id() {
+            self.disconnect_from_dc(home);
+        }
+    }
 }
 
 /// What lives as long as a link: dropping it ends the connection.
@@ -99,29 +130,44 @@ impl Link {
         S::Error: std::error::Error + Send + Sync + 'static,
     {
         let pool = SenderPool::with_configuration(session, api_id, parameters());
-        let (runner, updates) = (pool.runner, pool.updates);
-        let (outlet, incoming, overflow) = drain::queue(account, status);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
+        let runner = pool.runner;
+        let link = Link::over(Arc::new(pool.handle), budget, account, status);
+        let mut parts = link.parts(pool.updates);
+        parts.tasks.0.spawn(async move {
             runner.run().await;
             "connection"
         });
+        (link, parts)
+    }
+
+    /// A link whose requests go that way.
+    pub(super) fn over(
+        wire: Arc<dyn Wire>,
+        budget: Arc<Mutex<Budget>>,
+        account: &str,
+        status: &Status,
+    ) -> Link {
+        Link {
+            wire,
+            budget,
+            status: status.clone(),
+            account: account.into(),
+        }
+    }
+
+    /// The parts around what comes in here.
+    pub(super) fn parts(&self, updates: mpsc::Receiver<UpdatesLike>) -> Parts {
+        let (outlet, incoming, overflow) = drain::queue(&self.account, &self.status);
+        let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             drain::run(updates, outlet).await;
             "receiver"
         });
-        let link = Link {
-            handle: pool.handle,
-            budget,
-            status: status.clone(),
-            account: account.into(),
-        };
-        let parts = Parts {
+        Parts {
             incoming,
             overflow,
             tasks: Tasks(tasks),
-        };
-        (link, parts)
+        }
     }
 
     /// Sends a request when the budget has room for it, and again whenever Telegram asked for a wait and it is over.
@@ -159,26 +205,19 @@ impl Link {
     {
         let method = method_of::<R>();
         self.board(|board| board.requested(method));
-        let answer = tokio::time::timeout(limit, self.ask(request)).await;
-        let fault = match answer {
+        let answer = self.wire.invoke(request.to_bytes());
+        let fault = match tokio::time::timeout(limit, answer).await {
             Ok(Ok(bytes)) => match R::Return::from_bytes(&bytes) {
                 Ok(answer) => return Ok(answer),
                 Err(_) => Fault::garbled(method, bytes),
             },
-            Ok(Err(fault)) => fault,
+            Ok(Err(error)) => Fault::from(error),
             Err(_) => Fault::timed_out(limit),
         };
         if let Failure::Wait(wait) = fault.failure {
             self.flooded(method, wait, &fault.text);
         }
         Err(fault)
-    }
-
-    async fn ask<R: RemoteCall>(&self, request: &R) -> Result<Vec<u8>, Fault> {
-        let home = self.handle.session.home_dc_id();
-        let home = home.map_err(|error| Fault::here(Failure::Temporary, error.to_string()))?;
-        let sent = self.handle.thin.raw_invoke_in_dc(home, request.to_bytes());
-        sent.await.map_err(Fault::from)
     }
 
     fn flooded(&self, method: &'static str, wait: Duration, why: &str) {
@@ -197,9 +236,7 @@ impl Link {
     /// Drops the connection to the account's data centre; the next request makes another. The library does not
     /// announce this by itself.
     pub fn disconnect(&self) {
-        if let Ok(dc) = self.handle.session.home_dc_id() {
-            self.handle.disconnect_from_dc(dc);
-        }
+        self.wire.disconnect();
     }
 
     fn board(&self, change: impl FnOnce(&mut crate::status::AccountBoard)) {

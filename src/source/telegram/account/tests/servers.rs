@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::*;
+use super::super::*;
 use crate::source::telegram::driver::Page;
 use crate::status::AccountReport;
 
