@@ -60,7 +60,7 @@ impl Failure {
                 Failure::SessionEnded
             }
             // Codes below zero are the transport's (-429, -503); 500 and above the server's own.
-            (code, _) if code < 0 || code >= 500 => Failure::Temporary,
+            (..0 | 500.., _) => Failure::Temporary,
             _ => Failure::Refused,
         }
     }

@@ -48,6 +48,10 @@ impl Request {
 
 /// The answer to a [`Request`], each to its own.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "few exist at a time, and each is taken apart at once"
+)]
 pub enum Answer {
     /// To [`Request::State`].
     State(tl::enums::updates::State),

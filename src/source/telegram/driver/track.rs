@@ -115,6 +115,9 @@ impl Track {
             self.parked.push(Parked { span, update });
             return Offered::Taken;
         }
+        if early == Early::Count {
+            self.release(seen);
+        }
         let Some(at) = self.at else {
             // A mark without a number of its own may be ahead of the update that has the number.
             if span.start < span.end && early == Early::Wait {

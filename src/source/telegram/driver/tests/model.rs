@@ -78,7 +78,7 @@ impl Play {
         let positions: Vec<Position> = beginning().into_values().collect();
         Play {
             desk: Desk::new(&positions),
-            world: World::default(),
+            world: World::new(),
             packet: Vec::new(),
             wire: Vec::new(),
             away: Vec::new(),
@@ -207,7 +207,7 @@ fn read_to(position: &Position) -> (i32, bool) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn everything_that_happens_is_told_and_no_position_is_ahead(
@@ -221,14 +221,14 @@ proptest! {
         play.check()?;
     }
 
-    /// Where nothing fails, nothing is told twice.
+    /// Where no call fails or takes long, nothing is told twice.
     #[test]
     fn pushes_in_any_order_are_told_once(
         steps in prop::collection::vec(step(), 0..120),
     ) {
         let mut play = Play::new();
         for step in steps {
-            if !matches!(step, Step::Fail(..) | Step::Kill(_)) {
+            if !matches!(step, Step::Fail(..) | Step::Kill(_) | Step::Pass(_)) {
                 play.step(step);
             }
         }

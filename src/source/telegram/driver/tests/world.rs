@@ -29,7 +29,7 @@ pub(super) struct Happening {
     date: i32,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct World {
     boxes: BTreeMap<BoxName, Vec<Happening>>,
     /// Grows with everything that happens, so that it is also the date.
@@ -79,6 +79,14 @@ pub(super) fn number_of(update: &U) -> Option<i32> {
 }
 
 impl World {
+    pub(super) fn new() -> World {
+        World {
+            boxes: BTreeMap::new(),
+            clock: START,
+            seq: 0,
+        }
+    }
+
     pub(super) fn happen(&mut self, place: BoxName, what: What) -> Happening {
         self.clock += 1;
         // Some deletions take two numbers.
