@@ -15,3 +15,52 @@ pub mod driver;
 pub mod hearing;
 pub mod link;
 pub mod watchdog;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{Source, SourceBatch, SourceError};
+use crate::status::Status;
+use account::{Door, Inputs};
+
+/// Batches on their way from the accounts to the log. Few: what waits, waits in the accounts' own queues, where it is
+/// counted.
+const BATCHES_MAX: usize = 64;
+
+/// All accounts as one source. Each keeps its own order; dropping it ends them.
+pub struct Telegram {
+    batches: mpsc::Receiver<SourceBatch>,
+    accounts: JoinSet<()>,
+}
+
+impl Telegram {
+    /// Starts the accounts. They run until stopped, whatever happens to their connections.
+    pub fn start<D: Door + 'static>(
+        accounts: Vec<(Inputs, D)>,
+        status: &Status,
+        stop: &CancellationToken,
+    ) -> Telegram {
+        let (out, batches) = mpsc::channel(BATCHES_MAX);
+        let mut tasks = JoinSet::new();
+        for (inputs, door) in accounts {
+            let (out, status, stop) = (out.clone(), status.clone(), stop.clone());
+            tasks.spawn(account::run(inputs, door, out, status, stop));
+        }
+        Telegram {
+            batches,
+            accounts: tasks,
+        }
+    }
+}
+
+impl Source for Telegram {
+    async fn next(&mut self) -> Result<Option<SourceBatch>, SourceError> {
+        if let Some(batch) = self.batches.recv().await {
+            return Ok(Some(batch));
+        }
+        // Every account has ended, which only a stop brings about.
+        while self.accounts.join_next().await.is_some() {}
+        Ok(None)
+    }
+}

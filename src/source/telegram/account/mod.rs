@@ -122,7 +122,7 @@ pub async fn run<D: Door>(
     };
     let mut dead = None;
     loop {
-        let state = match door.open().await {
+        let state = match open(&door).await {
             Ok(session) => match account.lives(session, &mut dead, &mut outlet).await {
                 Some(state) => state,
                 None => return,
@@ -138,6 +138,15 @@ pub async fn run<D: Door>(
             () = tokio::time::sleep(LOOK_AGAIN) => {}
         }
     }
+}
+
+/// Opens the session; a file that is damaged may make its library panic.
+async fn open<D: Door>(door: &D) -> Result<Arc<D::Session>, Closed> {
+    let opened = AssertUnwindSafe(door.open()).catch_unwind().await;
+    opened.unwrap_or_else(|panic| {
+        let text = panic_text(panic);
+        Err(Closed::Stuck(format!("the session file: {text}")))
+    })
 }
 
 /// What all lives of an account share.

@@ -20,6 +20,7 @@ pub(super) struct Outlet {
     meaning: Box<dyn Meaning>,
     positions: BTreeMap<BoxName, Position>,
     out: mpsc::Sender<SourceBatch>,
+    shown: Option<AccountState>,
     told: Told,
     status: Status,
     stop: CancellationToken,
@@ -40,6 +41,7 @@ impl Outlet {
             meaning,
             positions: positions.map(|it| (it.name(), it)).collect(),
             out,
+            shown: None,
             told: Told::default(),
             status: status.clone(),
             stop: stop.clone(),
@@ -88,14 +90,11 @@ impl Outlet {
 
     /// Shows a state, and logs it if it says whether the mirror hears anything.
     pub(super) async fn show(&mut self, state: AccountState) -> ControlFlow<End> {
-        let is_news = self.status.account(&self.account, |board| {
-            let is_news = board.state != state;
-            board.state = state.clone();
-            is_news
-        });
-        if !is_news {
+        if self.shown.as_ref() == Some(&state) {
             return ControlFlow::Continue(());
         }
+        self.shown = Some(state.clone());
+        self.board(|board| board.state = state.clone());
         let (name, reason) = (state.as_str(), state.reason());
         match state.needs_operator() {
             true => tracing::error!(account = self.account, state = name, reason, "account"),

@@ -9,7 +9,9 @@ use crate::status::AccountState;
 pub(super) struct Standing {
     /// Something came from the server since the last loss.
     connected: bool,
-    /// Everything that was asked since then is answered.
+    /// What was missed has been asked for and answered since then.
+    answered: bool,
+    /// And everything that this led to.
     caught_up: bool,
     /// Why the last try failed.
     trouble: Option<String>,
@@ -29,7 +31,14 @@ impl Standing {
     /// The connection is gone.
     pub(super) fn lost(&mut self) {
         self.connected = false;
+        self.answered = false;
         self.caught_up = false;
+    }
+
+    /// The server said what was missed.
+    pub(super) fn answered(&mut self) {
+        self.heard();
+        self.answered = true;
     }
 
     /// A request failed for want of a connection.
@@ -37,9 +46,9 @@ impl Standing {
         self.trouble = Some(why);
     }
 
-    /// All that was asked is answered.
+    /// Nothing is being asked.
     pub(super) fn settled(&mut self) {
-        self.caught_up |= self.connected;
+        self.caught_up |= self.answered;
     }
 
     /// Whether the server does not push.
@@ -54,7 +63,7 @@ impl Standing {
 
     /// Whether everything is here.
     pub(super) fn is_caught_up(&self) -> bool {
-        self.connected && self.caught_up
+        self.caught_up
     }
 
     /// The state to show.
@@ -113,9 +122,11 @@ mod tests {
             standing.state(now),
             AccountState::Degraded("refused".into())
         );
-        standing.settled();
-        assert!(!standing.is_caught_up(), "nobody is there");
         standing.heard();
+        standing.settled();
+        assert!(!standing.is_caught_up(), "nobody said what was missed");
+        assert_eq!(standing.state(now), AccountState::CatchingUp);
+        standing.answered();
         assert_eq!(standing.state(now), AccountState::CatchingUp);
         standing.settled();
         assert_eq!(standing.state(now), AccountState::Live);

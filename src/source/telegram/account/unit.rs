@@ -65,7 +65,7 @@ enum Event {
     Stop,
     Broken(String),
     Overflow,
-    Answered(Request, Result<Answer, Fault>),
+    Answered(Box<(Request, Result<Answer, Fault>)>),
     Pong(Result<(), Fault>),
     Pushed(Vec<UpdatesLike>),
     Due,
@@ -169,7 +169,7 @@ where
             why = tasks.broken() => Event::Broken(why),
             () = overflow.happened() => Event::Overflow,
             Some(done) = self.requests.join_next() => match done {
-                Ok((request, answer)) => Event::Answered(request, answer),
+                Ok(answered) => Event::Answered(Box::new(answered)),
                 Err(error) => Event::Broken(format!("a request failed badly: {error}")),
             },
             Some(done) = self.pings.join_next() => match done {
@@ -189,7 +189,7 @@ where
             Event::Stop => Step::Break(End::Stopped),
             Event::Broken(why) => Step::Break(End::Broken(why)),
             Event::Overflow => self.everything_again().await,
-            Event::Answered(request, answer) => self.answered(request, answer).await,
+            Event::Answered(answered) => self.answered(*answered).await,
             Event::Pong(pong) => self.pong(pong).await,
             Event::Pushed(taken) => {
                 for updates in taken {
@@ -250,11 +250,14 @@ where
         self.feed(too_long(), now).await
     }
 
-    async fn answered(&mut self, request: Request, answer: Result<Answer, Fault>) -> Step {
+    async fn answered(&mut self, (request, answer): (Request, Result<Answer, Fault>)) -> Step {
         let now = Instant::now();
         let pages = match answer {
             Ok(answer) => {
-                self.standing.heard();
+                match request.channel() {
+                    None => self.standing.answered(),
+                    Some(_) => self.standing.heard(),
+                }
                 self.driver.answer(&request, answer, now)
             }
             Err(fault) if fault.failure == Failure::SessionEnded => {
