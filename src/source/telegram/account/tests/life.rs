@@ -4,15 +4,24 @@ use std::time::Duration;
 
 use grammers_session::updates::UpdatesLike;
 use grammers_tl_types as tl;
+use tl::functions::messages::GetDialogs;
 use tl::functions::updates::{GetChannelDifference, GetDifference};
 
 use super::super::unit::End;
-use super::script::{Life, POISON, Script, gone, nothing_missed, refusal, said};
+use super::script::{
+    Life, POISON, Script, channel, gone, nothing_missed, nothing_missed_there, refusal, said,
+};
 use crate::source::telegram::driver::Position;
 use crate::source::telegram::link::QUEUE_MAX;
 
 /// No check in the time of a test.
 const NEVER: Duration = Duration::from_secs(3600);
+
+/// There is more than is worth pushing.
+fn news_of(channel_id: i64) -> tl::enums::Update {
+    let pts = None;
+    tl::types::UpdateChannelTooLong { channel_id, pts }.into()
+}
 
 fn well() -> Script {
     let server = Script::default();
@@ -67,11 +76,7 @@ async fn a_poisoned_channel_stops_no_other() {
     let server = well();
     server.on::<GetChannelDifference>(|_| refusal(400, "SOMETHING_NOBODY_KNOWS"));
     let mut life = Life::begin(server, &[5, 6], NEVER).await;
-    let news = tl::types::UpdateChannelTooLong {
-        channel_id: 5,
-        pts: None,
-    };
-    life.push(vec![news.into()]).await;
+    life.push(vec![news_of(5)]).await;
     for message in 1..=3 {
         life.push(vec![gone(6, message, 100 + message)]).await;
         assert_eq!(life.next().await, [i64::from(message)]);
@@ -154,14 +159,7 @@ async fn a_server_that_answers_and_never_pushes_is_found_out() {
 #[tokio::test]
 async fn more_than_the_queue_holds_is_counted_and_everything_is_asked_again() {
     let server = well();
-    server.on::<GetChannelDifference>(|_| {
-        let empty = tl::types::updates::ChannelDifferenceEmpty {
-            r#final: true,
-            pts: 100,
-            timeout: None,
-        };
-        said(tl::enums::updates::ChannelDifference::Empty(empty))
-    });
+    server.on::<GetChannelDifference>(nothing_missed_there);
     let channels: Vec<i64> = (1..=7).collect();
     let mut life = Life::begin(server, &channels, NEVER).await;
     life.until("live", |it| it.state == "live").await;
@@ -197,4 +195,56 @@ async fn a_panic_ends_the_life_and_the_next_one_begins_behind_what_was_handed_ov
         behind: false,
     };
     assert!(positions.contains(&channel), "{positions:?}");
+}
+
+#[tokio::test]
+async fn five_hundred_channels_at_start_cost_one_request_and_pushes_flow() {
+    let channels: Vec<i64> = (1..=500).collect();
+    let mut life = Life::begin(well(), &channels, NEVER).await;
+    life.until("live", |it| it.state == "live").await;
+    life.push(channels.iter().map(|id| gone(*id, 1, 101)).collect())
+        .await;
+    let mut all = 0;
+    while all < channels.len() {
+        all += life.next().await.len();
+    }
+    assert_eq!(all, channels.len());
+    assert_eq!(life.server.calls::<GetDifference>(), 1);
+    assert_eq!(life.server.calls::<GetChannelDifference>(), 0, "no sweep");
+    life.end().await;
+}
+
+#[tokio::test]
+async fn a_missing_access_hash_is_looked_for_in_the_dialogs_once_and_nothing_is_forgotten() {
+    let server = well();
+    server.on::<GetChannelDifference>(nothing_missed_there);
+    let mut tries = 0;
+    server.on::<GetDialogs>(move |_| {
+        tries += 1;
+        if tries == 1 {
+            return refusal(420, "FLOOD_WAIT_1");
+        }
+        let dialogs = tl::types::messages::Dialogs {
+            dialogs: Vec::new(),
+            messages: Vec::new(),
+            chats: vec![channel(5, 55)],
+            users: Vec::new(),
+        };
+        said(tl::enums::messages::Dialogs::Dialogs(dialogs))
+    });
+    let mut life = Life::with_peers(server, &[5, 6, 7], &[7], NEVER).await;
+    life.push(vec![news_of(5), news_of(6)]).await;
+    life.until("asked with the hash that was found", |it| {
+        it.requests.contains_key("updates.getChannelDifference")
+    })
+    .await;
+    assert_eq!(
+        life.server.calls::<GetDialogs>(),
+        2,
+        "a wait, then once for both"
+    );
+    // What nobody can name is not asked about, and still heard.
+    life.push(vec![gone(6, 1, 101)]).await;
+    assert_eq!(life.next().await, [1]);
+    life.end().await;
 }

@@ -8,7 +8,7 @@ use grammers_mtsender::{InvocationError, RpcError};
 use grammers_session::storages::MemorySession;
 use grammers_session::types::{PeerAuth, PeerInfo};
 use grammers_session::updates::UpdatesLike;
-use grammers_tl_types::{self as tl, Identifiable, Serializable};
+use grammers_tl_types::{self as tl, Deserializable, Identifiable, Serializable};
 use tokio::task::JoinHandle;
 
 use super::super::*;
@@ -85,6 +85,31 @@ pub(super) fn nothing_missed(_: &[u8]) -> Reply {
     said(tl::enums::updates::Difference::Empty(empty))
 }
 
+/// Nothing was missed in a channel.
+pub(super) fn nothing_missed_there(_: &[u8]) -> Reply {
+    let empty = tl::types::updates::ChannelDifferenceEmpty {
+        r#final: true,
+        pts: 100,
+        timeout: None,
+    };
+    said(tl::enums::updates::ChannelDifference::Empty(empty))
+}
+
+/// A channel as the list of dialogs shows it: the least that Telegram can say of one.
+pub(super) fn channel(id: i64, access_hash: i64) -> tl::enums::Chat {
+    const HAS_ACCESS_HASH: u32 = 1 << 13;
+    let mut bytes = Vec::new();
+    bytes.extend(HAS_ACCESS_HASH.to_le_bytes());
+    bytes.extend(0_u32.to_le_bytes());
+    bytes.extend(id.to_le_bytes());
+    bytes.extend(access_hash.to_le_bytes());
+    String::new().serialize(&mut bytes);
+    tl::enums::ChatPhoto::Empty.serialize(&mut bytes);
+    1_i32.serialize(&mut bytes);
+    let channel = tl::types::Channel::from_bytes(&bytes);
+    tl::enums::Chat::Channel(channel.expect("a channel"))
+}
+
 /// A message of a channel is gone: the smallest update that has a place.
 pub(super) fn gone(channel_id: i64, message: i32, pts: i32) -> tl::enums::Update {
     tl::types::UpdateDeleteChannelMessages {
@@ -156,8 +181,18 @@ pub(super) struct Life {
 impl Life {
     /// Begins at pts 10 of the account and 100 of these channels.
     pub(super) async fn begin(server: Script, channels: &[i64], check: Duration) -> Life {
+        Life::with_peers(server, channels, channels, check).await
+    }
+
+    /// The same, with a session that knows the access hashes of only some of them.
+    pub(super) async fn with_peers(
+        server: Script,
+        channels: &[i64],
+        known: &[i64],
+        check: Duration,
+    ) -> Life {
         let session = Arc::new(MemorySession::default());
-        for id in channels {
+        for id in known {
             let peer = PeerInfo::Channel {
                 id: *id,
                 auth: Some(PeerAuth::from_hash(*id)),
