@@ -12,6 +12,9 @@ use super::track::Track;
 /// The account is asked at least so often. What a lost push told of a channel that is quiet since comes out here.
 const CHECK_EVERY: Duration = Duration::from_secs(15 * 60);
 
+/// The longest wait after a failure. The call is also what makes a new connection, so it must not be long.
+const BACKOFF_MAX: Duration = Duration::from_secs(15);
+
 /// The driver's knowledge of the account.
 #[derive(Debug)]
 pub(super) struct Account {
@@ -49,7 +52,7 @@ impl Account {
             qts: Track::new(known.map(|common| common.qts)),
             date: known.map_or(0, |common| common.date),
             seq: known.map_or(0, |common| common.seq),
-            pace: Pace::new(),
+            pace: Pace::new(BACKOFF_MAX),
             asked: Some(now),
             check: now,
             lost_place: false,

@@ -16,6 +16,9 @@ const POLL_DEFAULT: Duration = Duration::from_secs(1);
 /// The longest pause between polls that is believed.
 const POLL_MAX: Duration = Duration::from_secs(3600);
 
+/// The longest wait after a failure.
+const BACKOFF_MAX: Duration = Duration::from_secs(300);
+
 /// The driver's knowledge of one channel.
 #[derive(Debug)]
 pub(super) struct Channel {
@@ -43,7 +46,7 @@ impl Channel {
         Channel {
             id,
             track: Track::new(pts),
-            pace: Pace::new(),
+            pace: Pace::new(BACKOFF_MAX),
             asked: None,
             poll: None,
             lost_place: None,

@@ -111,7 +111,7 @@ impl Driver {
         }
         let tl::enums::updates::State::State(state) = slice.state;
         if state.pts <= 0 {
-            // No position at all: what came is kept, and asked for again.
+            // No position at all: what came is kept, and nothing moves.
             return false;
         }
         let moved = (state.pts, state.qts) != (call.pts, call.qts);

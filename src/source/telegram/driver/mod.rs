@@ -164,6 +164,9 @@ impl Driver {
             true => Origin::Poll,
             false => Origin::Difference,
         });
+        if request.channel().is_none() && self.account.pace.failures() > 0 {
+            self.recover();
+        }
         match (request, answer) {
             (Request::State, Answer::State(state)) => self.state(state, now, &mut draft),
             (Request::Difference(call), Answer::Difference(difference)) => {

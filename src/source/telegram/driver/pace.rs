@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use super::track::Early;
 use crate::backoff::Backoff;
 
-/// The first wait after a failure, and the longest.
-const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+/// The first wait after a failure.
+const BACKOFF_MIN: Duration = Duration::from_secs(1);
 
 /// How long pushed updates wait for an answer on its way. What takes longer has trouble of its own.
 const ANSWER_WAIT: Duration = Duration::from_secs(5);
@@ -23,6 +23,8 @@ pub(super) struct Pace {
     flight: Option<Flight>,
     /// Nothing is asked before.
     hold: Option<Instant>,
+    /// The server, or the caller, wants it so: nothing ends this wait before its time.
+    is_ordered: bool,
     backoff: Backoff,
     unreadable: usize,
     /// The position is not doubted again before.
@@ -36,11 +38,13 @@ struct Flight {
 }
 
 impl Pace {
-    pub(super) fn new() -> Pace {
+    /// `longest`: the longest wait after a failure.
+    pub(super) fn new(longest: Duration) -> Pace {
         Pace {
             flight: None,
             hold: None,
-            backoff: Backoff::new(BACKOFF.0, BACKOFF.1),
+            is_ordered: false,
+            backoff: Backoff::new(BACKOFF_MIN, longest),
             unreadable: 0,
             trusted: None,
         }
@@ -90,15 +94,16 @@ impl Pace {
         self.unreadable = 0;
     }
 
-    /// Holds the box for so long.
+    /// Holds the box for so long, by order.
     pub(super) fn wait(&mut self, wait: Duration, now: Instant) {
         self.hold = Some(after(now, wait));
+        self.is_ordered = true;
     }
 
     /// Holds the box after a failure, longer each time.
     pub(super) fn fail(&mut self, chance: f64, now: Instant) {
-        let wait = self.backoff.wait(chance);
-        self.wait(wait, now);
+        self.hold = Some(after(now, self.backoff.wait(chance)));
+        self.is_ordered = false;
     }
 
     /// Failures since the last good answer.
@@ -108,7 +113,9 @@ impl Pace {
 
     /// Something changed that may mend the failure.
     pub(super) fn retry(&mut self) {
-        self.hold = None;
+        if !self.is_ordered {
+            self.hold = None;
+        }
     }
 
     /// The position may be wrong: asks, now and then.

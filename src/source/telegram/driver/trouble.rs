@@ -26,6 +26,15 @@ impl Driver {
         }
     }
 
+    /// The account is answered again: what failed with it is tried at once.
+    pub(super) fn recover(&mut self) {
+        let ids: Vec<i64> = self.channels.keys().copied().collect();
+        for id in ids {
+            self.channel(id).pace.retry();
+            self.list(id);
+        }
+    }
+
     fn account_trouble(
         &mut self,
         request: &Request,
@@ -107,7 +116,7 @@ impl Driver {
                 }
             }
             failure => {
-                channel.unknown |= failure == Failure::UnknownChannel;
+                channel.unknown = failure == Failure::UnknownChannel;
                 let is_refused = failure == Failure::Refused && channel.pace.is_cautious();
                 if is_difference && (is_refused || failure == Failure::InvalidPosition) {
                     channel.lost_place = Some(GapCause::InvalidPosition);

@@ -1,5 +1,7 @@
 //! G1 to G16: what a mirror's driver has to see to.
 
+use std::time::Duration;
+
 use super::super::*;
 use super::support::*;
 use grammers_session::updates::UpdatesLike;
@@ -234,6 +236,39 @@ fn g15_no_failure_is_the_last_try() {
     let request = desk.only_request();
     desk.answer(&request, difference(&[1], vec![], 11));
     assert_eq!(desk.told(), ["private 1"]);
+}
+
+#[test]
+fn g15_after_an_outage_everything_is_asked_at_once_but_for_ordered_waits() {
+    let mut desk = Desk::live(&[account_at(10), channel_at(CH, 100), channel_at(OTHER, 7)]);
+    desk.push(pushed(vec![too_long(CH, None), too_long(OTHER, None)]));
+    let end = desk.now + Duration::from_secs(1_800);
+    while desk.now < end {
+        for request in desk.requests() {
+            let failure = match request.channel() {
+                Some(OTHER) => Failure::Wait(Duration::from_secs(7_200)),
+                _ => Failure::Temporary,
+            };
+            desk.fail(&request, failure);
+        }
+        desk.push(UpdatesLike::ConnectionClosed);
+        assert!(desk.pass_to_deadline().as_secs() <= 15);
+    }
+    let account = loop {
+        let (account, channels): (Vec<_>, Vec<_>) = desk
+            .requests()
+            .into_iter()
+            .partition(|request| request.channel().is_none());
+        for request in channels {
+            desk.fail(&request, Failure::Temporary);
+        }
+        if let [account] = account.as_slice() {
+            break account.clone();
+        }
+        desk.pass_to_deadline();
+    };
+    desk.answer(&account, nothing_new());
+    assert_eq!(desk.channel_request().0.channel(), Some(CH));
 }
 
 #[test]
