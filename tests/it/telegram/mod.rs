@@ -1,5 +1,8 @@
 //! The live source in a running daemon.
 
+mod loss;
+mod world;
+
 use std::sync::Arc;
 use std::time::Duration;
 

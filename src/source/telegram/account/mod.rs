@@ -26,8 +26,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::budget::Budget;
-use super::driver::{Page, Position};
-use super::link::{Link, panic_text};
+use super::driver::{Page, Position, PositionError};
+use super::link::{Connection, Link, panic_text};
 use crate::backoff::Backoff;
 use crate::source::SourceBatch;
 use crate::status::{AccountState, Status};
@@ -82,6 +82,22 @@ pub trait Door: Send + Sync {
 
     /// Opens the session. Nobody else can while it is held.
     fn open(&self) -> impl Future<Output = Result<Arc<Self::Session>, Closed>> + Send;
+
+    /// A way to the session's data centre.
+    fn connect(&self, session: &Arc<Self::Session>, api_id: i32) -> Connection {
+        Connection::pool(Arc::clone(session), api_id)
+    }
+}
+
+/// Where an account goes on, by the bookmarks of the log.
+pub fn positions(
+    account: &str,
+    bookmarks: &[(String, Vec<u8>)],
+) -> Result<Vec<Position>, PositionError> {
+    let found = bookmarks
+        .iter()
+        .map(|(name, bytes)| Position::from_bookmark(account, name, bytes));
+    found.filter_map(Result::transpose).collect()
 }
 
 /// A session that Telegram has ended, known by its key so that it is not tried again.
@@ -123,7 +139,7 @@ pub async fn run<D: Door>(
     let mut dead = None;
     loop {
         let state = match open(&door).await {
-            Ok(session) => match account.lives(session, &mut dead, &mut outlet).await {
+            Ok(session) => match account.lives(&door, session, &mut dead, &mut outlet).await {
                 Some(state) => state,
                 None => return,
             },
@@ -160,15 +176,13 @@ struct Account {
 
 impl Account {
     /// One life after the other, until a person has to do something; none when stopped.
-    async fn lives<S: Session>(
+    async fn lives<D: Door>(
         &self,
-        session: Arc<S>,
+        door: &D,
+        session: Arc<D::Session>,
         dead: &mut Option<Dead>,
         outlet: &mut Outlet,
-    ) -> Option<AccountState>
-    where
-        S::Error: std::error::Error + Send + Sync + 'static,
-    {
+    ) -> Option<AccountState> {
         let key = key(&*session);
         if let Some(dead) = dead.as_ref().filter(|dead| dead.key == key) {
             return Some(AccountState::LoggedOut(dead.why.clone()));
@@ -176,7 +190,7 @@ impl Account {
         let mut backoff = Backoff::new(REBUILD_MIN, REBUILD_MAX);
         loop {
             let born = Instant::now();
-            let why = match self.life(&session, outlet).await {
+            let why = match self.life(door, &session, outlet).await {
                 End::Stopped => return None,
                 End::Ended(why) => {
                     let state = AccountState::LoggedOut(why.clone());
@@ -207,13 +221,9 @@ impl Account {
     }
 
     /// One connection.
-    async fn life<S: Session>(&self, session: &Arc<S>, outlet: &mut Outlet) -> End
-    where
-        S::Error: std::error::Error + Send + Sync + 'static,
-    {
+    async fn life<D: Door>(&self, door: &D, session: &Arc<D::Session>, outlet: &mut Outlet) -> End {
         let (link, parts) = Link::open(
-            Arc::clone(session),
-            self.api_id,
+            door.connect(session, self.api_id),
             Arc::clone(&self.budget),
             outlet.account(),
             &self.status,

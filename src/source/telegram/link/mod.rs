@@ -66,6 +66,32 @@ impl Wire for SenderPoolFatHandle {
     }
 }
 
+/// A way to the account's data centre, before anything runs on it.
+pub struct Connection {
+    /// Carries requests.
+    pub wire: Arc<dyn Wire>,
+    /// What the server pushes.
+    pub updates: mpsc::Receiver<UpdatesLike>,
+    /// What drives both; its end is the connection's.
+    pub runner: BoxFuture<'static, ()>,
+}
+
+impl Connection {
+    /// The library's pool of a session. Nothing is connected before the first request.
+    pub fn pool<S>(session: Arc<S>, api_id: i32) -> Connection
+    where
+        S: Session + Sized,
+        S::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let pool = SenderPool::with_configuration(session, api_id, parameters());
+        Connection {
+            wire: Arc::new(pool.handle),
+            updates: pool.updates,
+            runner: Box::pin(pool.runner.run()),
+        }
+    }
+}
+
 /// What lives as long as a link: dropping it ends the connection.
 pub struct Parts {
     /// Updates as they come.
@@ -117,57 +143,40 @@ fn lock(budget: &Mutex<Budget>) -> std::sync::MutexGuard<'_, Budget> {
 }
 
 impl Link {
-    /// Makes a client of a session. Nothing is connected before the first request.
-    pub fn open<S>(
-        session: Arc<S>,
-        api_id: i32,
+    /// Runs a connection, and empties what comes in.
+    pub fn open(
+        connection: Connection,
         budget: Arc<Mutex<Budget>>,
         account: &str,
         status: &Status,
-    ) -> (Link, Parts)
-    where
-        S: Session + Sized,
-        S::Error: std::error::Error + Send + Sync + 'static,
-    {
-        let pool = SenderPool::with_configuration(session, api_id, parameters());
-        let runner = pool.runner;
-        let link = Link::over(Arc::new(pool.handle), budget, account, status);
-        let mut parts = link.parts(pool.updates);
-        parts.tasks.0.spawn(async move {
-            runner.run().await;
+    ) -> (Link, Parts) {
+        let Connection {
+            wire,
+            updates,
+            runner,
+        } = connection;
+        let (outlet, incoming, overflow) = drain::queue(account, status);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            runner.await;
             "connection"
         });
-        (link, parts)
-    }
-
-    /// A link whose requests go that way.
-    pub(super) fn over(
-        wire: Arc<dyn Wire>,
-        budget: Arc<Mutex<Budget>>,
-        account: &str,
-        status: &Status,
-    ) -> Link {
-        Link {
-            wire,
-            budget,
-            status: status.clone(),
-            account: account.into(),
-        }
-    }
-
-    /// The parts around what comes in here.
-    pub(super) fn parts(&self, updates: mpsc::Receiver<UpdatesLike>) -> Parts {
-        let (outlet, incoming, overflow) = drain::queue(&self.account, &self.status);
-        let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             drain::run(updates, outlet).await;
             "receiver"
         });
-        Parts {
+        let link = Link {
+            wire,
+            budget,
+            status: status.clone(),
+            account: account.into(),
+        };
+        let parts = Parts {
             incoming,
             overflow,
             tasks: Tasks(tasks),
-        }
+        };
+        (link, parts)
     }
 
     /// Sends a request when the budget has room for it, and again whenever Telegram asked for a wait and it is over.

@@ -219,8 +219,12 @@ impl Life {
         let (wire, board, token) = (Arc::clone(&server), status.clone(), stop.clone());
         let task = tokio::spawn(async move {
             let budget = Arc::new(Mutex::new(Budget::new(60, Instant::now())));
-            let link = Link::over(wire, budget, NAME, &board);
-            let parts = link.parts(updates);
+            let connection = Connection {
+                wire,
+                updates,
+                runner: Box::pin(std::future::pending()),
+            };
+            let (link, parts) = Link::open(connection, budget, NAME, &board);
             let mut outlet = Outlet::new(NAME, Box::new(Plain), positions, out, &board, &token);
             let asker = Asker::new(link, session);
             let pace = Pace {

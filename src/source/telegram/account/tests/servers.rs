@@ -197,7 +197,9 @@ async fn a_key_that_the_server_does_not_know_is_not_tried_again() {
         key,
         why: why.clone(),
     });
-    let state = shared.lives(again, &mut dead, &mut outlet).await;
+    let state = shared
+        .lives(&Here(address), again, &mut dead, &mut outlet)
+        .await;
     assert_eq!(state, Some(AccountState::LoggedOut(why)));
     assert_eq!(connections.load(Ordering::Relaxed), before, "no storm");
     account.end().await;
