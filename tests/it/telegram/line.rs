@@ -2,6 +2,8 @@
 
 use datacentre::{DataCentre, Delivery, Order, Reaction, RpcError, Rule};
 
+use telegram_gateway::status::AccountReport;
+
 use super::mirror::Mirror;
 use super::until;
 
@@ -34,8 +36,8 @@ async fn posts_edits_and_deletions_are_in_the_log_as_they_happen() {
     assert_eq!((board.reconnects, board.rebuilds, board.dropped), (0, 0, 0));
 }
 
-/// Posts before, during and after a fault; the log must have them all, once.
-async fn survives(fault: impl Fn(&DataCentre), heal: impl Fn(&DataCentre)) {
+/// Posts before, during and after a fault; the log must have them all, once. What the board said at the end.
+async fn survives(fault: impl Fn(&DataCentre), heal: impl Fn(&DataCentre)) -> AccountReport {
     let mirror = Mirror::start(3).await;
     let post = |text: &str| {
         for n in 0..10 {
@@ -49,19 +51,21 @@ async fn survives(fault: impl Fn(&DataCentre), heal: impl Fn(&DataCentre)) {
     post("during");
     heal(&mirror.dc);
     post("after");
-    mirror.end().await;
+    mirror.end().await
 }
 
 fn nothing(_: &DataCentre) {}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_line_loses_nothing() {
-    survives(DataCentre::cut, DataCentre::cut).await;
+    let board = survives(DataCentre::cut, DataCentre::cut).await;
+    assert!(board.reconnects >= 1, "{board:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_half_open_line_is_noticed_and_loses_nothing() {
-    survives(DataCentre::half_open, nothing).await;
+    let board = survives(DataCentre::half_open, nothing).await;
+    assert!(board.reconnects >= 1, "{board:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,7 +108,8 @@ async fn new_sessions_and_salts_lose_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_of_the_library_costs_a_client_and_no_update() {
-    survives(DataCentre::send_wrong_session, nothing).await;
+    let board = survives(DataCentre::send_wrong_session, nothing).await;
+    assert!(board.rebuilds >= 1, "{board:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,4 +166,34 @@ async fn a_revoked_session_is_a_state_and_no_storm() {
     assert!(status.contains("log in again"), "{status}");
     assert_eq!(mirror.dc.calls().len(), calls);
     mirror.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_with_five_hundred_channels_sweeps_none_of_them() {
+    let mut mirror = Mirror::start(500).await;
+    // All that has happened is long ago, and asked for: three checks, for one may be on its way.
+    mirror.dc.shift_clock(60);
+    let checks = mirror.dc.count("updates.getDifference") + 3;
+    until("quiet", async || {
+        mirror.dc.count("updates.getDifference") >= checks
+    })
+    .await;
+    mirror.stop().await;
+    let asked = |dc: &DataCentre| {
+        let counts = ["updates.getDifference", "updates.getChannelDifference"];
+        counts.map(|method| dc.count(method))
+    };
+    let [differences, of_channels] = asked(&mirror.dc);
+    mirror.resume().await;
+    mirror.shows("live", |it| it.state == "live").await;
+    let now = asked(&mirror.dc);
+    assert!(
+        now[0] <= differences + 2,
+        "one difference, and perhaps a check: {now:?}"
+    );
+    assert_eq!(now[1], of_channels, "nothing happened in any of them");
+    for channel in [0, 250, 499] {
+        mirror.dc.post(mirror.channels[channel], "live");
+    }
+    mirror.end().await;
 }

@@ -168,9 +168,10 @@ impl Mirror {
         found.collect()
     }
 
-    /// The end: exactly what happened is in the log, no post twice, and the log is sound.
-    pub(super) async fn end(mut self) {
+    /// The end: exactly what happened is in the log, no post twice, and the log is sound. What the board said last.
+    pub(super) async fn end(mut self) -> AccountReport {
         self.has_all().await;
+        let board = self.board().expect("on the board");
         self.stop().await;
         let posts = self.logged("post").await;
         assert_eq!(posts, self.there(), "nothing else");
@@ -180,6 +181,7 @@ impl Mirror {
         );
         assert_eq!(all.count(), posts.len(), "none of them twice");
         self.gateway.ok(&["verify", "log"]);
+        board
     }
 }
 
