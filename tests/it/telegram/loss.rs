@@ -15,7 +15,6 @@ use super::until;
 use super::world::{Fate, Open, Plain, World};
 use crate::support::gateway::Gateway;
 
-const NAME: &str = "main";
 const CHANNELS: [i64; 5] = [11, 12, 13, 14, 15];
 const ROUNDS: usize = 6;
 const UPDATES_PER_ROUND: usize = 400;
@@ -26,24 +25,27 @@ struct Running {
     task: JoinHandle<Result<Ingested, DaemonError>>,
 }
 
-async fn start(gateway: &Gateway, world: &World) -> Running {
+async fn start(gateway: &Gateway, world: &World, names: &[&'static str]) -> Running {
     let (status, stop) = (Status::new(), CancellationToken::new());
     let daemon = Daemon::open(gateway.config(), status.clone()).expect("a daemon");
     let bookmarks = daemon.bookmarks().await.expect("bookmarks");
-    let inputs = Inputs {
-        name: NAME.to_owned(),
-        api_id: 1,
-        requests_per_minute: 60,
-        // What is withheld last shows only when it is asked for.
-        ping_interval: Duration::from_millis(200),
-        positions: account::positions(NAME, &bookmarks).expect("positions"),
-        meaning: Box::new(Plain(NAME)),
-    };
-    let door = Open {
-        world: world.clone(),
-        channels: CHANNELS.to_vec(),
-    };
-    let source = Telegram::start(vec![(inputs, door)], &status, &stop);
+    let accounts = names.iter().map(|name| {
+        let inputs = Inputs {
+            name: (*name).to_owned(),
+            api_id: 1,
+            requests_per_minute: 60,
+            // What is withheld last shows only when it is asked for.
+            ping_interval: Duration::from_millis(200),
+            positions: account::positions(name, &bookmarks).expect("positions"),
+            meaning: Box::new(Plain(name)),
+        };
+        let door = Open {
+            world: world.clone(),
+            channels: CHANNELS.to_vec(),
+        };
+        (inputs, door)
+    });
+    let source = Telegram::start(accounts.collect(), &status, &stop);
     let task = tokio::spawn(daemon.run(Some(source), Options::default(), stop.clone()));
     Running { stop, task }
 }
@@ -75,12 +77,12 @@ fn fate(random: &mut fastrand::Rng) -> Fate {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_the_line_loses_and_what_happens_while_the_daemon_is_down_is_in_the_log_once() {
+/// Lets a world happen to a daemon with these accounts, which is stopped now and then.
+async fn all_of_it_once(names: &[&'static str]) {
     let (gateway, world) = (Gateway::embedded(), World::default());
     let mut random = fastrand::Rng::with_seed(7);
-    let mut running = start(&gateway, &world).await;
-    until("connected", async || world.has_guest()).await;
+    let mut running = start(&gateway, &world, names).await;
+    until("connected", async || world.guests() == names.len()).await;
     for channel in CHANNELS {
         // From here on each is known; what was before is for a backfill.
         world.delete(channel, Fate::Arrives).await;
@@ -96,7 +98,7 @@ async fn what_the_line_loses_and_what_happens_while_the_daemon_is_down_is_in_the
         for channel in CHANNELS {
             world.delete(channel, Fate::Withheld).await;
         }
-        running = start(&gateway, &world).await;
+        running = start(&gateway, &world, names).await;
     }
     let happened = world.all();
     until("all there", async || {
@@ -108,4 +110,14 @@ async fn what_the_line_loses_and_what_happens_while_the_daemon_is_down_is_in_the
     found.sort_unstable();
     assert_eq!(found, happened, "each once, and nothing else");
     gateway.ok(&["verify", "log"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_line_loses_and_what_happens_while_the_daemon_is_down_is_in_the_log_once() {
+    all_of_it_once(&["main"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_accounts_in_the_same_channels_give_one_stream() {
+    all_of_it_once(&["main", "second"]).await;
 }

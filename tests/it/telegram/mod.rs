@@ -1,6 +1,8 @@
 //! The live source in a running daemon.
 
+mod line;
 mod loss;
+mod mirror;
 mod world;
 
 use std::sync::Arc;

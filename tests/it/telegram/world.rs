@@ -28,7 +28,8 @@ const COMMON: i32 = 10;
 struct State {
     /// Deleted messages of each channel; each is one step of its sequence, which starts at 1.
     channels: BTreeMap<i64, Vec<i32>>,
-    socket: Option<mpsc::Sender<UpdatesLike>>,
+    /// The lines to the accounts that are here.
+    sockets: Vec<mpsc::Sender<UpdatesLike>>,
 }
 
 /// The world, and the way to it.
@@ -50,9 +51,9 @@ impl World {
         self.0.lock().expect("not poisoned")
     }
 
-    /// Deletes the next message of a channel, and pushes that.
+    /// Deletes the next message of a channel, and pushes that. The fate is that of the first line.
     pub(super) async fn delete(&self, channel_id: i64, fate: Fate) {
-        let (update, socket) = {
+        let (update, sockets) = {
             let mut state = self.lock();
             let log = state.channels.entry(channel_id).or_default();
             let next = i32::try_from(log.len()).expect("few") + 1;
@@ -63,23 +64,29 @@ impl World {
                 pts: next + 1,
                 pts_count: 1,
             };
-            (tl::enums::Update::from(update), state.socket.clone())
+            state.sockets.retain(|socket| !socket.is_closed());
+            (tl::enums::Update::from(update), state.sockets.clone())
         };
-        let Some(socket) = socket else { return };
-        let packet = |updates| UpdatesLike::Updates(packet(updates).into());
-        let what = match fate {
-            Fate::Withheld => return,
-            Fate::Arrives => packet(vec![update]),
-            Fate::Twice => packet(vec![update.clone(), update]),
-            Fate::Cut => UpdatesLike::ConnectionClosed,
-        };
-        // Nobody is there while the daemon is down.
-        let _ = socket.send(what).await;
+        for (at, socket) in sockets.into_iter().enumerate() {
+            // What one line loses, the others may carry.
+            let fate = if at == 0 { fate } else { Fate::Arrives };
+            let pushed = |updates| UpdatesLike::Updates(packet(updates).into());
+            let what = match fate {
+                Fate::Withheld => continue,
+                Fate::Arrives => pushed(vec![update.clone()]),
+                Fate::Twice => pushed(vec![update.clone(), update.clone()]),
+                Fate::Cut => UpdatesLike::ConnectionClosed,
+            };
+            // An account may just have gone.
+            let _ = socket.send(what).await;
+        }
     }
 
-    /// Whether an account has come.
-    pub(super) fn has_guest(&self) -> bool {
-        self.lock().socket.is_some()
+    /// How many accounts are here.
+    pub(super) fn guests(&self) -> usize {
+        let state = self.lock();
+        let here = state.sockets.iter().filter(|socket| !socket.is_closed());
+        here.count()
     }
 
     /// All that happened: channel and message.
@@ -222,7 +229,7 @@ impl Door for Open {
 
     fn connect(&self, _: &Arc<MemorySession>, _: i32) -> Connection {
         let (socket, updates) = mpsc::channel(64);
-        self.world.lock().socket = Some(socket);
+        self.world.lock().sockets.push(socket);
         Connection {
             wire: Arc::new(self.world.clone()),
             updates,

@@ -51,8 +51,8 @@ pub struct Inputs {
     pub api_id: i32,
     /// Most requests a minute for what is past.
     pub requests_per_minute: u32,
-    /// How often the line is looked after: a ping this long after the last pong, which may take half of it, and twice
-    /// this between two questions whether something was missed.
+    /// How often the line is looked after: a ping this long after the last pong, which may take half of it; and when
+    /// nothing was pushed for twice this, the question whether something was missed.
     pub ping_interval: Duration,
     /// Where it goes on.
     pub positions: Vec<Position>,

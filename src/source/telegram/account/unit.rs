@@ -42,7 +42,7 @@ pub(super) struct Pace {
     pub(super) ping: Duration,
     /// How long a pong may take.
     pub(super) ping_limit: Duration,
-    /// Between two questions whether something was missed.
+    /// How long the line may be quiet before it is asked whether something was missed.
     pub(super) check: Duration,
 }
 
@@ -206,9 +206,10 @@ where
             return self.lost().await;
         }
         self.standing.heard();
-        let pages = self.driver.push(updates, Instant::now());
+        let now = Instant::now();
+        let pages = self.driver.push(updates, now);
         if pages.iter().any(|page| !page.updates.is_empty()) {
-            self.hearing.pushed();
+            self.hearing.pushed(now);
         }
         self.hand_over(pages).await
     }

@@ -223,3 +223,22 @@ async fn without_a_session_the_account_says_what_to_do_and_touches_no_network() 
         .await;
     account.end().await;
 }
+
+#[tokio::test]
+async fn a_login_beside_the_daemon_is_noticed() {
+    struct Later(Here, AtomicU32);
+    impl Door for Later {
+        type Session = MemorySession;
+        async fn open(&self) -> Result<Arc<MemorySession>, Closed> {
+            match self.1.fetch_add(1, Ordering::Relaxed) {
+                0 => Err(Closed::NeedsLogin),
+                _ => self.0.open().await,
+            }
+        }
+    }
+    let (listener, address) = listen().await;
+    let account = start(Later(Here(address), AtomicU32::new(0)));
+    let came = tokio::time::timeout(DEADLINE, listener.accept()).await;
+    came.expect("goes on by itself").expect("a connection");
+    account.end().await;
+}
