@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -29,7 +29,7 @@ pub struct DataCentre {
     pub(crate) shared: Arc<Shared>,
     listeners: Vec<AbortHandle>,
     auth_key: [u8; 256],
-    address: SocketAddr,
+    address: SocketAddrV4,
     dc_id: i32,
 }
 
@@ -41,7 +41,10 @@ impl DataCentre {
         for id in options.other_dcs.iter().copied().chain([dc_id]) {
             listeners.insert(id, TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?);
         }
-        let addresses = listeners.iter().map(|(id, listener)| Ok((*id, listener.local_addr()?)));
+        let addresses = listeners.iter().map(|(id, listener)| {
+            let port = listener.local_addr()?.port();
+            Ok((*id, SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)))
+        });
         let addresses = addresses.collect::<io::Result<BTreeMap<_, _>>>()?;
         let address = addresses[&dc_id];
         let shared = Arc::new(Shared::new(World::new(options, addresses)));
@@ -62,13 +65,14 @@ impl DataCentre {
     }
 
     /// Where the data centre of the accounts listens.
-    pub fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddrV4 {
         self.address
     }
 
     /// Where one of [`Options::other_dcs`] listens.
-    pub fn address_of(&self, dc_id: i32) -> Option<SocketAddr> {
-        self.shared.look(|world| world.addresses.get(&dc_id).copied())
+    pub fn address_of(&self, dc_id: i32) -> Option<SocketAddrV4> {
+        self.shared
+            .look(|world| world.addresses.get(&dc_id).copied())
     }
 
     pub fn dc_id(&self) -> i32 {
@@ -114,7 +118,13 @@ impl DataCentre {
 
     /// How often a method has been called.
     pub fn count(&self, method: &str) -> usize {
-        self.shared.look(|world| world.calls.iter().filter(|call| call.method == method).count())
+        self.shared.look(|world| {
+            world
+                .calls
+                .iter()
+                .filter(|call| call.method == method)
+                .count()
+        })
     }
 
     /// All calls so far, oldest first.
@@ -129,7 +139,8 @@ impl DataCentre {
 
     /// How many connections there are of clients that have introduced themselves, and so are sent updates.
     pub fn ready_connections(&self) -> usize {
-        self.shared.look(|world| world.links.values().filter(|link| link.is_ready).count())
+        self.shared
+            .look(|world| world.links.values().filter(|link| link.is_ready).count())
     }
 
     /// How many messages of the server the clients have acknowledged.

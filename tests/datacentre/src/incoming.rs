@@ -129,8 +129,12 @@ fn take(world: &mut World, shared: &Arc<Shared>, link: u64, message: &Inbound) {
         return close(world, link);
     };
     let at = Instant::now();
-    world.calls.extend(request.methods.iter().map(|method| CallMade { method, at }));
-    if request.introduces_itself() && let Some(connection) = world.links.get_mut(&link) {
+    world
+        .calls
+        .extend(request.methods.iter().map(|method| CallMade { method, at }));
+    if request.introduces_itself()
+        && let Some(connection) = world.links.get_mut(&link)
+    {
         connection.is_ready = true;
     }
     let account = account_of(world, link);
@@ -153,7 +157,10 @@ fn take(world: &mut World, shared: &Arc<Shared>, link: u64, message: &Inbound) {
         Some(Reaction::Garble) => answer(world, link, message, &request, true),
         Some(Reaction::Hold) => {
             let answer = reply(world, link, message, &request, false);
-            world.faults.held.extend(answer.map(|answer| Held { link, answer }));
+            world
+                .faults
+                .held
+                .extend(answer.map(|answer| Held { link, answer }));
         }
         Some(Reaction::Delay(time)) => {
             if let Some(answer) = reply(world, link, message, &request, false) {
@@ -183,7 +190,13 @@ fn answer(world: &mut World, link: u64, message: &Inbound, request: &Request, is
 }
 
 /// The answer to a request; none where none is due.
-fn reply(world: &mut World, link: u64, message: &Inbound, request: &Request, is_garbled: bool) -> Option<Outgoing> {
+fn reply(
+    world: &mut World,
+    link: u64,
+    message: &Inbound,
+    request: &Request,
+    is_garbled: bool,
+) -> Option<Outgoing> {
     if let Some(answer) = rpc::service::answer(world, link, message) {
         return answer;
     }

@@ -35,19 +35,22 @@
 mod centre;
 mod connection;
 mod content;
+mod entrance;
 mod faults;
 mod incoming;
 mod options;
 mod rpc;
 mod script;
 mod shared;
+mod srp;
 mod trouble;
 mod wire;
 mod world;
 
 pub use centre::{CallMade, DataCentre};
 pub use content::{
-    ChannelSpec, Document, Draft, Photo, PollSpec, Preview, UserSpec, channel_peer, group_peer, user_peer,
+    ChannelSpec, Document, Draft, Photo, PollSpec, Preview, UserSpec, channel_peer, group_peer,
+    user_peer,
 };
 pub use faults::{Reaction, RpcError, Rule};
 pub use options::{Limits, Options};

@@ -4,7 +4,9 @@ use grammers_tl_types as tl;
 use tl::Serializable;
 
 use crate::centre::DataCentre;
-use crate::content::{ChannelSpec, Draft, PollSpec, Preview, channel_peer, group_as_chat, group_peer, user_peer};
+use crate::content::{
+    ChannelSpec, Draft, PollSpec, Preview, channel_peer, group_as_chat, group_peer, user_peer,
+};
 use crate::world::{Channel, Group, World};
 
 impl DataCentre {
@@ -20,7 +22,8 @@ impl DataCentre {
 
     /// The hash that an account has to show for a channel.
     pub fn access_hash(&self, channel: i64, account: usize) -> i64 {
-        self.shared.look(|world| world.channels[&channel].hash_for(account))
+        self.shared
+            .look(|world| world.channels[&channel].hash_for(account))
     }
 
     pub fn post(&self, channel: i64, draft: impl Into<Draft>) -> i32 {
@@ -46,32 +49,45 @@ impl DataCentre {
     }
 
     pub fn delete(&self, channel: i64, ids: &[i32]) {
-        self.in_channel(channel, |world, date| ((), world.channel(channel).mailbox.delete(ids, date)));
+        self.in_channel(channel, |world, date| {
+            ((), world.channel(channel).mailbox.delete(ids, date))
+        });
     }
 
     /// Posts that are deleted before anybody sees them: ids without messages.
     pub fn skip_ids(&self, channel: i64, count: i32) {
-        self.shared.change(|world| world.channel(channel).mailbox.skip_ids(count));
+        self.shared
+            .change(|world| world.channel(channel).mailbox.skip_ids(count));
     }
 
     pub fn pin(&self, channel: i64, ids: &[i32], is_pinned: bool) {
         self.in_channel(channel, |world, date| {
             let channel_state = world.channel(channel);
             channel_state.pinned = ids.last().copied().filter(|_| is_pinned);
-            ((), channel_state.mailbox.pin(channel_peer(channel), ids, is_pinned, date))
+            (
+                (),
+                channel_state
+                    .mailbox
+                    .pin(channel_peer(channel), ids, is_pinned, date),
+            )
         });
     }
 
     /// The preview of a link has been fetched.
     pub fn preview(&self, channel: i64, preview: &Preview) {
         let page = tl::enums::WebPage::from(preview.0.clone());
-        self.in_channel(channel, |world, date| ((), world.channel(channel).mailbox.preview(page, date)));
+        self.in_channel(channel, |world, date| {
+            ((), world.channel(channel).mailbox.preview(page, date))
+        });
     }
 
     /// New counts of views: no pts, so a difference does not tell of them.
     pub fn views(&self, channel: i64, id: i32, views: i32) {
         self.in_channel(channel, |world, _| {
-            world.channel(channel).mailbox.touch(id, |message| message.views = Some(views));
+            world
+                .channel(channel)
+                .mailbox
+                .touch(id, |message| message.views = Some(views));
             let update = tl::types::UpdateChannelMessageViews {
                 channel_id: channel,
                 id,
@@ -83,7 +99,10 @@ impl DataCentre {
 
     pub fn forwards(&self, channel: i64, id: i32, forwards: i32) {
         self.in_channel(channel, |world, _| {
-            world.channel(channel).mailbox.touch(id, |message| message.forwards = Some(forwards));
+            world
+                .channel(channel)
+                .mailbox
+                .touch(id, |message| message.forwards = Some(forwards));
             let update = tl::types::UpdateChannelMessageForwards {
                 channel_id: channel,
                 id,
@@ -127,7 +146,10 @@ impl DataCentre {
     pub fn votes(&self, channel: i64, id: i32, poll: &PollSpec) {
         self.in_channel(channel, |world, _| {
             let media = poll.as_media();
-            world.channel(channel).mailbox.touch(id, |message| message.media = Some(media));
+            world
+                .channel(channel)
+                .mailbox
+                .touch(id, |message| message.media = Some(media));
             let update = tl::types::UpdateMessagePoll {
                 peer: Some(channel_peer(channel)),
                 msg_id: Some(id),
@@ -144,7 +166,13 @@ impl DataCentre {
     pub fn change_channel(&self, channel: i64, change: impl FnOnce(&mut tl::types::Channel)) {
         self.in_channel(channel, |world, _| {
             change(&mut world.channel(channel).inner);
-            ((), tl::types::UpdateChannel { channel_id: channel }.into())
+            (
+                (),
+                tl::types::UpdateChannel {
+                    channel_id: channel,
+                }
+                .into(),
+            )
         });
     }
 
@@ -152,11 +180,22 @@ impl DataCentre {
     pub fn channel_too_long(&self, channel: i64, tells_pts: bool) {
         self.in_channel(channel, |world, _| {
             let pts = tells_pts.then(|| world.channel(channel).mailbox.pts);
-            ((), tl::types::UpdateChannelTooLong { channel_id: channel, pts }.into())
+            (
+                (),
+                tl::types::UpdateChannelTooLong {
+                    channel_id: channel,
+                    pts,
+                }
+                .into(),
+            )
         });
     }
 
-    fn in_channel<T>(&self, channel: i64, happen: impl FnOnce(&mut World, i32) -> (T, tl::enums::Update)) -> T {
+    fn in_channel<T>(
+        &self,
+        channel: i64,
+        happen: impl FnOnce(&mut World, i32) -> (T, tl::enums::Update),
+    ) -> T {
         self.shared.change(|world| {
             let date = world.date();
             let (made, update) = happen(world, date);
@@ -186,13 +225,23 @@ impl DataCentre {
 
     /// A deletion in private chats and groups: the update does not say in which.
     pub fn delete_for(&self, account: usize, ids: &[i32]) {
-        self.in_account(account, |world, date| ((), world.accounts[account].mailbox.delete(ids, date)));
+        self.in_account(account, |world, date| {
+            ((), world.accounts[account].mailbox.delete(ids, date))
+        });
     }
 
     /// Any update of the common box, which is given its pts.
-    pub fn common_update(&self, account: usize, pts_count: i32, update: impl FnOnce(i32) -> tl::enums::Update) {
+    pub fn common_update(
+        &self,
+        account: usize,
+        pts_count: i32,
+        update: impl FnOnce(i32) -> tl::enums::Update,
+    ) {
         self.in_account(account, |world, date| {
-            ((), world.accounts[account].mailbox.log(pts_count, date, update))
+            (
+                (),
+                world.accounts[account].mailbox.log(pts_count, date, update),
+            )
         });
     }
 
@@ -207,7 +256,11 @@ impl DataCentre {
         });
     }
 
-    fn in_account<T>(&self, account: usize, happen: impl FnOnce(&mut World, i32) -> (T, tl::enums::Update)) -> T {
+    fn in_account<T>(
+        &self,
+        account: usize,
+        happen: impl FnOnce(&mut World, i32) -> (T, tl::enums::Update),
+    ) -> T {
         self.shared.change(|world| {
             let date = world.date();
             let (made, update) = happen(world, date);
@@ -222,7 +275,14 @@ impl DataCentre {
             let id = world.next_peer_id();
             let inner = group_as_chat(id, title, world.date());
             let (members, twins) = (members.to_vec(), Default::default());
-            world.groups.insert(id, Group { inner, members, twins });
+            world.groups.insert(
+                id,
+                Group {
+                    inner,
+                    members,
+                    twins,
+                },
+            );
             id
         })
     }
@@ -240,7 +300,10 @@ impl DataCentre {
                 world.publish(member, update);
             }
             let id = twins.first().expect("a member").1;
-            world.groups.entry(group).and_modify(|group| drop(group.twins.insert(id, twins)));
+            world
+                .groups
+                .entry(group)
+                .and_modify(|group| drop(group.twins.insert(id, twins)));
             id
         })
     }
@@ -249,7 +312,10 @@ impl DataCentre {
     pub fn id_in_group(&self, group: i64, id: i32, member: usize) -> Option<i32> {
         self.shared.look(|world| {
             let twins = world.groups.get(&group)?.twins.get(&id)?;
-            twins.iter().find(|(account, _)| *account == member).map(|(_, id)| *id)
+            twins
+                .iter()
+                .find(|(account, _)| *account == member)
+                .map(|(_, id)| *id)
         })
     }
 
@@ -267,20 +333,26 @@ impl DataCentre {
 
     /// Pushes a container as it is.
     pub fn push_updates(&self, account: usize, updates: &tl::enums::Updates) {
-        self.shared.change(|world| world.send_to_account(account, updates.to_bytes()));
+        self.shared
+            .change(|world| world.send_to_account(account, updates.to_bytes()));
     }
 
     pub fn channel_pts(&self, channel: i64) -> i32 {
-        self.shared.look(|world| world.channels[&channel].mailbox.pts)
+        self.shared
+            .look(|world| world.channels[&channel].mailbox.pts)
     }
 
     pub fn common_pts(&self, account: usize) -> i32 {
-        self.shared.look(|world| world.accounts[account].mailbox.pts)
+        self.shared
+            .look(|world| world.accounts[account].mailbox.pts)
     }
 
     /// All messages that a channel has, oldest first.
     pub fn messages(&self, channel: i64) -> Vec<tl::enums::Message> {
-        self.shared.look(|world| world.channels[&channel].mailbox.messages.values().cloned().collect())
+        self.shared.look(|world| {
+            let messages = world.channels[&channel].mailbox.messages.values();
+            world.refreshed(messages.cloned().collect())
+        })
     }
 }
 

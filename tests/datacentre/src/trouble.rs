@@ -1,6 +1,6 @@
 //! What a test makes go wrong.
 
-use std::net::SocketAddr;
+use std::net::SocketAddrV4;
 
 use grammers_tl_types as tl;
 
@@ -39,12 +39,14 @@ impl DataCentre {
 
     /// Closes all connections. New ones may come at once.
     pub fn cut(&self) {
-        self.shared.change(|world| world.links.values().for_each(|link| link.close()));
+        self.shared
+            .change(|world| world.links.values().for_each(|link| link.close()));
     }
 
     /// Closes each new connection as soon as it is made, or no longer does.
     pub fn refuse_connections(&self, refuses: bool) {
-        self.shared.change(|world| world.faults.is_refusing = refuses);
+        self.shared
+            .change(|world| world.faults.is_refusing = refuses);
     }
 
     /// A black hole: connections are taken, but what arrives is thrown away and nothing is sent.
@@ -54,7 +56,12 @@ impl DataCentre {
 
     /// The connections that there are now become black holes for ever; new ones work.
     pub fn half_open(&self) {
-        self.shared.change(|world| world.links.values_mut().for_each(|link| link.is_mute = true));
+        self.shared.change(|world| {
+            world
+                .links
+                .values_mut()
+                .for_each(|link| link.is_mute = true)
+        });
     }
 
     /// What happens to updates from now on. Those that are withheld are never pushed later.
@@ -79,11 +86,13 @@ impl DataCentre {
 
     /// The same for one channel, whatever the others do.
     pub fn attach_channel(&self, channel: i64, attach: Attach) {
-        self.shared.change(|world| world.channel(channel).attach = Some(attach));
+        self.shared
+            .change(|world| world.channel(channel).attach = Some(attach));
     }
 
     pub fn change_limits(&self, change: impl FnOnce(&mut Limits)) {
-        self.shared.change(|world| change(&mut world.options.limits));
+        self.shared
+            .change(|world| change(&mut world.options.limits));
     }
 
     /// Changes how the data centre behaves. Its numbers and those of the others are fixed when it starts.
@@ -103,7 +112,10 @@ impl DataCentre {
     /// Tells every client that its session was made anew, as after a loss on the server.
     pub fn announce_sessions(&self) {
         self.shared.change(|world| {
-            world.links.keys().for_each(|link| announce_session(world, *link, 1));
+            world
+                .links
+                .keys()
+                .for_each(|link| announce_session(world, *link, 1));
         });
     }
 
@@ -111,7 +123,10 @@ impl DataCentre {
     pub fn send_wrong_session(&self) {
         self.shared.change(|world| {
             for link in world.links.values() {
-                let pong = tl::enums::Pong::from(tl::types::Pong { msg_id: 0, ping_id: 0 });
+                let pong = tl::enums::Pong::from(tl::types::Pong {
+                    msg_id: 0,
+                    ping_id: 0,
+                });
                 link.command(Command::SendToWrongSession(service(&pong, false, false)));
             }
         });
@@ -127,7 +142,8 @@ impl DataCentre {
 
     /// Forgets a key: -404 for whoever uses it.
     pub fn forget_key(&self, key: [u8; 256]) {
-        self.shared.change(|world| world.keys.remove(&Key::new(key).id()));
+        self.shared
+            .change(|world| world.keys.remove(&Key::new(key).id()));
     }
 
     /// Ends the login of a key: `AUTH_KEY_UNREGISTERED` for whoever uses it.
@@ -164,7 +180,7 @@ impl DataCentre {
     }
 
     /// What `help.getConfig` says instead of the true addresses.
-    pub fn tell_addresses(&self, addresses: Option<Vec<(i32, SocketAddr)>>) {
+    pub fn tell_addresses(&self, addresses: Option<Vec<(i32, SocketAddrV4)>>) {
         self.shared.change(|world| world.told_addresses = addresses);
     }
 
@@ -183,7 +199,8 @@ impl DataCentre {
 
     /// Pushes updates to an account, among them one that no client can read.
     pub fn push_garbled(&self, account: usize, updates: Vec<tl::enums::Update>) {
-        self.shared.change(|world| world.send_garbled(account, updates));
+        self.shared
+            .change(|world| world.send_garbled(account, updates));
     }
 
     /// Forgets all that ever happened: positions begin again below those that clients have.

@@ -54,7 +54,9 @@ pub(crate) fn blank_chat() -> tl::types::Chat {
 }
 
 pub(crate) fn blank_notify_settings() -> tl::enums::PeerNotifySettings {
-    blank_bytes(1).read::<tl::types::PeerNotifySettings>().into()
+    blank_bytes(1)
+        .read::<tl::types::PeerNotifySettings>()
+        .into()
 }
 
 pub(crate) fn blank_dialog(peer: &tl::enums::Peer) -> tl::types::Dialog {
@@ -66,7 +68,12 @@ pub(crate) fn blank_full_user(id: i64) -> tl::types::UserFull {
     let settings: tl::types::PeerSettings = blank_bytes(1).read();
     let settings = tl::enums::PeerSettings::from(settings);
     let notify = blank_notify_settings();
-    blank_bytes(2).put(&id).put(&settings).put(&notify).words(1).read()
+    blank_bytes(2)
+        .put(&id)
+        .put(&settings)
+        .put(&notify)
+        .words(1)
+        .read()
 }
 
 pub(crate) fn blank_full_channel(id: i64) -> tl::types::ChannelFull {
@@ -84,7 +91,12 @@ pub(crate) fn blank_full_chat(id: i64) -> tl::types::ChatFull {
     };
     let participants = tl::enums::ChatParticipants::from(participants);
     let notify = blank_notify_settings();
-    blank_bytes(1).put(&id).words(1).put(&participants).put(&notify).read()
+    blank_bytes(1)
+        .put(&id)
+        .words(1)
+        .put(&participants)
+        .put(&notify)
+        .read()
 }
 
 fn empty_photo() -> tl::enums::Photo {

@@ -44,7 +44,14 @@ impl Photo {
 }
 
 impl Document {
-    pub(crate) fn new(id: i64, name: &str, mime_type: &str, size: usize, dc_id: i32, date: i32) -> Self {
+    pub(crate) fn new(
+        id: i64,
+        name: &str,
+        mime_type: &str,
+        size: usize,
+        dc_id: i32,
+        date: i32,
+    ) -> Self {
         let name = tl::types::DocumentAttributeFilename {
             file_name: name.to_owned(),
         };

@@ -63,7 +63,11 @@ impl Draft {
 
     pub fn link(self, offset: i32, length: i32, url: &str) -> Self {
         let url = url.to_owned();
-        self.entity(tl::types::MessageEntityTextUrl { offset, length, url })
+        self.entity(tl::types::MessageEntityTextUrl {
+            offset,
+            length,
+            url,
+        })
     }
 
     pub fn media(self, media: impl Into<tl::enums::MessageMedia>) -> Self {
@@ -117,7 +121,10 @@ impl Draft {
         self.reply(|header| {
             header.forum_topic = true;
             header.reply_to_msg_id.get_or_insert(topic);
-            header.reply_to_top_id = header.reply_to_msg_id.filter(|id| *id != topic).and(Some(topic));
+            header.reply_to_top_id = header
+                .reply_to_msg_id
+                .filter(|id| *id != topic)
+                .and(Some(topic));
         })
     }
 
@@ -139,7 +146,9 @@ impl Draft {
 
     /// A row with one button that opens an address.
     pub fn url_button(self, text: &str, url: &str) -> Self {
-        let url = tl::types::InlineButtonTypeUrl { url: url.to_owned() };
+        let url = tl::types::InlineButtonTypeUrl {
+            url: url.to_owned(),
+        };
         self.button(text, url.into())
     }
 
@@ -210,10 +219,16 @@ impl Draft {
     }
 
     /// The message as it is when it is posted.
-    pub(crate) fn placed(mut self, id: i32, peer: tl::enums::Peer, date: i32) -> tl::enums::Message {
+    pub(crate) fn placed(
+        mut self,
+        id: i32,
+        peer: tl::enums::Peer,
+        date: i32,
+    ) -> tl::enums::Message {
         match &mut self.0 {
             tl::enums::Message::Message(message) => {
-                message.post |= matches!(peer, tl::enums::Peer::Channel(_)) && message.from_id.is_none();
+                message.post |=
+                    matches!(peer, tl::enums::Peer::Channel(_)) && message.from_id.is_none();
                 (message.id, message.peer_id, message.date) = (id, peer, date);
             }
             tl::enums::Message::Service(message) => {
@@ -225,7 +240,11 @@ impl Draft {
     }
 
     /// What an edit makes of a message: the content of the draft with the identity of what was there.
-    pub(crate) fn in_place_of(self, old: &tl::enums::Message, edit_date: i32) -> tl::enums::Message {
+    pub(crate) fn in_place_of(
+        self,
+        old: &tl::enums::Message,
+        edit_date: i32,
+    ) -> tl::enums::Message {
         let (peer, date) = match old {
             tl::enums::Message::Message(old) => (old.peer_id.clone(), old.date),
             tl::enums::Message::Service(old) => (old.peer_id.clone(), old.date),

@@ -6,7 +6,9 @@ mod message;
 mod peers;
 mod poll;
 
-pub(crate) use blank::{blank_bytes, blank_dialog, blank_full_channel, blank_full_chat, blank_full_user};
+pub(crate) use blank::{
+    blank_bytes, blank_dialog, blank_full_channel, blank_full_chat, blank_full_user,
+};
 pub use media::{Document, Photo, Preview};
 pub use message::Draft;
 pub(crate) use message::{message_mut, peer_of};

@@ -1,6 +1,6 @@
 //! `help.*`: what a client asks before anything else.
 
-use std::net::SocketAddr;
+use std::net::SocketAddrV4;
 
 use grammers_tl_types as tl;
 use tl::Identifiable;
@@ -20,11 +20,20 @@ pub(super) fn answer(call: &mut Call<'_>, id: u32, body: &[u8]) -> Option<Answer
 fn get_config(call: &mut Call<'_>, _: f::GetConfig) -> Answer<tl::enums::Config> {
     let world = &*call.world;
     let true_addresses = world.addresses.iter().map(|(id, address)| (*id, *address));
-    let addresses = world.told_addresses.clone().unwrap_or_else(|| true_addresses.collect());
-    let options: Vec<_> = addresses.iter().map(|(id, address)| dc_option(*id, address)).collect();
+    let addresses = world
+        .told_addresses
+        .clone()
+        .unwrap_or_else(|| true_addresses.collect());
+    let options: Vec<_> = addresses
+        .iter()
+        .map(|(id, address)| dc_option(*id, address))
+        .collect();
     let date = world.date();
     // Flags, then as the schema has it; all that this client does not look at is nought.
-    let fields = blank_bytes(1).put(&date).put(&date.saturating_add(3600)).put(&false);
+    let fields = blank_bytes(1)
+        .put(&date)
+        .put(&date.saturating_add(3600))
+        .put(&false);
     let fields = fields.put(&call.dc_id).put(&options).words(18);
     let mut config: tl::types::Config = fields.words(8).read();
     config.message_length_max = 4096;
@@ -32,10 +41,9 @@ fn get_config(call: &mut Call<'_>, _: f::GetConfig) -> Answer<tl::enums::Config>
     Ok(config.into())
 }
 
-fn dc_option(id: i32, address: &SocketAddr) -> tl::enums::DcOption {
+fn dc_option(id: i32, address: &SocketAddrV4) -> tl::enums::DcOption {
     let mut option: tl::types::DcOption = blank_bytes(4).read();
     option.id = id;
-    option.ipv6 = address.is_ipv6();
     option.ip_address = address.ip().to_string();
     option.port = i32::from(address.port());
     option.r#static = true;

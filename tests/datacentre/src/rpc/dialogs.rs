@@ -27,7 +27,11 @@ impl Listed {
     /// Newest first, and never two at the same place.
     fn place(&self) -> (i32, i32, i64) {
         let top = self.top.as_ref();
-        (top.map_or(0, date_of), top.map_or(0, tl::enums::Message::id), bare_id(&self.peer))
+        (
+            top.map_or(0, date_of),
+            top.map_or(0, tl::enums::Message::id),
+            bare_id(&self.peer),
+        )
     }
 }
 
@@ -52,18 +56,30 @@ fn listed(call: &Call<'_>, account: usize, peer: tl::enums::Peer) -> Listed {
 
 fn everything(call: &Call<'_>, account: usize) -> Vec<Listed> {
     let world = &*call.world;
-    let channels = world.channels.iter().filter(|(_, channel)| channel.is_member(account));
+    let channels = world
+        .channels
+        .iter()
+        .filter(|(_, channel)| channel.is_member(account));
     let channels = channels.map(|(id, _)| channel_peer(*id));
-    let groups = world.groups.iter().filter(|(_, group)| group.members.contains(&account));
+    let groups = world
+        .groups
+        .iter()
+        .filter(|(_, group)| group.members.contains(&account));
     let groups = groups.map(|(id, _)| group_peer(*id));
-    let users = world.accounts[account].correspondents.iter().map(|id| user_peer(*id));
+    let users = world.accounts[account]
+        .correspondents
+        .iter()
+        .map(|id| user_peer(*id));
     let peers = channels.chain(groups).chain(users);
     let mut all: Vec<_> = peers.map(|peer| listed(call, account, peer)).collect();
     all.sort_by_key(|listed| std::cmp::Reverse(listed.place()));
     all
 }
 
-fn get_dialogs(call: &mut Call<'_>, request: f::messages::GetDialogs) -> Answer<tl::enums::messages::Dialogs> {
+fn get_dialogs(
+    call: &mut Call<'_>,
+    request: f::messages::GetDialogs,
+) -> Answer<tl::enums::messages::Dialogs> {
     let account = call.account()?;
     let all = everything(call, account);
     let count = all.len();
@@ -74,7 +90,9 @@ fn get_dialogs(call: &mut Call<'_>, request: f::messages::GetDialogs) -> Answer<
     let after = (request.offset_date, request.offset_id, offset_peer);
     let limit = usize::try_from(request.limit).unwrap_or(0);
     let limit = limit.min(call.world.options.limits.page);
-    let rest = all.into_iter().filter(|listed| after == (0, 0, 0) || listed.place() < after);
+    let rest = all
+        .into_iter()
+        .filter(|listed| after == (0, 0, 0) || listed.place() < after);
     let page: Vec<_> = rest.take(limit).collect();
     let is_whole = page.len() == count;
     let (dialogs, messages, users, chats) = as_dialogs(call, account, page);
@@ -133,8 +151,13 @@ fn get_peer_dialogs(
         tl::enums::InputDialogPeer::Peer(peer) => Some(&peer.peer),
         _ => None,
     });
-    let peers = inputs.map(|input| call.peer(input)).collect::<Answer<Vec<_>>>()?;
-    let page = peers.into_iter().map(|peer| listed(call, account, peer)).collect();
+    let peers = inputs
+        .map(|input| call.peer(input))
+        .collect::<Answer<Vec<_>>>()?;
+    let page = peers
+        .into_iter()
+        .map(|peer| listed(call, account, peer))
+        .collect();
     Ok(peer_dialogs(call, account, page))
 }
 
@@ -146,7 +169,11 @@ fn get_pinned_dialogs(
     Ok(peer_dialogs(call, account, Vec::new()))
 }
 
-fn peer_dialogs(call: &Call<'_>, account: usize, page: Vec<Listed>) -> tl::enums::messages::PeerDialogs {
+fn peer_dialogs(
+    call: &Call<'_>,
+    account: usize,
+    page: Vec<Listed>,
+) -> tl::enums::messages::PeerDialogs {
     let (dialogs, messages, users, chats) = as_dialogs(call, account, page);
     let state = call.world.accounts[account].state(call.world.date());
     tl::types::messages::PeerDialogs {

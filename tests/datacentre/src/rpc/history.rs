@@ -34,12 +34,18 @@ impl Window {
             (self.offset_id <= 0 || message.id() < self.offset_id)
                 && (self.offset_date <= 0 || date_of(message) < self.offset_date)
         };
-        let start = newest_first.iter().position(is_before).unwrap_or(newest_first.len());
+        let start = newest_first
+            .iter()
+            .position(is_before)
+            .unwrap_or(newest_first.len());
         let start = i64::try_from(start).unwrap_or(i64::MAX) + i64::from(self.add_offset);
         // A window that begins before the newest message loses what is not there.
         let missing = usize::try_from(-start).unwrap_or(0);
         let start = usize::try_from(start).unwrap_or(0);
-        let window = newest_first.into_iter().skip(start).take(self.limit.saturating_sub(missing));
+        let window = newest_first
+            .into_iter()
+            .skip(start)
+            .take(self.limit.saturating_sub(missing));
         window
             .filter(|message| self.max_id <= 0 || message.id() < self.max_id)
             .filter(|message| self.min_id <= 0 || message.id() > self.min_id)
@@ -55,11 +61,17 @@ pub(super) fn date_of(message: &tl::enums::Message) -> i32 {
     }
 }
 
-fn get_history(call: &mut Call<'_>, request: f::messages::GetHistory) -> Answer<tl::enums::messages::Messages> {
+fn get_history(
+    call: &mut Call<'_>,
+    request: f::messages::GetHistory,
+) -> Answer<tl::enums::messages::Messages> {
     let account = call.account()?;
     let peer = call.peer(&request.peer)?;
     let all = call.history(account, &peer);
-    let (count, page) = (i32::try_from(all.len()).unwrap_or(i32::MAX), call.world.options.limits.page);
+    let (count, page) = (
+        i32::try_from(all.len()).unwrap_or(i32::MAX),
+        call.world.options.limits.page,
+    );
     let window = Window {
         offset_id: request.offset_id,
         offset_date: request.offset_date,
@@ -70,7 +82,9 @@ fn get_history(call: &mut Call<'_>, request: f::messages::GetHistory) -> Answer<
     };
     let messages = window.cut(all);
     Ok(match peer {
-        tl::enums::Peer::Channel(peer) => in_channel(call, account, peer.channel_id, messages, count),
+        tl::enums::Peer::Channel(peer) => {
+            in_channel(call, account, peer.channel_id, messages, count)
+        }
         _ => out_of_channels(call, account, messages, count),
     })
 }
@@ -134,7 +148,11 @@ fn out_of_channels(
 }
 
 /// A message for every id that is asked for; those that are gone are empty.
-fn by_ids(mailbox: &Mailbox, ids: &[tl::enums::InputMessage], peer: Option<&tl::enums::Peer>) -> Vec<tl::enums::Message> {
+fn by_ids(
+    mailbox: &Mailbox,
+    ids: &[tl::enums::InputMessage],
+    peer: Option<&tl::enums::Peer>,
+) -> Vec<tl::enums::Message> {
     let ids = ids.iter().filter_map(|id| match id {
         tl::enums::InputMessage::Id(id) => Some(id.id),
         tl::enums::InputMessage::ReplyTo(id) => Some(id.id),
@@ -153,7 +171,10 @@ fn by_ids(mailbox: &Mailbox, ids: &[tl::enums::InputMessage], peer: Option<&tl::
     found.collect()
 }
 
-fn get_messages(call: &mut Call<'_>, request: f::messages::GetMessages) -> Answer<tl::enums::messages::Messages> {
+fn get_messages(
+    call: &mut Call<'_>,
+    request: f::messages::GetMessages,
+) -> Answer<tl::enums::messages::Messages> {
     let account = call.account()?;
     let messages = by_ids(&call.world.accounts[account].mailbox, &request.id, None);
     let count = i32::try_from(messages.len()).unwrap_or(i32::MAX);
@@ -170,7 +191,9 @@ fn get_channel_messages(
     let channel = &call.world.channels[&id];
     let mut messages = by_ids(&channel.mailbox, &request.id, Some(&peer));
     if request.id.contains(&tl::enums::InputMessage::Pinned) {
-        let pinned = channel.pinned.and_then(|id| channel.mailbox.messages.get(&id));
+        let pinned = channel
+            .pinned
+            .and_then(|id| channel.mailbox.messages.get(&id));
         messages.extend(pinned.cloned());
     }
     let count = i32::try_from(messages.len()).unwrap_or(i32::MAX);
@@ -215,7 +238,11 @@ mod tests {
     fn cut(window: Window) -> Vec<i32> {
         let messages = (1..=NEWEST).rev();
         let messages = messages.map(|id| Draft::from("text").placed(id, channel_peer(1), 100 + id));
-        window.cut(messages.collect()).iter().map(tl::enums::Message::id).collect()
+        window
+            .cut(messages.collect())
+            .iter()
+            .map(tl::enums::Message::id)
+            .collect()
     }
 
     fn window(offset_id: i32, add_offset: i32, limit: usize) -> Window {

@@ -1,8 +1,11 @@
 //! Methods of the API: which there are, and one file for each area of them.
 
+mod auth;
 mod config;
 mod dialogs;
+mod files;
 mod history;
+mod password;
 mod peers;
 pub(crate) mod service;
 mod updates;
@@ -75,11 +78,17 @@ impl Request {
     pub(crate) fn channel(&self) -> Option<i64> {
         let channel = match constructor(&self.body)? {
             f::updates::GetChannelDifference::CONSTRUCTOR_ID => {
-                read::<f::updates::GetChannelDifference>(&self.body).ok()?.channel
+                read::<f::updates::GetChannelDifference>(&self.body)
+                    .ok()?
+                    .channel
             }
-            f::channels::GetMessages::CONSTRUCTOR_ID => read::<f::channels::GetMessages>(&self.body).ok()?.channel,
+            f::channels::GetMessages::CONSTRUCTOR_ID => {
+                read::<f::channels::GetMessages>(&self.body).ok()?.channel
+            }
             f::channels::GetFullChannel::CONSTRUCTOR_ID => {
-                read::<f::channels::GetFullChannel>(&self.body).ok()?.channel
+                read::<f::channels::GetFullChannel>(&self.body)
+                    .ok()?
+                    .channel
             }
             f::messages::GetHistory::CONSTRUCTOR_ID => {
                 let peer = read::<f::messages::GetHistory>(&self.body).ok()?.peer;
@@ -128,7 +137,11 @@ fn read<F: Identifiable + Deserializable>(body: &[u8]) -> Answer<F> {
 }
 
 /// Reads the request of a method and answers it with what the method returns.
-fn run<F>(call: &mut Call<'_>, body: &[u8], method: fn(&mut Call<'_>, F) -> Answer<F::Return>) -> Answer<Vec<u8>>
+fn run<F>(
+    call: &mut Call<'_>,
+    body: &[u8],
+    method: fn(&mut Call<'_>, F) -> Answer<F::Return>,
+) -> Answer<Vec<u8>>
 where
     F: Identifiable + Deserializable + RemoteCall,
     F::Return: Serializable,
@@ -148,9 +161,16 @@ pub(crate) fn answer(call: &mut Call<'_>, request: &Request) -> Answer<Vec<u8>> 
         history::answer,
         dialogs::answer,
         peers::answer,
+        files::answer,
+        auth::answer,
+        password::answer,
         config::answer,
     ];
     let answered = areas.iter().find_map(|area| area(call, id, body));
     let result = answered.unwrap_or_else(|| Err(RpcError::bad_request("INPUT_METHOD_INVALID")))?;
-    Ok(if call.garbles { garbled(result) } else { result })
+    Ok(if call.garbles {
+        garbled(result)
+    } else {
+        result
+    })
 }

@@ -6,7 +6,8 @@ use tl::functions as f;
 
 use super::{Answer, Call, run};
 use crate::content::{
-    blank_full_channel, blank_full_chat, blank_full_user, channel_peer, group_peer, peer_of, user_peer,
+    blank_full_channel, blank_full_chat, blank_full_user, channel_peer, group_peer, peer_of,
+    user_peer,
 };
 use crate::faults::RpcError;
 use crate::world::{Attach, Peers, user_hash};
@@ -36,10 +37,12 @@ impl Call<'_> {
 
     fn channel_by_hash(&self, account: usize, id: i64, hash: i64) -> Answer<i64> {
         match self.world.channels.get(&id) {
-            Some(channel) if channel.hash_for(account) == hash => match channel.forbidden.contains(&account) {
-                true => Err(RpcError::bad_request("CHANNEL_PRIVATE")),
-                false => Ok(id),
-            },
+            Some(channel) if channel.hash_for(account) == hash => {
+                match channel.forbidden.contains(&account) {
+                    true => Err(RpcError::bad_request("CHANNEL_PRIVATE")),
+                    false => Ok(id),
+                }
+            }
             _ => Err(RpcError::bad_request("CHANNEL_INVALID")),
         }
     }
@@ -49,9 +52,9 @@ impl Call<'_> {
         let account = self.account()?;
         match input {
             tl::enums::InputPeer::PeerSelf => Ok(user_peer(self.world.accounts[account].user_id)),
-            tl::enums::InputPeer::Channel(input) => {
-                self.channel_by_hash(account, input.channel_id, input.access_hash).map(channel_peer)
-            }
+            tl::enums::InputPeer::Channel(input) => self
+                .channel_by_hash(account, input.channel_id, input.access_hash)
+                .map(channel_peer),
             tl::enums::InputPeer::User(input) if user_hash(input.user_id) == input.access_hash => {
                 Ok(user_peer(input.user_id))
             }
@@ -63,7 +66,11 @@ impl Call<'_> {
     }
 
     /// All messages of a peer, newest first.
-    pub(super) fn history(&self, account: usize, peer: &tl::enums::Peer) -> Vec<tl::enums::Message> {
+    pub(super) fn history(
+        &self,
+        account: usize,
+        peer: &tl::enums::Peer,
+    ) -> Vec<tl::enums::Message> {
         match peer {
             tl::enums::Peer::Channel(peer) => {
                 let mailbox = &self.world.channels[&peer.channel_id].mailbox;
@@ -71,7 +78,10 @@ impl Call<'_> {
             }
             peer => {
                 let messages = self.world.accounts[account].mailbox.messages.values().rev();
-                messages.filter(|message| peer_of(message) == Some(peer)).cloned().collect()
+                messages
+                    .filter(|message| peer_of(message) == Some(peer))
+                    .cloned()
+                    .collect()
             }
         }
     }
@@ -79,7 +89,9 @@ impl Call<'_> {
     fn user(&self, account: usize, input: &tl::enums::InputUser) -> Option<i64> {
         match input {
             tl::enums::InputUser::UserSelf => Some(self.world.accounts[account].user_id),
-            tl::enums::InputUser::User(input) if user_hash(input.user_id) == input.access_hash => Some(input.user_id),
+            tl::enums::InputUser::User(input) if user_hash(input.user_id) == input.access_hash => {
+                Some(input.user_id)
+            }
             _ => None,
         }
     }
@@ -87,11 +99,19 @@ impl Call<'_> {
 
 fn get_users(call: &mut Call<'_>, request: f::users::GetUsers) -> Answer<Vec<tl::enums::User>> {
     let account = call.account()?;
-    let ids = request.id.iter().filter_map(|input| call.user(account, input));
-    Ok(ids.filter_map(|id| call.world.user_for(account, id)).collect())
+    let ids = request
+        .id
+        .iter()
+        .filter_map(|input| call.user(account, input));
+    Ok(ids
+        .filter_map(|id| call.world.user_for(account, id))
+        .collect())
 }
 
-fn get_full_user(call: &mut Call<'_>, request: f::users::GetFullUser) -> Answer<tl::enums::users::UserFull> {
+fn get_full_user(
+    call: &mut Call<'_>,
+    request: f::users::GetFullUser,
+) -> Answer<tl::enums::users::UserFull> {
     let account = call.account()?;
     let id = call.user(account, &request.id);
     let user = id.and_then(|id| call.world.user_for(account, id));
@@ -104,15 +124,26 @@ fn get_full_user(call: &mut Call<'_>, request: f::users::GetFullUser) -> Answer<
     .into())
 }
 
-fn get_channels(call: &mut Call<'_>, request: f::channels::GetChannels) -> Answer<tl::enums::messages::Chats> {
+fn get_channels(
+    call: &mut Call<'_>,
+    request: f::channels::GetChannels,
+) -> Answer<tl::enums::messages::Chats> {
     let account = call.account()?;
     let ids = request.id.iter().map(|input| call.channel(input));
     let ids = ids.collect::<Answer<Vec<_>>>()?;
-    let chats = ids.iter().map(|id| call.world.channels[id].as_chat(account, Attach::Full));
-    Ok(tl::types::messages::Chats { chats: chats.collect() }.into())
+    let chats = ids
+        .iter()
+        .map(|id| call.world.channels[id].as_chat(account, Attach::Full));
+    Ok(tl::types::messages::Chats {
+        chats: chats.collect(),
+    }
+    .into())
 }
 
-fn get_full_channel(call: &mut Call<'_>, request: f::channels::GetFullChannel) -> Answer<tl::enums::messages::ChatFull> {
+fn get_full_channel(
+    call: &mut Call<'_>,
+    request: f::channels::GetFullChannel,
+) -> Answer<tl::enums::messages::ChatFull> {
     let account = call.account()?;
     let id = call.channel(&request.channel)?;
     let channel = &call.world.channels[&id];
@@ -124,7 +155,10 @@ fn get_full_channel(call: &mut Call<'_>, request: f::channels::GetFullChannel) -
     full.participants_count = channel.inner.participants_count;
     let mut peers = Peers::default();
     peers.peer(&channel_peer(id));
-    channel.linked_chat.iter().for_each(|id| peers.peer(&channel_peer(*id)));
+    channel
+        .linked_chat
+        .iter()
+        .for_each(|id| peers.peer(&channel_peer(*id)));
     let (users, chats) = call.world.in_full(account, &peers);
     Ok(tl::types::messages::ChatFull {
         full_chat: full.into(),
@@ -134,14 +168,23 @@ fn get_full_channel(call: &mut Call<'_>, request: f::channels::GetFullChannel) -
     .into())
 }
 
-fn get_chats(call: &mut Call<'_>, request: f::messages::GetChats) -> Answer<tl::enums::messages::Chats> {
+fn get_chats(
+    call: &mut Call<'_>,
+    request: f::messages::GetChats,
+) -> Answer<tl::enums::messages::Chats> {
     call.account()?;
     let groups = request.id.iter().filter_map(|id| call.world.groups.get(id));
     let chats = groups.map(|group| group.inner.clone().into());
-    Ok(tl::types::messages::Chats { chats: chats.collect() }.into())
+    Ok(tl::types::messages::Chats {
+        chats: chats.collect(),
+    }
+    .into())
 }
 
-fn get_full_chat(call: &mut Call<'_>, request: f::messages::GetFullChat) -> Answer<tl::enums::messages::ChatFull> {
+fn get_full_chat(
+    call: &mut Call<'_>,
+    request: f::messages::GetFullChat,
+) -> Answer<tl::enums::messages::ChatFull> {
     call.account()?;
     let group = call.world.groups.get(&request.chat_id);
     let group = group.ok_or_else(|| RpcError::bad_request("CHAT_ID_INVALID"))?;
@@ -158,12 +201,18 @@ fn resolve_username(
     request: f::contacts::ResolveUsername,
 ) -> Answer<tl::enums::contacts::ResolvedPeer> {
     let account = call.account()?;
-    let is_it = |name: &Option<String>| name.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(&request.username));
+    let is_it = |name: &Option<String>| {
+        name.as_ref()
+            .is_some_and(|name| name.eq_ignore_ascii_case(&request.username))
+    };
     let channels = call.world.channels.values();
     let channel = channels.filter(|channel| is_it(&channel.inner.username));
     let channel = channel.map(|channel| channel_peer(channel.inner.id)).next();
     let users = call.world.users.values();
-    let user = users.filter(|user| is_it(&user.username)).map(|user| user_peer(user.id)).next();
+    let user = users
+        .filter(|user| is_it(&user.username))
+        .map(|user| user_peer(user.id))
+        .next();
     let peer = channel.or(user);
     let peer = peer.ok_or_else(|| RpcError::bad_request("USERNAME_NOT_OCCUPIED"))?;
     let mut peers = Peers::default();

@@ -47,7 +47,11 @@ pub(crate) fn answer(world: &mut World, link: u64, message: &Inbound) -> Option<
         }
         f::DestroySession::CONSTRUCTOR_ID => {
             let request: f::DestroySession = read(body).ok()?;
-            Some(service(&destroyed(world, link, request.session_id), true, false))
+            Some(service(
+                &destroyed(world, link, request.session_id),
+                true,
+                false,
+            ))
         }
         f::RpcDropAnswer::CONSTRUCTOR_ID => {
             let unknown = tl::enums::RpcDropAnswer::RpcAnswerUnknown;
@@ -58,7 +62,8 @@ pub(crate) fn answer(world: &mut World, link: u64, message: &Inbound) -> Option<
             })
         }
         tl::types::MsgsStateReq::CONSTRUCTOR_ID => {
-            let tl::enums::MsgsStateReq::Req(request) = tl::enums::MsgsStateReq::from_bytes(body).ok()?;
+            let tl::enums::MsgsStateReq::Req(request) =
+                tl::enums::MsgsStateReq::from_bytes(body).ok()?;
             let info = tl::types::MsgsStateInfo {
                 req_msg_id: msg_id,
                 // Received, each of them.

@@ -23,7 +23,10 @@ fn get_state(call: &mut Call<'_>, _: f::GetState) -> Answer<tl::enums::updates::
     Ok(call.world.accounts[account].state(call.world.date()).into())
 }
 
-fn get_difference(call: &mut Call<'_>, request: f::GetDifference) -> Answer<tl::enums::updates::Difference> {
+fn get_difference(
+    call: &mut Call<'_>,
+    request: f::GetDifference,
+) -> Answer<tl::enums::updates::Difference> {
     let account = call.account()?;
     let (world, now) = (&*call.world, call.world.date());
     let state = world.accounts[account].state(now);
@@ -39,7 +42,10 @@ fn get_difference(call: &mut Call<'_>, request: f::GetDifference) -> Answer<tl::
     if mailbox.missed_since(request.pts) > limits.difference_too_long.min(total) {
         return Ok(tl::types::updates::DifferenceTooLong { pts: mailbox.pts }.into());
     }
-    let page = mailbox.since(request.pts, request.pts_limit.map_or(limits.difference, at_most));
+    let page = mailbox.since(
+        request.pts,
+        request.pts_limit.map_or(limits.difference, at_most),
+    );
     let mut other_updates = page.other_updates;
     if page.is_last {
         other_updates.extend(channels_changed(call, account, request.date));
@@ -50,16 +56,23 @@ fn get_difference(call: &mut Call<'_>, request: f::GetDifference) -> Answer<tl::
     if call.garbles {
         other_updates.push(tl::enums::Update::PtsChanged);
     }
-    if page.new_messages.is_empty() && other_updates.is_empty() && page.is_last && page.pts <= request.pts {
+    if page.new_messages.is_empty()
+        && other_updates.is_empty()
+        && page.is_last
+        && page.pts <= request.pts
+    {
         return Ok(tl::types::updates::DifferenceEmpty {
             date: now,
             seq: state.seq,
         }
         .into());
     }
-    let new_messages = call.world.refreshed(page.new_messages);
+    let new_messages = world.refreshed(page.new_messages);
+    world.files.refresh_updates(&mut other_updates);
     let mut peers = Peers::default();
-    new_messages.iter().for_each(|message| peers.message(message));
+    new_messages
+        .iter()
+        .for_each(|message| peers.message(message));
     other_updates.iter().for_each(|update| peers.update(update));
     let (users, chats) = call.world.attached(account, &peers);
     let difference = tl::types::updates::Difference {
@@ -68,7 +81,11 @@ fn get_difference(call: &mut Call<'_>, request: f::GetDifference) -> Answer<tl::
         other_updates,
         chats,
         users,
-        state: tl::types::updates::State { pts: page.pts, ..state }.into(),
+        state: tl::types::updates::State {
+            pts: page.pts,
+            ..state
+        }
+        .into(),
     };
     Ok(if page.is_last {
         difference.into()
@@ -78,7 +95,11 @@ fn get_difference(call: &mut Call<'_>, request: f::GetDifference) -> Answer<tl::
 }
 
 /// Between two slices only pts has moved on.
-fn slice(difference: tl::types::updates::Difference, qts: i32, date: i32) -> tl::types::updates::DifferenceSlice {
+fn slice(
+    difference: tl::types::updates::Difference,
+    qts: i32,
+    date: i32,
+) -> tl::types::updates::DifferenceSlice {
     let tl::enums::updates::State::State(state) = difference.state;
     tl::types::updates::DifferenceSlice {
         new_messages: difference.new_messages,
@@ -137,15 +158,23 @@ fn get_channel_difference(
     if mailbox.missed_since(request.pts) > limits.channel_difference_too_long {
         return Ok(too_long(call, account, id).into());
     }
-    let mut page = mailbox.since(request.pts, limits.channel_difference.min(at_most(request.limit)));
+    let mut page = mailbox.since(
+        request.pts,
+        limits.channel_difference.min(at_most(request.limit)),
+    );
     if call.garbles {
         page.other_updates.push(tl::enums::Update::PtsChanged);
     }
     let new_messages = call.world.refreshed(page.new_messages);
+    call.world.files.refresh_updates(&mut page.other_updates);
     let mut peers = Peers::default();
     peers.peer(&channel_peer(id));
-    new_messages.iter().for_each(|message| peers.message(message));
-    page.other_updates.iter().for_each(|update| peers.update(update));
+    new_messages
+        .iter()
+        .for_each(|message| peers.message(message));
+    page.other_updates
+        .iter()
+        .for_each(|update| peers.update(update));
     let (users, chats) = call.world.attached(account, &peers);
     Ok(tl::types::updates::ChannelDifference {
         r#final: page.is_last,
@@ -160,10 +189,18 @@ fn get_channel_difference(
 }
 
 /// The last messages and where the channel is now: what was between is for `messages.getHistory`.
-fn too_long(call: &Call<'_>, account: usize, id: i64) -> tl::types::updates::ChannelDifferenceTooLong {
+fn too_long(
+    call: &Call<'_>,
+    account: usize,
+    id: i64,
+) -> tl::types::updates::ChannelDifferenceTooLong {
     let limits = &call.world.options.limits;
     let mailbox = &call.world.channels[&id].mailbox;
-    let last = mailbox.messages.values().rev().take(limits.too_long_messages);
+    let last = mailbox
+        .messages
+        .values()
+        .rev()
+        .take(limits.too_long_messages);
     let messages = call.world.refreshed(last.cloned().collect());
     let mut peers = Peers::default();
     peers.peer(&channel_peer(id));

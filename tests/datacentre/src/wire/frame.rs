@@ -18,7 +18,10 @@ pub(crate) struct FrameReader {
 
 impl FrameReader {
     /// The payload of the next frame. Not cancel-safe.
-    pub(crate) async fn read(&mut self, from: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+    pub(crate) async fn read(
+        &mut self,
+        from: &mut (impl AsyncRead + Unpin),
+    ) -> io::Result<Vec<u8>> {
         let length = from.read_u32_le().await?;
         let whole = usize::try_from(length).unwrap_or(usize::MAX);
         if !(OVERHEAD..=FRAME_MAX).contains(&whole) {

@@ -87,6 +87,17 @@ pub(crate) struct Outgoing {
     pub(crate) needs_ack: bool,
 }
 
+impl Outgoing {
+    /// Something that the client did not ask for.
+    pub(crate) fn news(body: Vec<u8>) -> Self {
+        Self {
+            body,
+            is_answer: false,
+            needs_ack: true,
+        }
+    }
+}
+
 /// Gives messages their ids and sequence numbers, and puts several into a container. One per connection.
 #[derive(Default)]
 pub(crate) struct Packer {
@@ -102,7 +113,9 @@ impl Packer {
         }
         let mut body = Vec::new();
         CONTAINER.serialize(&mut body);
-        i32::try_from(messages.len()).unwrap_or(i32::MAX).serialize(&mut body);
+        i32::try_from(messages.len())
+            .unwrap_or(i32::MAX)
+            .serialize(&mut body);
         for message in messages {
             body.extend(self.message(message, since_epoch));
         }
@@ -116,9 +129,12 @@ impl Packer {
 
     fn message(&mut self, message: &Outgoing, since_epoch: Duration) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(message.body.len() + 16);
-        self.next_id(message.is_answer, since_epoch).serialize(&mut bytes);
+        self.next_id(message.is_answer, since_epoch)
+            .serialize(&mut bytes);
         self.next_sequence(message.needs_ack).serialize(&mut bytes);
-        i32::try_from(message.body.len()).unwrap_or(i32::MAX).serialize(&mut bytes);
+        i32::try_from(message.body.len())
+            .unwrap_or(i32::MAX)
+            .serialize(&mut bytes);
         bytes.extend(&message.body);
         bytes
     }

@@ -43,7 +43,9 @@ impl Peers {
     }
 
     pub(crate) fn message(&mut self, message: &tl::enums::Message) {
-        peer_of(message).into_iter().for_each(|peer| self.peer(peer));
+        peer_of(message)
+            .into_iter()
+            .for_each(|peer| self.peer(peer));
         let (from, reply) = match message {
             tl::enums::Message::Message(message) => {
                 self.users.extend(message.via_bot_id);
@@ -57,7 +59,10 @@ impl Peers {
         };
         from.iter().for_each(|peer| self.peer(peer));
         if let Some(tl::enums::MessageReplyHeader::Header(header)) = reply {
-            header.reply_to_peer_id.iter().for_each(|peer| self.peer(peer));
+            header
+                .reply_to_peer_id
+                .iter()
+                .for_each(|peer| self.peer(peer));
         }
     }
 
@@ -76,11 +81,18 @@ impl Peers {
             U::UserName(update) => self.user(update.user_id),
             U::Channel(tl::types::UpdateChannel { channel_id })
             | U::ChannelTooLong(tl::types::UpdateChannelTooLong { channel_id, .. })
-            | U::DeleteChannelMessages(tl::types::UpdateDeleteChannelMessages { channel_id, .. })
-            | U::PinnedChannelMessages(tl::types::UpdatePinnedChannelMessages { channel_id, .. })
+            | U::DeleteChannelMessages(tl::types::UpdateDeleteChannelMessages {
+                channel_id, ..
+            })
+            | U::PinnedChannelMessages(tl::types::UpdatePinnedChannelMessages {
+                channel_id, ..
+            })
             | U::ChannelWebPage(tl::types::UpdateChannelWebPage { channel_id, .. })
             | U::ChannelMessageViews(tl::types::UpdateChannelMessageViews { channel_id, .. })
-            | U::ChannelMessageForwards(tl::types::UpdateChannelMessageForwards { channel_id, .. })
+            | U::ChannelMessageForwards(tl::types::UpdateChannelMessageForwards {
+                channel_id,
+                ..
+            })
             | U::ReadChannelInbox(tl::types::UpdateReadChannelInbox { channel_id, .. }) => {
                 self.channels.insert(*channel_id);
             }
@@ -91,12 +103,20 @@ impl Peers {
 
 impl World {
     /// Users and chats as they are attached to updates for an account.
-    pub(crate) fn attached(&self, account: usize, peers: &Peers) -> (Vec<tl::enums::User>, Vec<tl::enums::Chat>) {
+    pub(crate) fn attached(
+        &self,
+        account: usize,
+        peers: &Peers,
+    ) -> (Vec<tl::enums::User>, Vec<tl::enums::Chat>) {
         self.dressed(account, peers, |own| own.unwrap_or(self.outbox.attach))
     }
 
     /// Users and chats in full, as in lists and where a name is resolved.
-    pub(crate) fn in_full(&self, account: usize, peers: &Peers) -> (Vec<tl::enums::User>, Vec<tl::enums::Chat>) {
+    pub(crate) fn in_full(
+        &self,
+        account: usize,
+        peers: &Peers,
+    ) -> (Vec<tl::enums::User>, Vec<tl::enums::Chat>) {
         self.dressed(account, peers, |_| Attach::Full)
     }
 
@@ -106,7 +126,10 @@ impl World {
         peers: &Peers,
         how: impl Fn(Option<Attach>) -> Attach,
     ) -> (Vec<tl::enums::User>, Vec<tl::enums::Chat>) {
-        let users = peers.users.iter().filter_map(|id| self.user_for(account, *id));
+        let users = peers
+            .users
+            .iter()
+            .filter_map(|id| self.user_for(account, *id));
         let groups = peers.groups.iter().filter_map(|id| self.groups.get(id));
         let groups = groups.map(|group| group.inner.clone().into());
         let channels = peers.channels.iter().filter_map(|id| self.channels.get(id));
@@ -120,7 +143,10 @@ impl World {
     /// A user as an account sees it.
     pub(crate) fn user_for(&self, account: usize, id: i64) -> Option<tl::enums::User> {
         let mut user = self.users.get(&id)?.clone();
-        user.is_self = self.accounts.get(account).is_some_and(|account| account.user_id == id);
+        user.is_self = self
+            .accounts
+            .get(account)
+            .is_some_and(|account| account.user_id == id);
         Some(user.into())
     }
 }

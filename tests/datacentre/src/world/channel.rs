@@ -43,7 +43,8 @@ impl Channel {
     /// Every account has a hash of its own for the same channel.
     pub(crate) fn hash_for(&self, account: usize) -> i64 {
         let account = i64::try_from(account).unwrap_or(i64::MAX);
-        self.access_hash.wrapping_add(account.wrapping_mul(0x0001_0001_0001))
+        self.access_hash
+            .wrapping_add(account.wrapping_mul(0x0001_0001_0001))
     }
 
     pub(crate) fn is_member(&self, account: usize) -> bool {

@@ -46,13 +46,32 @@ impl Files {
 
 impl World {
     /// Messages as they are handed out: with the file references that are valid now.
-    pub(crate) fn refreshed(&self, mut messages: Vec<tl::enums::Message>) -> Vec<tl::enums::Message> {
-        messages.iter_mut().for_each(|message| self.files.refresh(message));
+    pub(crate) fn refreshed(
+        &self,
+        mut messages: Vec<tl::enums::Message>,
+    ) -> Vec<tl::enums::Message> {
+        messages
+            .iter_mut()
+            .for_each(|message| self.files.refresh(message));
         messages
     }
 }
 
 impl Files {
+    /// The messages in updates, likewise.
+    pub(crate) fn refresh_updates(&self, updates: &mut [tl::enums::Update]) {
+        use tl::enums::Update as U;
+        for update in updates {
+            match update {
+                U::NewMessage(update) => self.refresh(&mut update.message),
+                U::EditMessage(update) => self.refresh(&mut update.message),
+                U::NewChannelMessage(update) => self.refresh(&mut update.message),
+                U::EditChannelMessage(update) => self.refresh(&mut update.message),
+                _ => {}
+            }
+        }
+    }
+
     /// Files that nobody stored keep the reference that they were made with.
     pub(crate) fn refresh(&self, message: &mut tl::enums::Message) {
         let tl::enums::Message::Message(message) = message else {

@@ -60,10 +60,6 @@ impl Mailbox {
         }
     }
 
-    pub(crate) fn next_id(&self) -> i32 {
-        self.next_id
-    }
-
     /// Leaves out ids, as posts do that were deleted before anybody saw them.
     pub(crate) fn skip_ids(&mut self, count: i32) {
         self.next_id += count;
@@ -74,7 +70,12 @@ impl Mailbox {
         self.log.len() - self.log.partition_point(|entry| entry.pts <= pts)
     }
 
-    pub(crate) fn post(&mut self, draft: Draft, peer: tl::enums::Peer, date: i32) -> (i32, tl::enums::Update) {
+    pub(crate) fn post(
+        &mut self,
+        draft: Draft,
+        peer: tl::enums::Peer,
+        date: i32,
+    ) -> (i32, tl::enums::Update) {
         let id = self.next_id;
         self.next_id += 1;
         self.messages.insert(id, draft.placed(id, peer, date));
@@ -121,7 +122,12 @@ impl Mailbox {
         let (flavour, messages) = (self.flavour, ids.to_vec());
         let pts_count = count(ids);
         self.log(pts_count, date, |pts| match flavour {
-            Flavour::Common => tl::types::UpdateDeleteMessages { messages, pts, pts_count }.into(),
+            Flavour::Common => tl::types::UpdateDeleteMessages {
+                messages,
+                pts,
+                pts_count,
+            }
+            .into(),
             Flavour::Channel(channel_id) => tl::types::UpdateDeleteChannelMessages {
                 channel_id,
                 messages,
@@ -132,7 +138,13 @@ impl Mailbox {
         })
     }
 
-    pub(crate) fn pin(&mut self, peer: tl::enums::Peer, ids: &[i32], pinned: bool, date: i32) -> tl::enums::Update {
+    pub(crate) fn pin(
+        &mut self,
+        peer: tl::enums::Peer,
+        ids: &[i32],
+        pinned: bool,
+        date: i32,
+    ) -> tl::enums::Update {
         for id in ids {
             self.touch(*id, |message| message.pinned = pinned);
         }
@@ -161,7 +173,12 @@ impl Mailbox {
     pub(crate) fn preview(&mut self, webpage: tl::enums::WebPage, date: i32) -> tl::enums::Update {
         let flavour = self.flavour;
         self.log(1, date, |pts| match flavour {
-            Flavour::Common => tl::types::UpdateWebPage { webpage, pts, pts_count: 1 }.into(),
+            Flavour::Common => tl::types::UpdateWebPage {
+                webpage,
+                pts,
+                pts_count: 1,
+            }
+            .into(),
             Flavour::Channel(channel_id) => tl::types::UpdateChannelWebPage {
                 channel_id,
                 webpage,
@@ -202,19 +219,39 @@ impl Mailbox {
             (What::Other(update), _) => update.clone(),
             (What::New(id), Flavour::Common) => {
                 let message = self.messages.get(id)?.clone();
-                tl::types::UpdateNewMessage { message, pts, pts_count }.into()
+                tl::types::UpdateNewMessage {
+                    message,
+                    pts,
+                    pts_count,
+                }
+                .into()
             }
             (What::New(id), Flavour::Channel(_)) => {
                 let message = self.messages.get(id)?.clone();
-                tl::types::UpdateNewChannelMessage { message, pts, pts_count }.into()
+                tl::types::UpdateNewChannelMessage {
+                    message,
+                    pts,
+                    pts_count,
+                }
+                .into()
             }
             (What::Edited(id), Flavour::Common) => {
                 let message = self.messages.get(id)?.clone();
-                tl::types::UpdateEditMessage { message, pts, pts_count }.into()
+                tl::types::UpdateEditMessage {
+                    message,
+                    pts,
+                    pts_count,
+                }
+                .into()
             }
             (What::Edited(id), Flavour::Channel(_)) => {
                 let message = self.messages.get(id)?.clone();
-                tl::types::UpdateEditChannelMessage { message, pts, pts_count }.into()
+                tl::types::UpdateEditChannelMessage {
+                    message,
+                    pts,
+                    pts_count,
+                }
+                .into()
             }
         })
     }
@@ -239,7 +276,9 @@ impl Mailbox {
                     page.new_messages.extend(self.messages.get(id).cloned());
                 }
                 What::Edited(id) if new_ids.contains(id) => {}
-                What::Edited(_) | What::Other(_) => page.other_updates.extend(self.as_update(entry)),
+                What::Edited(_) | What::Other(_) => {
+                    page.other_updates.extend(self.as_update(entry))
+                }
             }
         }
         if page.is_last {
@@ -286,7 +325,11 @@ mod tests {
         mailbox.edit(1, Draft::from("seen before"), 101);
         mailbox.delete(&[2], 102);
         let page = mailbox.since(2, 100);
-        let ids: Vec<_> = page.new_messages.iter().map(tl::enums::Message::id).collect();
+        let ids: Vec<_> = page
+            .new_messages
+            .iter()
+            .map(tl::enums::Message::id)
+            .collect();
         assert_eq!(ids, [3]);
         assert_eq!(page.other_updates.len(), 2);
         assert!(page.is_last);

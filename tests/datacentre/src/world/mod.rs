@@ -5,12 +5,13 @@ mod attach;
 mod channel;
 mod clock;
 mod files;
+mod logins;
 mod mailbox;
 mod outbox;
 mod salts;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::SocketAddr;
+use std::net::SocketAddrV4;
 
 use grammers_tl_types as tl;
 
@@ -19,7 +20,8 @@ pub use attach::Attach;
 pub(crate) use attach::Peers;
 pub(crate) use channel::Channel;
 pub(crate) use clock::Clock;
-pub(crate) use files::Files;
+pub(crate) use files::{FileKind, Files, StoredFile};
+pub(crate) use logins::{Asked, Logins, Password, Phone, QrToken};
 pub(crate) use mailbox::{Flavour, Mailbox};
 pub use outbox::{Delivery, Order, Style};
 pub(crate) use outbox::{Outbox, garbled};
@@ -40,9 +42,9 @@ pub(crate) struct KeyState {
 pub(crate) struct World {
     pub(crate) options: Options,
     pub(crate) clock: Clock,
-    pub(crate) addresses: BTreeMap<i32, SocketAddr>,
+    pub(crate) addresses: BTreeMap<i32, SocketAddrV4>,
     /// What `help.getConfig` says instead of the true addresses.
-    pub(crate) told_addresses: Option<Vec<(i32, SocketAddr)>>,
+    pub(crate) told_addresses: Option<Vec<(i32, SocketAddrV4)>>,
     pub(crate) channels: BTreeMap<i64, Channel>,
     pub(crate) groups: BTreeMap<i64, Group>,
     pub(crate) users: BTreeMap<i64, tl::types::User>,
@@ -55,6 +57,7 @@ pub(crate) struct World {
     pub(crate) salts: Salts,
     pub(crate) outbox: Outbox,
     pub(crate) faults: Faults,
+    pub(crate) logins: Logins,
     pub(crate) files: Files,
     /// Oldest first.
     pub(crate) calls: Vec<CallMade>,
@@ -64,7 +67,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(options: Options, addresses: BTreeMap<i32, SocketAddr>) -> Self {
+    pub(crate) fn new(options: Options, addresses: BTreeMap<i32, SocketAddrV4>) -> Self {
         Self {
             options,
             clock: Clock::default(),
@@ -81,6 +84,7 @@ impl World {
             salts: Salts::default(),
             outbox: Outbox::default(),
             faults: Faults::default(),
+            logins: Logins::default(),
             files: Files::default(),
             calls: Vec::new(),
             acknowledged: 0,

@@ -125,18 +125,19 @@ impl World {
         let home = self.options.dc_id;
         for link in self.links.values() {
             if link.is_ready && link.dc_id == home && link.key.is_some_and(of_account) {
-                link.send(Outgoing {
-                    body: body.clone(),
-                    is_answer: false,
-                    needs_ack: true,
-                });
+                link.send(Outgoing::news(body.clone()));
             }
         }
     }
 
     /// None when there is nothing to say. A seq is used up even by a container that is withheld.
-    fn wrapped(&mut self, account: usize, mut updates: Vec<tl::enums::Update>) -> Option<tl::enums::Updates> {
+    fn wrapped(
+        &mut self,
+        account: usize,
+        mut updates: Vec<tl::enums::Update>,
+    ) -> Option<tl::enums::Updates> {
         let date = self.date();
+        self.files.refresh_updates(&mut updates);
         if self.outbox.style == Style::Short && updates.len() == 1 {
             return Some(short(updates.pop()?, date));
         }
