@@ -1,7 +1,7 @@
 //! A running daemon whose account is at the data centre of the tests: the real client, the real wire.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{Ipv6Addr, SocketAddrV6};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,13 +49,10 @@ impl Door for Key {
     type Session = MemorySession;
 
     async fn open(&self) -> Result<Arc<MemorySession>, Closed> {
-        let SocketAddr::V4(ipv4) = self.dc.address() else {
-            return Err(Closed::Stuck("not at an IPv4 address".to_owned()));
-        };
         let session = MemorySession::default();
         let home = DcOption {
             id: self.dc.dc_id(),
-            ipv4,
+            ipv4: self.dc.address(),
             ipv6: SocketAddrV6::new(Ipv6Addr::LOCALHOST, 0, 0, 0),
             auth_key: Some(self.dc.auth_key()),
         };
