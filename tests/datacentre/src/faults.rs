@@ -109,7 +109,7 @@ impl Rule {
         }
     }
 
-    /// For every call of any method.
+    /// For every call of any method of the API. Service messages, as pings are, have to be named.
     pub fn on_any(reaction: Reaction) -> Self {
         Self {
             number: 0,
@@ -149,6 +149,8 @@ impl Rule {
 pub(crate) struct Asked<'a> {
     /// The method and the wrappers around it.
     pub(crate) methods: &'a [&'static str],
+    /// A service message of MTProto.
+    pub(crate) is_service: bool,
     /// The channels that the call names.
     pub(crate) channel: Option<i64>,
     pub(crate) account: Option<usize>,
@@ -157,7 +159,7 @@ pub(crate) struct Asked<'a> {
 impl Rule {
     fn is_about(&self, call: &Asked<'_>) -> bool {
         let method = self.method.as_deref();
-        method.is_none_or(|method| call.methods.contains(&method))
+        method.map_or(!call.is_service, |method| call.methods.contains(&method))
             && (self.channel.is_none() || self.channel == call.channel)
             && (self.account.is_none() || self.account == call.account)
     }
@@ -217,6 +219,7 @@ mod tests {
     fn call(channel: i64) -> Asked<'static> {
         Asked {
             methods: &["updates.getChannelDifference"],
+            is_service: false,
             channel: Some(channel),
             account: Some(0),
         }
@@ -234,5 +237,20 @@ mod tests {
         assert!((0..9).all(|_| faults.reaction(&call(5)).is_some()));
         faults.remove(forever);
         assert!(faults.reaction(&call(5)).is_none());
+    }
+
+    #[test]
+    fn service_messages_have_to_be_named() {
+        let mut faults = Faults::default();
+        faults.add(Rule::on_any(Reaction::Ignore));
+        let ping = Asked {
+            methods: &["ping"],
+            is_service: true,
+            channel: None,
+            account: None,
+        };
+        assert!(faults.reaction(&ping).is_none());
+        faults.add(Rule::on("ping", Reaction::Ignore));
+        assert!(faults.reaction(&ping).is_some());
     }
 }

@@ -140,6 +140,7 @@ fn take(world: &mut World, shared: &Arc<Shared>, link: u64, message: &Inbound) {
     let account = account_of(world, link);
     let asked = Asked {
         methods: &request.methods,
+        is_service: rpc::service::is_service(&message.body),
         channel: request.channel(),
         account,
     };

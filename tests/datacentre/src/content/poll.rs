@@ -73,7 +73,8 @@ impl PollSpec {
                 correct: false,
                 option: option(number),
                 voters: Some(votes(number)),
-                recent_voters: None,
+                // Has its flag in common with the number of voters.
+                recent_voters: Some(Vec::new()),
             }
             .into()
         });
