@@ -149,10 +149,10 @@ async fn a_poisoned_channel_and_a_wait_stop_no_other_channel() {
     mirror.has_all().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_revoked_session_is_a_state_and_no_storm() {
+/// The account is ended; the board and `status` must say so and what to do, and nobody is asked again.
+async fn is_the_end(ended: impl Fn(&DataCentre), remedy: &str) {
     let mut mirror = Mirror::start(1).await;
-    mirror.dc.log_out(mirror.dc.auth_key());
+    ended(&mirror.dc);
     mirror.dc.cut();
     mirror
         .shows("logged out", |it| {
@@ -160,12 +160,34 @@ async fn a_revoked_session_is_a_state_and_no_storm() {
         })
         .await;
     let (calls, connections) = (mirror.dc.calls().len(), mirror.dc.connections_made());
-    assert!(connections <= 3, "{connections}");
-    // The daemon goes on serving, and says what to do.
+    assert!(connections <= 4, "a storm of {connections} connections");
+    // The daemon goes on serving.
     let status = tokio::task::block_in_place(|| mirror.gateway.ok(&["status"]));
-    assert!(status.contains("log in again"), "{status}");
+    assert!(status.contains(remedy), "{status}");
     assert_eq!(mirror.dc.calls().len(), calls);
     mirror.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_session_is_a_state_and_no_storm() {
+    is_the_end(|dc| dc.log_out(dc.auth_key()), "log in again").await;
+    is_the_end(|dc| dc.forget_key(dc.auth_key()), "log in again").await;
+    for (error, remedy) in [
+        (RpcError::session_revoked(), "log in again"),
+        (RpcError::user_deactivated(), "log in with another one"),
+        (RpcError::key_duplicated(), "end the other program"),
+    ] {
+        let rule = Rule::on("updates.getDifference", Reaction::Fail(error));
+        let ended = |dc: &DataCentre| {
+            dc.add_fault(rule.clone());
+        };
+        is_the_end(ended, remedy).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_costs_its_neighbours_nothing() {
+    survives(|dc| dc.push_garbled(0, Vec::new()), nothing).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
