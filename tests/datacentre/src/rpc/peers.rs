@@ -70,17 +70,16 @@ impl Call<'_> {
         &self,
         account: usize,
         peer: &tl::enums::Peer,
-    ) -> Vec<tl::enums::Message> {
+    ) -> Vec<&tl::enums::Message> {
         match peer {
             tl::enums::Peer::Channel(peer) => {
                 let mailbox = &self.world.channels[&peer.channel_id].mailbox;
-                mailbox.messages.values().rev().cloned().collect()
+                mailbox.messages.values().rev().collect()
             }
             peer => {
                 let messages = self.world.accounts[account].mailbox.messages.values().rev();
                 messages
                     .filter(|message| peer_of(message) == Some(peer))
-                    .cloned()
                     .collect()
             }
         }
