@@ -7,11 +7,14 @@ use crate::connection::Held;
 /// An error that a method answers with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RpcError {
+    /// As in 400, and negative where Telegram has it so.
     pub code: i32,
+    /// As in `CHANNEL_INVALID`, with its number where it has one.
     pub message: String,
 }
 
 impl RpcError {
+    /// Any error.
     pub fn new(code: i32, message: &str) -> Self {
         Self {
             code,
@@ -38,10 +41,12 @@ impl RpcError {
         Self::new(420, &format!("SLOWMODE_WAIT_{seconds}"))
     }
 
+    /// Something broke on the server.
     pub fn internal() -> Self {
         Self::new(500, "INTERNAL_SERVER_ERROR")
     }
 
+    /// The server took too long.
     pub fn timed_out() -> Self {
         Self::new(-503, "Timeout")
     }
@@ -51,18 +56,22 @@ impl RpcError {
         Self::new(303, &format!("{what}_MIGRATE_{dc_id}"))
     }
 
+    /// The key has no account.
     pub fn key_unregistered() -> Self {
         Self::new(401, "AUTH_KEY_UNREGISTERED")
     }
 
+    /// The login was ended by its owner.
     pub fn session_revoked() -> Self {
         Self::new(401, "SESSION_REVOKED")
     }
 
+    /// The account is no more.
     pub fn user_deactivated() -> Self {
         Self::new(401, "USER_DEACTIVATED")
     }
 
+    /// The key was used from two places at once.
     pub fn key_duplicated() -> Self {
         Self::new(406, "AUTH_KEY_DUPLICATED")
     }

@@ -189,6 +189,42 @@ async fn private_chats_and_groups_count_in_the_box_of_the_account() {
 }
 
 #[tokio::test]
+async fn a_group_becomes_a_supergroup_and_both_say_so() {
+    let dc = start().await;
+    let stranger = dc.add_account(UserSpec::named("Stranger"));
+    let friend = dc.add_user(UserSpec::named("Friend"));
+    let group = dc.add_group("Friends", &[0]);
+    let mut visitor = Visitor::new(&dc).await;
+    visitor.arrive().await;
+    let supergroup = dc.move_group(group, friend, ChannelSpec::supergroup("Friends"));
+    let Updates::Updates(container) = visitor.pushed().await else {
+        panic!("another container");
+    };
+    assert!(matches!(container.updates[..], [U::NewMessage(_)]));
+    let ids: Vec<_> = container.chats.iter().map(tl::enums::Chat::id).collect();
+    assert_eq!(ids, [group, supergroup]);
+    let came = next_one(&mut visitor).await;
+    assert_eq!(counted(&came), Some((2, 1)));
+    let request = tl::functions::messages::GetChats { id: vec![group] };
+    let chats = visitor.ask(&request);
+    let tl::enums::messages::Chats::Chats(chats) = chats.await.expect("a group") else {
+        panic!("a slice");
+    };
+    let [tl::enums::Chat::Chat(chat)] = &chats.chats[..] else {
+        panic!("{:?}", chats.chats);
+    };
+    let moved = tl::types::InputChannel {
+        channel_id: supergroup,
+        access_hash: dc.access_hash(supergroup, 0),
+    };
+    assert_eq!(
+        (chat.deactivated, &chat.migrated_to),
+        (true, &Some(moved.into()))
+    );
+    assert_eq!(dc.common_pts(stranger), 1);
+}
+
+#[tokio::test]
 async fn updates_are_wrapped_as_asked_for() {
     let dc = start().await;
     let friend = dc.add_user(UserSpec::named("Friend"));
