@@ -146,6 +146,11 @@ impl DataCentre {
             .look(|world| world.links.values().filter(|link| link.is_ready).count())
     }
 
+    /// How many packets were thrown away by [`DataCentre::mute`] and [`DataCentre::half_open`].
+    pub fn packets_swallowed(&self) -> u64 {
+        self.shared.look(|world| world.swallowed)
+    }
+
     /// How many messages of the server the clients have acknowledged.
     pub fn acknowledged(&self) -> u64 {
         self.shared.look(|world| world.acknowledged)

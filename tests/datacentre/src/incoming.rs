@@ -29,6 +29,7 @@ pub(crate) fn receive(world: &mut World, shared: &Arc<Shared>, link: u64, packet
         return;
     };
     if connection.is_mute || world.faults.is_mute {
+        world.swallowed += 1;
         return;
     }
     let state = key_id_of(packet).and_then(|id| world.keys.get(&id));

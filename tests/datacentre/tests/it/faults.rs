@@ -33,17 +33,19 @@ async fn arrived() -> (DataCentre, Visitor) {
     (dc, visitor)
 }
 
-/// Whether a call is still without an answer when the data centre has it.
-async fn is_unanswered(dc: &DataCentre, visitor: &Visitor) -> bool {
-    let before = dc.count("updates.getState");
-    let call = visitor.client.invoke(&STATE);
-    let seen = dc.until(|dc| dc.count("updates.getState") > before);
-    // Both are polled in turn, so an answer that came at once would be seen first.
-    in_time("a call", async {
+async fn notices_the_end(visitor: &mut Visitor) {
+    let next = visitor.next_update().await;
+    assert!(matches!(next, UpdatesLike::ConnectionClosed), "{next:?}");
+}
+
+/// Whether a call is left without an answer: a later one is answered before it, on the same line.
+async fn is_unanswered<R: tl::RemoteCall>(visitor: &Visitor, call: &R) -> bool {
+    let (call, later) = (visitor.client.invoke(call), f::help::GetConfig {});
+    in_time("either", async {
         tokio::select! {
             biased;
             _ = call => false,
-            () = seen => true,
+            _ = visitor.client.invoke(&later) => true,
         }
     })
     .await
@@ -108,7 +110,7 @@ async fn one_account_fails_and_the_other_does_not() {
 async fn answers_are_lost_late_or_held() {
     let (dc, visitor) = arrived().await;
     dc.add_fault(Rule::on("updates.getState", Reaction::Ignore).times(1));
-    assert!(is_unanswered(&dc, &visitor).await);
+    assert!(is_unanswered(&visitor, &STATE).await);
     let late = Reaction::Delay(Duration::from_millis(20));
     dc.add_fault(Rule::on("updates.getState", late).times(1));
     visitor.ask(&STATE).await.expect("a late answer");
@@ -126,13 +128,13 @@ async fn answers_are_lost_late_or_held() {
 async fn a_cut_is_noticed_and_the_next_call_connects_again() {
     let (dc, mut visitor) = arrived().await;
     dc.cut();
-    let next = visitor.next_update().await;
-    assert!(matches!(next, UpdatesLike::ConnectionClosed), "{next:?}");
+    notices_the_end(&mut visitor).await;
     visitor.arrive().await;
     assert_eq!(dc.connections_made(), 2);
     dc.add_fault(Rule::on("updates.getState", Reaction::Cut).times(1));
     let answer = visitor.ask(&STATE).await;
     assert!(answer.is_err(), "{answer:?}");
+    notices_the_end(&mut visitor).await;
     visitor.arrive().await;
     assert_eq!(dc.connections_made(), 3);
 }
@@ -150,41 +152,38 @@ async fn connections_are_refused_for_a_while() {
     assert_eq!(dc.ready_connections(), 1);
 }
 
-/// Whether nothing answers a call for as long as it takes another client, or another call, to be answered.
-async fn is_in_the_dark(
-    dc: &DataCentre,
-    visitor: &Visitor,
-    other: impl Future<Output = ()>,
-) -> bool {
-    let before = dc.count("updates.getState");
-    let call = visitor.client.invoke(&STATE);
-    tokio::pin!(call);
-    tokio::select! {
-        _ = &mut call => return false,
-        () = other => {}
-    }
-    dc.count("updates.getState") <= before + 1
+/// Makes a call that goes into a black hole.
+async fn swallowed(dc: &DataCentre, visitor: &Visitor) {
+    let (calls, packets) = (dc.count("updates.getState"), dc.packets_swallowed());
+    let is_gone = in_time("a call", async {
+        tokio::select! {
+            biased;
+            _ = visitor.client.invoke(&STATE) => false,
+            () = dc.until(|dc| dc.packets_swallowed() > packets) => true,
+        }
+    });
+    assert!(is_gone.await);
+    assert_eq!(dc.count("updates.getState"), calls);
 }
 
 #[tokio::test]
 async fn half_open_connections_stay_dark_and_new_ones_work() {
     let (dc, visitor) = arrived().await;
     dc.half_open();
+    swallowed(&dc, &visitor).await;
     let other = Visitor::new(&dc).await;
-    assert!(is_in_the_dark(&dc, &visitor, other.arrive()).await);
-    visitor.client.disconnect();
+    other.arrive().await;
+    swallowed(&dc, &visitor).await;
 }
 
 #[tokio::test]
 async fn a_mute_data_centre_takes_connections_and_says_nothing() {
     let (dc, visitor) = arrived().await;
     dc.mute(true);
-    let connected = async {
-        let stream = tokio::net::TcpStream::connect(dc.address()).await;
-        drop(stream.expect("is accepted"));
-        dc.until(|dc| dc.connections_made() == 2).await;
-    };
-    assert!(is_in_the_dark(&dc, &visitor, connected).await);
+    swallowed(&dc, &visitor).await;
+    let other = Visitor::new(&dc).await;
+    swallowed(&dc, &other).await;
+    assert_eq!(dc.connections_made(), 2);
     dc.mute(false);
     visitor.arrive().await;
 }
@@ -206,12 +205,7 @@ async fn a_pong_can_be_kept_back() {
     let (dc, visitor) = arrived().await;
     let number = dc.add_fault(Rule::on("ping", Reaction::Ignore));
     let ping = f::Ping { ping_id: 7 };
-    let unanswered = tokio::select! {
-        biased;
-        _ = visitor.client.invoke(&ping) => false,
-        () = dc.until(|dc| dc.count("ping") == 1) => true,
-    };
-    assert!(unanswered);
+    assert!(is_unanswered(&visitor, &ping).await);
     dc.remove_fault(number);
     let tl::enums::Pong::Pong(pong) = visitor.ask(&ping).await.expect("a pong");
     assert_eq!(pong.ping_id, 7);
@@ -237,8 +231,7 @@ async fn a_forgotten_key_is_an_error_of_the_transport() {
 async fn an_error_of_the_transport_ends_the_connection() {
     let (dc, mut visitor) = arrived().await;
     dc.send_transport_error(429);
-    let next = visitor.next_update().await;
-    assert!(matches!(next, UpdatesLike::ConnectionClosed), "{next:?}");
+    notices_the_end(&mut visitor).await;
     let rule = Rule::on("updates.getState", Reaction::TransportError(429));
     dc.add_fault(rule.times(1));
     let answer = visitor.ask(&STATE).await;
@@ -246,6 +239,7 @@ async fn an_error_of_the_transport_ends_the_connection() {
         matches!(answer, Err(InvocationError::Transport(_))),
         "{answer:?}"
     );
+    notices_the_end(&mut visitor).await;
     visitor.arrive().await;
 }
 
