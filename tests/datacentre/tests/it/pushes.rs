@@ -66,7 +66,7 @@ async fn everything_that_happens_in_a_channel_is_pushed_with_its_pts() {
     dc.edit(channel, first, "one, corrected");
     dc.pin(channel, &[first], true);
     dc.preview(channel, &Preview::new(7, "https://example.org", "Example"));
-    dc.reactions_as_edit(channel, first, &[("👍", 3)]);
+    dc.reactions_as_edit(channel, first, &[("\u{1f44d}", 3)]);
     dc.delete(channel, &[first, second]);
     let mut expected = 1;
     for _ in 0..7 {
@@ -87,7 +87,7 @@ async fn counters_come_without_pts() {
     next_post(&mut visitor).await;
     dc.views(channel, id, 100);
     dc.forwards(channel, id, 5);
-    dc.reactions(channel, id, &[("🔥", 2)]);
+    dc.reactions(channel, id, &[("\u{1f525}", 2)]);
     dc.votes(channel, id, &poll.votes(&[3, 1]));
     let pts = dc.channel_pts(channel);
     let views = next_one(&mut visitor).await;
