@@ -21,6 +21,7 @@ use crate::world::{Account, KeyState, World};
 pub struct CallMade {
     /// As in `updates.getDifference`; wrappers such as `initConnection` are calls of their own.
     pub method: &'static str,
+    /// When it arrived.
     pub at: Instant,
 }
 
@@ -75,6 +76,7 @@ impl DataCentre {
             .look(|world| world.addresses.get(&dc_id).copied())
     }
 
+    /// The number of the data centre that accounts live in.
     pub fn dc_id(&self) -> i32 {
         self.dc_id
     }
@@ -103,6 +105,7 @@ impl DataCentre {
         })
     }
 
+    /// A user, who has no account here; the bare id.
     pub fn add_user(&self, spec: UserSpec) -> i64 {
         self.shared.change(|world| {
             let id = spec.id.unwrap_or_else(|| world.next_peer_id());
@@ -141,6 +144,11 @@ impl DataCentre {
     pub fn ready_connections(&self) -> usize {
         self.shared
             .look(|world| world.links.values().filter(|link| link.is_ready).count())
+    }
+
+    /// How many packets were thrown away by [`DataCentre::mute`] and [`DataCentre::half_open`].
+    pub fn packets_swallowed(&self) -> u64 {
+        self.shared.look(|world| world.swallowed)
     }
 
     /// How many messages of the server the clients have acknowledged.

@@ -29,6 +29,7 @@ pub(crate) fn receive(world: &mut World, shared: &Arc<Shared>, link: u64, packet
         return;
     };
     if connection.is_mute || world.faults.is_mute {
+        world.swallowed += 1;
         return;
     }
     let state = key_id_of(packet).and_then(|id| world.keys.get(&id));
@@ -140,6 +141,7 @@ fn take(world: &mut World, shared: &Arc<Shared>, link: u64, message: &Inbound) {
     let account = account_of(world, link);
     let asked = Asked {
         methods: &request.methods,
+        is_service: rpc::service::is_service(&message.body),
         channel: request.channel(),
         account,
     };

@@ -61,6 +61,8 @@ pub(crate) struct World {
     pub(crate) files: Files,
     /// Oldest first.
     pub(crate) calls: Vec<CallMade>,
+    /// Packets that a black hole has taken.
+    pub(crate) swallowed: u64,
     /// Messages that the clients have acknowledged.
     pub(crate) acknowledged: u64,
     peers_made: i64,
@@ -87,6 +89,7 @@ impl World {
             logins: Logins::default(),
             files: Files::default(),
             calls: Vec::new(),
+            swallowed: 0,
             acknowledged: 0,
             peers_made: 0,
         }
