@@ -12,7 +12,7 @@ pub struct ChannelInfo {
     pub kind: String,
     /// The title as shown to readers.
     pub title: Option<String>,
-    /// The public username, without `@`.
+    /// The public username, without `@`; empty for one that is gone.
     pub username: Option<String>,
     /// The basic group this supergroup came from.
     pub migrated_from: Option<PeerId>,
@@ -74,12 +74,14 @@ impl Gap {
 
     /// The stamp of the event: the same for the same bounds, so a gap that is found again after a crash is one event.
     pub fn stamp(&self) -> i64 {
-        self.bounds().stamp(&[])
+        self.bounds().stamp()
     }
 }
 
 /// The ends of a gap. With its peer they are its identity: the cause is not part of it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct GapBounds {
     /// As in [`Gap::after_pts`].
     pub after_pts: Option<i64>,
@@ -92,8 +94,13 @@ pub struct GapBounds {
 }
 
 impl GapBounds {
+    /// A number for these bounds.
+    pub fn stamp(&self) -> i64 {
+        self.hashed(&[])
+    }
+
     /// Never 0, which would mean that there is no stamp.
-    fn stamp(&self, more: &[i64]) -> i64 {
+    fn hashed(&self, more: &[i64]) -> i64 {
         let ends = [
             self.after_pts,
             self.until_pts,
@@ -148,7 +155,7 @@ pub struct GapClosed {
 impl GapClosed {
     /// The stamp of the event: saying the same twice is one event, another outcome later is a new one.
     pub fn stamp(&self) -> i64 {
-        self.gap.stamp(&[self.outcome as i64, self.found])
+        self.gap.hashed(&[self.outcome as i64, self.found])
     }
 }
 
@@ -166,7 +173,10 @@ mod tests {
             until_message_id: None,
         };
         let first = gap(GapCause::TooLong, Some(1), None);
-        assert_eq!(first.stamp(), gap(GapCause::Downtime, Some(1), None).stamp());
+        assert_eq!(
+            first.stamp(),
+            gap(GapCause::Downtime, Some(1), None).stamp()
+        );
         assert_ne!(first.stamp(), gap(GapCause::TooLong, None, Some(1)).stamp());
         assert_ne!(first.stamp(), 0);
         let closed = |outcome, found| GapClosed {

@@ -116,9 +116,11 @@ fn words_keep_their_numbers() {
             "live difference backfill import poll synthetic",
             |word| json!({"origin": word, "body": {"deleted": {"message_id": 1}}}),
         ),
-        ("outcome", "filled partial unfillable", |word| {
-            json!({"body": {"gap_closed": {"gap": {}, "outcome": word, "found": 1}}})
-        }),
+        (
+            "outcome",
+            "filled partial unfillable",
+            |word| json!({"body": {"gap_closed": {"gap": {}, "outcome": word, "found": 1}}}),
+        ),
     ];
     let mut lines = String::new();
     for (list, words, make) in lists {
