@@ -45,6 +45,7 @@ pub fn body(identity: Identity, envelope: &Envelope) -> Vec<u8> {
         message: None,
         channel: None,
         gap: None,
+        gap_closed: None,
         source: None,
         unknown: None,
     };
@@ -109,6 +110,8 @@ struct View<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     gap: Option<GapView>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    gap_closed: Option<GapClosedView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<SourceView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unknown: Option<UnknownView<'a>>,
@@ -161,6 +164,21 @@ struct GapView {
     #[serde(skip_serializing_if = "Option::is_none")]
     until_message_id: Option<i64>,
     noticed_at: Timestamp,
+}
+
+#[derive(Serialize)]
+struct GapClosedView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_pts: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until_pts: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_message_id: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until_message_id: Option<i64>,
+    outcome: &'static str,
+    found: i64,
+    closed_at: Timestamp,
 }
 
 #[derive(Serialize)]
@@ -225,6 +243,17 @@ impl<'a> View<'a> {
                     after_message_id: gap.after_message_id,
                     until_message_id: gap.until_message_id,
                     noticed_at: received_at,
+                });
+            }
+            Body::GapClosed(closed) => {
+                self.gap_closed = Some(GapClosedView {
+                    after_pts: closed.gap.after_pts,
+                    until_pts: closed.gap.until_pts,
+                    after_message_id: closed.gap.after_message_id,
+                    until_message_id: closed.gap.until_message_id,
+                    outcome: closed.outcome.as_str(),
+                    found: closed.found,
+                    closed_at: received_at,
                 });
             }
             Body::SourceState { state, detail } => {

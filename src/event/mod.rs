@@ -9,7 +9,7 @@
 //! | `peer` | [`PeerId`]: the canonical id, and its marked form (-100...) at the edge |
 //! | `time` | [`Timestamp`]: microseconds, UTC |
 //! | `message` | [`Message`] and its parts |
-//! | `channel` | [`ChannelInfo`], [`Gap`] |
+//! | `channel` | [`ChannelInfo`], [`Gap`], [`GapClosed`] |
 //! | `key` | the dedup key that makes an append idempotent |
 //! | `json` | text and JSON as every store and the broker hold them |
 //! | `text` | [`Json`]: the same, written as text in one go |
@@ -26,7 +26,7 @@ mod record;
 mod text;
 mod time;
 
-pub use channel::{ChannelInfo, Gap, GapCause};
+pub use channel::{ChannelInfo, Gap, GapBounds, GapCause, GapClosed, GapOutcome};
 pub use codec::{CODEC_ID, CodecError, decode, encode};
 pub use json::{clean, tidy};
 pub use key::dedup_key;
@@ -172,6 +172,8 @@ pub enum Body {
         /// Constructor, action or type name as far as it could be read.
         what: String,
     },
+    /// The search for what a gap hides is over.
+    GapClosed(GapClosed),
 }
 
 /// The kind number of an event in the record header, and its name in routing keys and receipts.
@@ -198,6 +200,8 @@ pub enum Kind {
     SourceState = 9,
     /// [`Body::Unknown`]
     Unknown = 10,
+    /// [`Body::GapClosed`]
+    GapClosed = 11,
 }
 
 impl Kind {
@@ -214,6 +218,7 @@ impl Kind {
             Kind::Gap => "gap",
             Kind::SourceState => "source_state",
             Kind::Unknown => "unknown",
+            Kind::GapClosed => "gap_closed",
         }
     }
 }
@@ -232,6 +237,7 @@ impl Body {
             Body::Gap(_) => Kind::Gap,
             Body::SourceState { .. } => Kind::SourceState,
             Body::Unknown { .. } => Kind::Unknown,
+            Body::GapClosed(_) => Kind::GapClosed,
         }
     }
 
@@ -244,7 +250,7 @@ impl Body {
             | Body::Counters { message_id, .. }
             | Body::Poll { message_id, .. } => Some(*message_id),
             Body::Unknown { message_id, .. } => *message_id,
-            Body::Channel(_) | Body::Gap(_) | Body::SourceState { .. } => None,
+            Body::Channel(_) | Body::Gap(_) | Body::GapClosed(_) | Body::SourceState { .. } => None,
         }
     }
 

@@ -6,7 +6,9 @@
 //! | `synthetic` | makes channels and load from a seed (demo, bench) |
 //! | `import` | reads export files: Telegram Desktop, Telethon |
 //! | `telegram` | the live source: Telegram itself |
+//! | `actions` | the words for service actions |
 
+mod actions;
 pub mod import;
 pub mod script;
 pub mod synthetic;

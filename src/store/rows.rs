@@ -255,7 +255,7 @@ impl Change {
                 seen_at: info.at.unwrap_or(envelope.received_at),
             }),
             Body::Gap(_) => Change::gap(envelope),
-            Body::SourceState { .. } | Body::Unknown { .. } => Change::Nothing,
+            Body::GapClosed(_) | Body::SourceState { .. } | Body::Unknown { .. } => Change::Nothing,
         }
     }
 

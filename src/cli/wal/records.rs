@@ -245,6 +245,7 @@ fn content(body: &Body) -> String {
         Body::Channel(info) => info.title.clone().unwrap_or_default(),
         Body::SourceState { state, .. } => state.clone(),
         Body::Unknown { what, .. } => what.clone(),
+        Body::GapClosed(closed) => closed.outcome.as_str().to_owned(),
         _ => String::new(),
     }
 }

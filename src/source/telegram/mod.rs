@@ -4,6 +4,9 @@
 //! |---|---|
 //! | `driver` | decides what is asked, in which order updates count, and what is missing |
 //! | `account` | one account for ever: connects, hands pages over, begins again |
+//! | `normalise` | what updates mean: pages to events |
+//! | `index` | what was seen of each message |
+//! | `policy` | whose updates are mirrored |
 //! | `link` | the client library as one piece, with time limits; the socket is always emptied |
 //! | `watchdog` | is anyone there? |
 //! | `hearing` | does the server still push? |
@@ -13,7 +16,10 @@ pub mod account;
 pub mod budget;
 pub mod driver;
 pub mod hearing;
+pub mod index;
 pub mod link;
+pub mod normalise;
+pub mod policy;
 pub mod watchdog;
 
 use tokio::sync::mpsc;

@@ -3,64 +3,9 @@
 use serde_json::{Map, Value};
 
 use crate::event::{JsonText, ReplyTo, Service};
+use crate::source::actions;
 use crate::source::import::report::Notes;
 use crate::source::import::value::{constructor, get};
-
-/// Constructor behind `MessageAction`, and Desktop's word.
-const WORDS: &[(&str, &str)] = &[
-    ("BoostApply", "boost_apply"),
-    ("BotAllowed", "allow_sending_messages"),
-    ("ChannelCreate", "create_channel"),
-    ("ChannelMigrateFrom", "migrate_from_group"),
-    ("ChatAddUser", "invite_members"),
-    ("ChatCreate", "create_group"),
-    ("ChatDeletePhoto", "delete_group_photo"),
-    ("ChatDeleteUser", "remove_members"),
-    ("ChatEditPhoto", "edit_group_photo"),
-    ("ChatEditTitle", "edit_group_title"),
-    ("ChatJoinedByLink", "join_group_by_link"),
-    ("ChatJoinedByRequest", "join_group_by_request"),
-    ("ChatMigrateTo", "migrate_to_supergroup"),
-    ("ConferenceCall", "conference_call"),
-    ("ContactSignUp", "joined_telegram"),
-    ("CustomAction", "custom"),
-    ("GameScore", "score_in_game"),
-    ("GeoProximityReached", "proximity_reached"),
-    ("GiftCode", "gift_code_prize"),
-    ("GiftPremium", "send_premium_gift"),
-    ("GiftStars", "send_stars_gift"),
-    ("GiftTon", "send_ton_gift"),
-    ("GiveawayLaunch", "giveaway_launch"),
-    ("GiveawayResults", "giveaway_results"),
-    ("GroupCall", "group_call"),
-    ("GroupCallScheduled", "group_call_scheduled"),
-    ("HistoryClear", "clear_history"),
-    ("InviteToGroupCall", "invite_to_group_call"),
-    ("PaidMessagesPrice", "paid_messages_price_change"),
-    ("PaidMessagesRefunded", "paid_messages_refund"),
-    ("PaymentRefunded", "refunded_payment"),
-    ("PaymentSent", "send_payment"),
-    ("PaymentSentMe", "send_payment"),
-    ("PhoneCall", "phone_call"),
-    ("PinMessage", "pin_message"),
-    ("PrizeStars", "stars_prize"),
-    ("RequestedPeer", "requested_peer"),
-    ("ScreenshotTaken", "take_screenshot"),
-    ("SecureValuesSent", "send_passport_values"),
-    ("SetChatTheme", "edit_chat_theme"),
-    ("SetChatWallPaper", "set_chat_wallpaper"),
-    ("SetMessagesTTL", "set_messages_ttl"),
-    ("StarGift", "send_star_gift"),
-    ("SuggestProfilePhoto", "suggest_profile_photo"),
-    ("SuggestedPostApproval", "process_suggested_post"),
-    ("SuggestedPostRefund", "suggested_post_refund"),
-    ("SuggestedPostSuccess", "suggested_post_success"),
-    ("TodoAppendTasks", "todo_append_tasks"),
-    ("TodoCompletions", "todo_completions"),
-    ("TopicCreate", "topic_created"),
-    ("TopicEdit", "topic_edit"),
-    ("WebViewDataSent", "send_webview_data"),
-];
 
 /// The service part of a message, if it is a service message.
 pub(super) fn read(
@@ -75,16 +20,10 @@ pub(super) fn read(
     let action = get(message, "action").unwrap_or(&null);
     let name = constructor(action);
     let name = name.strip_prefix("MessageAction").unwrap_or(name);
-    let word = WORDS
-        .iter()
-        .find_map(|(constructor, word)| (*constructor == name).then_some(*word));
-    let word = word.map_or_else(
-        || {
-            notes.unknown("action", name);
-            snake_case(name)
-        },
-        str::to_owned,
-    );
+    if !actions::is_known(name) {
+        notes.unknown("action", name);
+    }
+    let word = actions::word(name);
     let mut details = arguments(action);
     if let ("pin_message" | "score_in_game", Some(reply)) = (word.as_str(), reply_to) {
         details.insert("message_id".to_owned(), reply.message_id.into());
@@ -112,25 +51,6 @@ fn arguments(action: &Value) -> Map<String, Value> {
         }
     }
     details
-}
-
-/// `PinMessage` to `pin_message`.
-fn snake_case(name: &str) -> String {
-    let mut out = String::with_capacity(name.len() + 4);
-    let mut previous_lower = false;
-    for c in name.chars().take(64) {
-        if c.is_ascii_uppercase() && previous_lower {
-            out.push('_');
-        }
-        previous_lower = c.is_ascii_lowercase() || c.is_ascii_digit();
-        if c.is_ascii_alphanumeric() {
-            out.push(c.to_ascii_lowercase());
-        }
-    }
-    if out.is_empty() {
-        out.push_str("unknown");
-    }
-    out
 }
 
 #[cfg(test)]
@@ -167,7 +87,5 @@ mod tests {
         );
         assert_eq!(action(json!(null)).0, "unknown");
         assert_eq!(notes.unknown.len(), 2);
-        let sorted = WORDS.is_sorted_by(|a, b| a.0 < b.0);
-        assert!(sorted, "the table is kept sorted");
     }
 }
