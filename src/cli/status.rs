@@ -10,9 +10,12 @@ use super::{CommandResult, output, stores};
 use crate::config::Config;
 use crate::event::Timestamp;
 use crate::failure::Exit;
+use crate::journal::control::{Answer, Command};
+use crate::journal::socket::Remote;
 use crate::journal::{Holes, JournalError, JournalReader};
 use crate::projector::standing::Standing;
 use crate::projector::{judge, next_seq};
+use crate::status::AccountReport;
 use crate::store::ProjectionName;
 
 #[derive(Debug, Serialize)]
@@ -24,6 +27,8 @@ struct Report {
     running: bool,
     /// What the daemon says is wrong with the log; none of it when no daemon is running.
     complaints: Vec<String>,
+    /// The accounts of a running daemon.
+    accounts: Vec<AccountReport>,
     first: u64,
     tail: u64,
     /// When the last event was received.
@@ -66,6 +71,7 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
         epoch: journal.identity().epoch,
         running: live.is_some(),
         complaints: live.map(|it| it.complaints).unwrap_or_default(),
+        accounts: accounts(config).await.unwrap_or_default(),
         first: journal.first().await?.map_or(0, wal::Seq::get),
         tail,
         tail_received_at,
@@ -107,6 +113,15 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
         report.stores.push(position);
     }
     Ok(report)
+}
+
+/// How the daemon's connections to Telegram are, if one answers.
+async fn accounts(config: &Config) -> Option<Vec<AccountReport>> {
+    let mut remote = Remote::connect(&config.data_dir).await.ok()?;
+    match remote.ask(&Command::Accounts).await.ok()? {
+        Answer::Accounts { accounts } => Some(accounts),
+        _ => None,
+    }
 }
 
 impl Report {
@@ -170,6 +185,9 @@ fn text(report: &Report) -> String {
     for complaint in &report.complaints {
         let _ = write!(text, "\n  not well: {}", output::escape(complaint));
     }
+    for account in &report.accounts {
+        account_text(&mut text, account);
+    }
     for (title, positions) in [("cursor", &report.cursors), ("store", &report.stores)] {
         for it in positions {
             let _ = match &it.error {
@@ -188,4 +206,29 @@ fn text(report: &Report) -> String {
         }
     }
     text
+}
+
+fn account_text(text: &mut String, account: &AccountReport) {
+    let _ = write!(
+        text,
+        "\naccount {:<13} {}, {} updates, {} connections lost, {} clients made anew",
+        account.name, account.state, account.updates, account.reconnects, account.rebuilds
+    );
+    if let Some(reason) = &account.reason {
+        let _ = write!(text, "\n  {}", output::escape(reason));
+    }
+    for wait in &account.waits {
+        let _ = write!(
+            text,
+            "\n  Telegram wants {} left alone for {} s more",
+            wait.method, wait.seconds_left
+        );
+    }
+    if account.dropped > 0 {
+        let _ = write!(
+            text,
+            "\n  {} containers came while the queue was full, and were fetched again",
+            account.dropped
+        );
+    }
 }

@@ -258,6 +258,9 @@ impl Control for Desk {
     async fn run(&self, command: Command) -> Result<Answer, JournalError> {
         match command {
             Command::Stat => Ok(Answer::Stat(Box::new(self.status.log_report()))),
+            Command::Accounts => Ok(Answer::Accounts {
+                accounts: self.status.accounts(),
+            }),
             Command::Seal => self.seal().await,
             Command::Trim { keep_from, plan } => {
                 let (plan, done) = self.trim(keep_from, plan).await?;

@@ -140,11 +140,15 @@ impl Daemon {
         self.journal.close().await;
     }
 
-    /// The position a source stored under this name with the events it covers.
+    /// The positions that sources stored with the events they cover, by name.
+    pub async fn bookmarks(&self) -> Result<Vec<(String, Vec<u8>)>, DaemonError> {
+        Ok(self.journal.reader.bookmarks().await?)
+    }
+
+    /// The position a source stored under this name.
     pub async fn bookmark(&self, name: &str) -> Result<Option<Vec<u8>>, DaemonError> {
-        let bookmarks = self.journal.reader.bookmarks().await?;
+        let mut bookmarks = self.bookmarks().await?.into_iter();
         Ok(bookmarks
-            .into_iter()
             .find(|(found, _)| found == name)
             .map(|(_, value)| value))
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::retention::{Plan, Segment};
 use super::sources::Given;
-use crate::status::LogReport;
+use crate::status::{AccountReport, LogReport};
 
 /// What is asked. Whoever holds the log does it: the running daemon, or the command itself when none runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,8 @@ use crate::status::LogReport;
 pub enum Command {
     /// The live figures.
     Stat,
+    /// How the accounts' connections to Telegram are.
+    Accounts,
     /// Seal the active segment.
     Seal,
     /// Remove old segments that nobody needs.
@@ -41,6 +43,11 @@ pub enum Command {
 pub enum Answer {
     /// To [`Command::Stat`].
     Stat(Box<LogReport>),
+    /// To [`Command::Accounts`].
+    Accounts {
+        /// Each account.
+        accounts: Vec<AccountReport>,
+    },
     /// To [`Command::Seal`]: the segment that is sealed now, none when there was nothing to seal.
     Sealed {
         /// The segment.

@@ -5,10 +5,12 @@
 //! | `script` | plays JSON lines from a file (tests, demonstrations) |
 //! | `synthetic` | makes channels and load from a seed (demo, bench) |
 //! | `import` | reads export files: Telegram Desktop, Telethon |
+//! | `telegram` | the live source: Telegram itself |
 
 pub mod import;
 pub mod script;
 pub mod synthetic;
+pub mod telegram;
 
 use std::future::Future;
 

@@ -3,6 +3,7 @@
 //! Latency of every stage is counted from the moment an event was received (or was due, for a paced source).
 
 mod log;
+mod telegram;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use hdrhistogram::Histogram;
 
 pub use log::{BallastState, LogBoard, LogReport, Spread, micros};
+pub use telegram::{AccountBoard, AccountReport, AccountState, Wait};
 
 /// The marks an event passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,6 +87,7 @@ struct Board {
     broker_lost: AtomicU64,
     quarantined: AtomicU64,
     log: Mutex<LogBoard>,
+    accounts: Mutex<BTreeMap<String, AccountBoard>>,
     stages: Mutex<BTreeMap<Stage, Progress>>,
 }
 
@@ -126,6 +129,27 @@ impl Status {
     /// What the log's writer has to say.
     pub fn log(&self, change: impl FnOnce(&mut LogBoard)) {
         change(&mut self.0.log.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// What an account's connection to Telegram has to say; it is on the board from the first time on.
+    pub fn account<T>(&self, name: &str, change: impl FnOnce(&mut AccountBoard) -> T) -> T {
+        let mut accounts = self
+            .0
+            .accounts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        change(accounts.entry(name.to_owned()).or_default())
+    }
+
+    /// All accounts that have shown themselves.
+    pub fn accounts(&self) -> Vec<AccountReport> {
+        let accounts = self
+            .0
+            .accounts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let reports = accounts.iter().map(|(name, board)| board.report(name));
+        reports.collect()
     }
 
     /// The log's figures.

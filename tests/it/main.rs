@@ -17,6 +17,7 @@ mod shutdown;
 mod store_redis;
 mod store_sql;
 mod support;
+mod telegram;
 mod tidy;
 mod wal_care;
 mod wal_commands;

@@ -1,0 +1,250 @@
+//! One account for ever: opens its session, connects, hands pages over, and begins again after whatever ended that.
+//!
+//! | file | what |
+//! |---|---|
+//! | `unit` | one connection's life |
+//! | `outlet` | what outlives it: positions, and the way out |
+//! | `asking` | what the driver wants asked, asked |
+//! | `peers` | who came along with an answer |
+//! | `standing` | where the account is, in one word |
+
+mod asking;
+mod outlet;
+mod peers;
+mod standing;
+mod unit;
+
+use std::future::Future;
+use std::ops::ControlFlow;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use grammers_session::Session;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::budget::Budget;
+use super::driver::{Page, Position, PositionError};
+use super::link::{Connection, Link, panic_text};
+use crate::backoff::Backoff;
+use crate::source::SourceBatch;
+use crate::status::{AccountState, Status};
+use asking::Asker;
+use outlet::Outlet;
+use unit::{End, Pace, Unit};
+
+/// How soon to look for a session again where there is none, or none that works.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// Waits before a broken client is made anew.
+const REBUILD_MIN: Duration = Duration::from_millis(500);
+const REBUILD_MAX: Duration = Duration::from_secs(60);
+/// A client that lived this long was a good one: the next break starts with the shortest wait.
+const STEADY: Duration = Duration::from_secs(120);
+
+/// What an account needs.
+pub struct Inputs {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The number of the application.
+    pub api_id: i32,
+    /// Most requests a minute for what is past.
+    pub requests_per_minute: u32,
+    /// How often the line is looked after: a ping this long after the last pong, which may take half of it; and when
+    /// nothing was pushed for twice this, the question whether something was missed.
+    pub ping_interval: Duration,
+    /// Where it goes on.
+    pub positions: Vec<Position>,
+    /// Makes events of pages.
+    pub meaning: Box<dyn Meaning>,
+}
+
+/// Makes events of pages.
+pub trait Meaning: Send {
+    /// The events of a page, in order, and its positions as bookmarks.
+    fn page(&mut self, page: Page) -> SourceBatch;
+}
+
+/// Why a session cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Closed {
+    /// There is none.
+    NeedsLogin,
+    /// There is one, and something is in the way.
+    Stuck(String),
+}
+
+/// Where an account's session is.
+pub trait Door: Send + Sync {
+    /// What is behind it.
+    type Session: Session<Error: std::error::Error + Send + Sync + 'static>;
+
+    /// Opens the session. Nobody else can while it is held.
+    fn open(&self) -> impl Future<Output = Result<Arc<Self::Session>, Closed>> + Send;
+
+    /// A way to the session's data centre.
+    fn connect(&self, session: &Arc<Self::Session>, api_id: i32) -> Connection {
+        Connection::pool(Arc::clone(session), api_id)
+    }
+}
+
+/// Where an account goes on, by the bookmarks of the log.
+pub fn positions(
+    account: &str,
+    bookmarks: &[(String, Vec<u8>)],
+) -> Result<Vec<Position>, PositionError> {
+    let found = bookmarks
+        .iter()
+        .map(|(name, bytes)| Position::from_bookmark(account, name, bytes));
+    found.filter_map(Result::transpose).collect()
+}
+
+/// A session that Telegram has ended, known by its key so that it is not tried again.
+struct Dead {
+    key: Option<[u8; 256]>,
+    why: String,
+}
+
+/// Runs an account until stopped. It sends its batches in order, and waits whenever they are not taken.
+pub async fn run<D: Door>(
+    inputs: Inputs,
+    door: D,
+    out: mpsc::Sender<SourceBatch>,
+    status: Status,
+    stop: CancellationToken,
+) {
+    let mut outlet = Outlet::new(
+        &inputs.name,
+        inputs.meaning,
+        inputs.positions,
+        out,
+        &status,
+        &stop,
+    );
+    let account = Account {
+        api_id: inputs.api_id,
+        pace: Pace {
+            ping: inputs.ping_interval,
+            ping_limit: inputs.ping_interval / 2,
+            check: inputs.ping_interval * 2,
+        },
+        budget: Arc::new(Mutex::new(Budget::new(
+            inputs.requests_per_minute,
+            Instant::now(),
+        ))),
+        status,
+        stop: stop.clone(),
+    };
+    let mut dead = None;
+    loop {
+        let state = match open(&door).await {
+            Ok(session) => match account.lives(&door, session, &mut dead, &mut outlet).await {
+                Some(state) => state,
+                None => return,
+            },
+            Err(Closed::NeedsLogin) => AccountState::NeedsLogin,
+            Err(Closed::Stuck(why)) => AccountState::Stuck(why),
+        };
+        if outlet.show(state).await.is_break() {
+            return;
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+        }
+    }
+}
+
+/// Opens the session; a file that is damaged may make its library panic.
+async fn open<D: Door>(door: &D) -> Result<Arc<D::Session>, Closed> {
+    let opened = AssertUnwindSafe(door.open()).catch_unwind().await;
+    opened.unwrap_or_else(|panic| {
+        let text = panic_text(panic);
+        Err(Closed::Stuck(format!("the session file: {text}")))
+    })
+}
+
+/// What all lives of an account share.
+struct Account {
+    api_id: i32,
+    pace: Pace,
+    budget: Arc<Mutex<Budget>>,
+    status: Status,
+    stop: CancellationToken,
+}
+
+impl Account {
+    /// One life after the other, until a person has to do something; none when stopped.
+    async fn lives<D: Door>(
+        &self,
+        door: &D,
+        session: Arc<D::Session>,
+        dead: &mut Option<Dead>,
+        outlet: &mut Outlet,
+    ) -> Option<AccountState> {
+        let key = key(&*session);
+        if let Some(dead) = dead.as_ref().filter(|dead| dead.key == key) {
+            return Some(AccountState::LoggedOut(dead.why.clone()));
+        }
+        let mut backoff = Backoff::new(REBUILD_MIN, REBUILD_MAX);
+        loop {
+            let born = Instant::now();
+            let why = match self.life(door, &session, outlet).await {
+                End::Stopped => return None,
+                End::Ended(why) => {
+                    let state = AccountState::LoggedOut(why.clone());
+                    *dead = Some(Dead { key, why });
+                    return Some(state);
+                }
+                End::Broken(why) => why,
+            };
+            if born.elapsed() > STEADY {
+                backoff.reset();
+            }
+            let wait = backoff.wait(fastrand::f64());
+            tracing::warn!(
+                account = outlet.account(),
+                why,
+                ?wait,
+                "the client is made anew"
+            );
+            outlet.board(|board| board.rebuilds += 1);
+            if let ControlFlow::Break(_) = outlet.show(AccountState::Degraded(why)).await {
+                return None;
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return None,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// One connection.
+    async fn life<D: Door>(&self, door: &D, session: &Arc<D::Session>, outlet: &mut Outlet) -> End {
+        let (link, parts) = Link::open(
+            door.connect(session, self.api_id),
+            Arc::clone(&self.budget),
+            outlet.account(),
+            &self.status,
+        );
+        let asker = Asker::new(link, Arc::clone(session));
+        let unit = Unit::new(outlet, asker, parts, self.pace);
+        contained(unit.live(&self.stop)).await
+    }
+}
+
+/// A life, with what it panics with as its end. The outlet is sound after that: a page counts only once it is gone.
+async fn contained(life: impl Future<Output = End>) -> End {
+    let life = AssertUnwindSafe(life).catch_unwind().await;
+    life.unwrap_or_else(|panic| End::Broken(format!("panicked: {}", panic_text(panic))))
+}
+
+/// The key of a session's home.
+fn key<S: Session>(session: &S) -> Option<[u8; 256]> {
+    let home = session.home_dc_id().ok()?;
+    session.dc_option(home).ok()??.auth_key
+}
+
+#[cfg(test)]
+mod tests;

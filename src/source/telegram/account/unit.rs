@@ -1,0 +1,367 @@
+//! One connection's life: updates, answers and pings come in; pages go out.
+//!
+//! All state of a life is here and ends with it; the next life begins from the positions of the last page that was
+//! handed over.
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use grammers_session::Session;
+use grammers_session::updates::UpdatesLike;
+use grammers_tl_types as tl;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::super::driver::{Answer, Driver, Failure, Page, Request};
+use super::super::hearing::{Hearing, Verdict};
+use super::super::link::{Fault, Parts, Place};
+use super::super::watchdog::{Cure, Watchdog};
+use super::asking::Asker;
+use super::outlet::Outlet;
+use super::peers;
+use super::standing::Standing;
+
+/// Containers of updates that are taken before anything else gets its turn.
+const TAKEN_AT_ONCE: usize = 256;
+
+/// How a life ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The daemon stops.
+    Stopped,
+    /// Something of it broke.
+    Broken(String),
+    /// Telegram ended the session.
+    Ended(String),
+}
+
+/// How often to look after the line.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// Between a pong and the next ping.
+    pub(super) ping: Duration,
+    /// How long a pong may take.
+    pub(super) ping_limit: Duration,
+    /// How long the line may be quiet before it is asked whether something was missed.
+    pub(super) check: Duration,
+}
+
+/// A connection with what is known of it.
+pub(super) struct Unit<'a, S> {
+    driver: Driver,
+    outlet: &'a mut Outlet,
+    asker: Asker<S>,
+    parts: Parts,
+    pace: Pace,
+    requests: JoinSet<(Request, Result<Answer, Fault>)>,
+    pings: JoinSet<Result<(), Fault>>,
+    watchdog: Watchdog,
+    hearing: Hearing,
+    standing: Standing,
+}
+
+/// What happened.
+enum Event {
+    Stop,
+    Broken(String),
+    Overflow,
+    Answered(Box<(Request, Result<Answer, Fault>)>),
+    Pong(Result<(), Fault>),
+    Pushed(Vec<UpdatesLike>),
+    Due,
+}
+
+type Step = ControlFlow<End>;
+
+impl<'a, S: Session> Unit<'a, S>
+where
+    S::Error: std::error::Error + Send + Sync + 'static,
+{
+    pub(super) fn new(
+        outlet: &'a mut Outlet,
+        asker: Asker<S>,
+        parts: Parts,
+        pace: Pace,
+    ) -> Unit<'a, S> {
+        let now = Instant::now();
+        Unit {
+            driver: Driver::load(outlet.positions(), fastrand::u64(..), now),
+            outlet,
+            asker,
+            parts,
+            pace,
+            requests: JoinSet::new(),
+            pings: JoinSet::new(),
+            watchdog: Watchdog::new(pace.ping, now),
+            hearing: Hearing::new(pace.check, now),
+            standing: Standing::default(),
+        }
+    }
+
+    /// Lives until something ends it.
+    pub(super) async fn live(mut self, stop: &CancellationToken) -> End {
+        loop {
+            self.ask();
+            if let ControlFlow::Break(end) = self.show().await {
+                return end;
+            }
+            let event = self.event(stop).await;
+            if let ControlFlow::Break(end) = self.handle(event).await {
+                return end;
+            }
+        }
+    }
+
+    /// Sends what is due, and sees whether nothing is left to ask.
+    fn ask(&mut self) {
+        let now = Instant::now();
+        while let Some(request) = self.driver.next_request(now) {
+            let asker = self.asker.clone();
+            self.requests.spawn(async move {
+                let answer = asker.ask(&request).await;
+                (request, answer)
+            });
+        }
+        if self.watchdog.due().is_some_and(|due| due <= now) {
+            self.watchdog.pinged();
+            let (link, limit) = (self.asker.link.clone(), self.pace.ping_limit);
+            self.pings.spawn(async move {
+                let ping = tl::functions::Ping {
+                    ping_id: fastrand::i64(..),
+                };
+                link.send(&ping, limit).await.map(|_| ())
+            });
+        }
+        if self.requests.is_empty() {
+            self.standing.settled();
+        }
+    }
+
+    async fn show(&mut self) -> Step {
+        self.standing.deaf(self.hearing.is_deaf());
+        let state = self.standing.state(Instant::now());
+        self.outlet.show(state).await
+    }
+
+    /// Waits for what comes first.
+    async fn event(&mut self, stop: &CancellationToken) -> Event {
+        let mut taken = Vec::new();
+        let due = [
+            self.driver.deadline(),
+            self.watchdog.due(),
+            self.hearing.due(),
+        ];
+        let due = due.into_iter().flatten().min();
+        let sleep = async {
+            match due {
+                Some(due) => tokio::time::sleep_until(due.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        let Parts {
+            incoming,
+            overflow,
+            tasks,
+        } = &mut self.parts;
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Event::Stop,
+            why = tasks.broken() => Event::Broken(why),
+            () = overflow.happened() => Event::Overflow,
+            Some(done) = self.requests.join_next() => match done {
+                Ok(answered) => Event::Answered(Box::new(answered)),
+                Err(error) => Event::Broken(format!("a request failed badly: {error}")),
+            },
+            Some(done) = self.pings.join_next() => match done {
+                Ok(pong) => Event::Pong(pong),
+                Err(error) => Event::Broken(format!("a ping failed badly: {error}")),
+            },
+            count = incoming.take(&mut taken, TAKEN_AT_ONCE) => match count {
+                0 => Event::Broken("the receiver of the client ended".to_owned()),
+                _ => Event::Pushed(taken),
+            },
+            () = sleep => Event::Due,
+        }
+    }
+
+    async fn handle(&mut self, event: Event) -> Step {
+        match event {
+            Event::Stop => Step::Break(End::Stopped),
+            Event::Broken(why) => Step::Break(End::Broken(why)),
+            Event::Overflow => self.everything_again().await,
+            Event::Answered(answered) => self.answered(*answered).await,
+            Event::Pong(pong) => self.pong(pong).await,
+            Event::Pushed(taken) => {
+                for updates in taken {
+                    self.pushed(updates).await?;
+                }
+                Step::Continue(())
+            }
+            Event::Due => self.check().await,
+        }
+    }
+
+    async fn pushed(&mut self, updates: UpdatesLike) -> Step {
+        if matches!(updates, UpdatesLike::ConnectionClosed) {
+            return self.lost().await;
+        }
+        self.standing.heard();
+        let now = Instant::now();
+        let pages = self.driver.push(updates, now);
+        if pages.iter().any(|page| !page.updates.is_empty()) {
+            self.hearing.pushed(now);
+        }
+        self.hand_over(pages).await
+    }
+
+    /// The connection is gone, by itself or by our hand.
+    async fn lost(&mut self) -> Step {
+        let now = Instant::now();
+        self.standing.lost();
+        self.hearing.lost(now);
+        self.outlet.board(|board| board.reconnects += 1);
+        self.feed(UpdatesLike::ConnectionClosed, now).await
+    }
+
+    async fn feed(&mut self, updates: UpdatesLike, now: Instant) -> Step {
+        let pages = self.driver.push(updates, now);
+        self.hand_over(pages).await
+    }
+
+    /// Updates were dropped for want of room, nobody knows which.
+    async fn everything_again(&mut self) -> Step {
+        let now = Instant::now();
+        for channel in self.outlet.channels() {
+            self.driver.ask(channel, now);
+        }
+        self.feed(too_long(), now).await
+    }
+
+    async fn check(&mut self) -> Step {
+        let now = Instant::now();
+        if self.hearing.due().is_none_or(|due| due > now) {
+            return Step::Continue(());
+        }
+        if !self.standing.is_caught_up() {
+            // What was missed is being asked for anyway.
+            self.hearing.lost(now);
+            return Step::Continue(());
+        }
+        self.hearing.begin();
+        self.feed(too_long(), now).await
+    }
+
+    async fn answered(&mut self, (request, answer): (Request, Result<Answer, Fault>)) -> Step {
+        let now = Instant::now();
+        let pages = match answer {
+            Ok(answer) => {
+                match request.channel() {
+                    None => self.standing.answered(),
+                    Some(_) => self.standing.heard(),
+                }
+                self.driver.answer(&request, answer, now)
+            }
+            Err(fault) if fault.failure == Failure::SessionEnded => {
+                return Step::Break(End::Ended(fault.text));
+            }
+            Err(fault) => {
+                self.trouble(&request, &fault, now);
+                self.driver.failed(&request, fault.failure, now)
+            }
+        };
+        if pages.iter().any(|page| !page.updates.is_empty()) {
+            self.hearing.fetched();
+        }
+        self.hand_over(pages).await?;
+        // What follows from an answer belongs to the same check.
+        self.ask();
+        if self.requests.is_empty() && self.hearing.settled(now) == Some(Verdict::Reconnect) {
+            tracing::warn!(
+                account = self.outlet.account(),
+                "updates were there that had not been pushed; connecting anew"
+            );
+            self.asker.link.disconnect();
+            return self.lost().await;
+        }
+        Step::Continue(())
+    }
+
+    /// A failed request, as far as the operator is concerned.
+    fn trouble(&mut self, request: &Request, fault: &Fault, now: Instant) {
+        match &fault.failure {
+            // One channel's wait holds nothing else up.
+            Failure::Wait(wait) if request.channel().is_none() => {
+                let why = format!("{} must wait {} s", request.method(), wait.as_secs());
+                self.standing.heard();
+                self.standing.waits(now + *wait, why);
+            }
+            Failure::Temporary if fault.place != Place::Server => {
+                self.standing.failed(fault.text.clone());
+            }
+            _ => self.standing.heard(),
+        }
+        tracing::debug!(
+            account = self.outlet.account(),
+            method = request.method(),
+            channel = request.channel(),
+            %fault,
+            "a request failed"
+        );
+    }
+
+    async fn pong(&mut self, pong: Result<(), Fault>) -> Step {
+        let now = Instant::now();
+        let fault = match pong {
+            Ok(()) => {
+                self.standing.heard();
+                self.watchdog.answered(now);
+                return Step::Continue(());
+            }
+            Err(fault) => fault,
+        };
+        match fault.place {
+            _ if fault.failure == Failure::SessionEnded => {
+                return Step::Break(End::Ended(fault.text));
+            }
+            Place::Server => {
+                self.watchdog.answered(now);
+                return Step::Continue(());
+            }
+            Place::Line | Place::Here => {
+                self.standing.failed(fault.text);
+                self.watchdog.lost(now);
+                return Step::Continue(());
+            }
+            Place::Silence => {}
+        }
+        match self.watchdog.silent(now) {
+            Cure::Disconnect => {
+                tracing::warn!(
+                    account = self.outlet.account(),
+                    "no pong in time; connecting anew"
+                );
+                self.asker.link.disconnect();
+                self.lost().await
+            }
+            Cure::Rebuild => Step::Break(End::Broken("nobody answers".to_owned())),
+        }
+    }
+
+    /// One page, one batch, one append.
+    async fn hand_over(&mut self, pages: Vec<Page>) -> Step {
+        for page in pages {
+            let kept = peers::remember(&*self.asker.session, &page.users, &page.chats).await;
+            if let Err(fault) = kept {
+                // Without its access hash a channel is looked up in the dialogs: slower, and nothing is lost.
+                tracing::warn!(account = self.outlet.account(), %fault, "peers could not be kept");
+            }
+            self.outlet.hand_over(page).await?;
+        }
+        Step::Continue(())
+    }
+}
+
+/// As when Telegram says itself that there is too much to push.
+fn too_long() -> UpdatesLike {
+    UpdatesLike::Updates(tl::enums::Updates::TooLong)
+}

@@ -1,0 +1,66 @@
+//! The live source: Telegram itself.
+//!
+//! | file | what |
+//! |---|---|
+//! | `driver` | decides what is asked, in which order updates count, and what is missing |
+//! | `account` | one account for ever: connects, hands pages over, begins again |
+//! | `link` | the client library as one piece, with time limits; the socket is always emptied |
+//! | `watchdog` | is anyone there? |
+//! | `hearing` | does the server still push? |
+//! | `budget` | which request may be sent when: waits that Telegram asked for, places, tokens |
+
+pub mod account;
+pub mod budget;
+pub mod driver;
+pub mod hearing;
+pub mod link;
+pub mod watchdog;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{Source, SourceBatch, SourceError};
+use crate::status::Status;
+use account::{Door, Inputs};
+
+/// Batches on their way from the accounts to the log. Few: what waits, waits in the accounts' own queues, where it is
+/// counted.
+const BATCHES_MAX: usize = 64;
+
+/// All accounts as one source. Each keeps its own order; dropping it ends them.
+pub struct Telegram {
+    batches: mpsc::Receiver<SourceBatch>,
+    accounts: JoinSet<()>,
+}
+
+impl Telegram {
+    /// Starts the accounts. They run until stopped, whatever happens to their connections.
+    pub fn start<D: Door + 'static>(
+        accounts: Vec<(Inputs, D)>,
+        status: &Status,
+        stop: &CancellationToken,
+    ) -> Telegram {
+        let (out, batches) = mpsc::channel(BATCHES_MAX);
+        let mut tasks = JoinSet::new();
+        for (inputs, door) in accounts {
+            let (out, status, stop) = (out.clone(), status.clone(), stop.clone());
+            tasks.spawn(account::run(inputs, door, out, status, stop));
+        }
+        Telegram {
+            batches,
+            accounts: tasks,
+        }
+    }
+}
+
+impl Source for Telegram {
+    async fn next(&mut self) -> Result<Option<SourceBatch>, SourceError> {
+        if let Some(batch) = self.batches.recv().await {
+            return Ok(Some(batch));
+        }
+        // Every account has ended, which only a stop brings about.
+        while self.accounts.join_next().await.is_some() {}
+        Ok(None)
+    }
+}

@@ -1,0 +1,186 @@
+//! The accounts' part of the board: how each live connection to Telegram is doing.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::now_us;
+
+/// Where an account is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum AccountState {
+    /// There is no session: `telegram-gateway login` makes one, and the account goes on by itself.
+    #[default]
+    NeedsLogin,
+    /// A connection is being made.
+    Connecting,
+    /// Connected; what was missed is being fetched.
+    CatchingUp,
+    /// Updates come as they happen.
+    Live,
+    /// Updates come, but something is in the way.
+    Degraded(String),
+    /// Connected, but the server sends nothing although there is something to send.
+    Deaf,
+    /// Telegram ended the session; only a person can begin another.
+    LoggedOut(String),
+    /// The session cannot be used; only a person can mend it.
+    Stuck(String),
+}
+
+impl AccountState {
+    /// The word on the screen and in JSON.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            AccountState::NeedsLogin => "needs-login",
+            AccountState::Connecting => "connecting",
+            AccountState::CatchingUp => "catching-up",
+            AccountState::Live => "live",
+            AccountState::Degraded(_) => "degraded",
+            AccountState::Deaf => "deaf",
+            AccountState::LoggedOut(_) => "logged-out",
+            AccountState::Stuck(_) => "stuck",
+        }
+    }
+
+    /// Why, and what to do about it.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            AccountState::NeedsLogin => Some("log in: telegram-gateway login"),
+            AccountState::Degraded(reason)
+            | AccountState::LoggedOut(reason)
+            | AccountState::Stuck(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Nothing changes until a person does something.
+    pub fn needs_operator(&self) -> bool {
+        matches!(
+            self,
+            AccountState::NeedsLogin | AccountState::LoggedOut(_) | AccountState::Stuck(_)
+        )
+    }
+}
+
+/// What an account's connection has done since the start.
+#[derive(Debug, Clone, Default)]
+pub struct AccountBoard {
+    /// Where it is.
+    pub state: AccountState,
+    /// Updates in the pages that were handed over.
+    pub updates: u64,
+    /// Containers of updates that came while the queue was full; they are fetched again.
+    pub dropped: u64,
+    /// Updates that could not be read, kept raw.
+    pub unknown: u64,
+    /// Lost connections that were made again.
+    pub reconnects: u64,
+    /// Times that the whole client was made anew.
+    pub rebuilds: u64,
+    /// Requests by method.
+    pub requests: BTreeMap<&'static str, u64>,
+    /// Methods that must wait, and until when in microseconds since the epoch.
+    pub waits: BTreeMap<&'static str, i64>,
+    /// Waits that Telegram asked for since the start.
+    pub floods: u64,
+}
+
+impl AccountBoard {
+    /// A request was sent.
+    pub fn requested(&mut self, method: &'static str) {
+        *self.requests.entry(method).or_default() += 1;
+    }
+
+    /// Telegram wants a method left alone for some seconds.
+    pub fn waits(&mut self, method: &'static str, seconds: u64) {
+        let micros = i64::try_from(seconds.saturating_mul(1_000_000)).unwrap_or(i64::MAX);
+        self.floods += 1;
+        self.waits.insert(method, now_us().saturating_add(micros));
+    }
+
+    /// The figures as `status` shows them.
+    pub(super) fn report(&self, name: &str) -> AccountReport {
+        let now = now_us();
+        let left = |until: i64| u64::try_from(until.saturating_sub(now)).unwrap_or(0);
+        let waits = self.waits.iter().map(|(method, until)| Wait {
+            method: (*method).to_owned(),
+            seconds_left: left(*until).div_ceil(1_000_000),
+        });
+        let requests = self.requests.iter();
+        AccountReport {
+            name: name.to_owned(),
+            state: self.state.as_str().to_owned(),
+            reason: self.state.reason().map(str::to_owned),
+            needs_operator: self.state.needs_operator(),
+            waits: waits.filter(|wait| wait.seconds_left > 0).collect(),
+            updates: self.updates,
+            dropped: self.dropped,
+            unknown: self.unknown,
+            reconnects: self.reconnects,
+            rebuilds: self.rebuilds,
+            floods: self.floods,
+            requests: requests.map(|(k, v)| ((*k).to_owned(), *v)).collect(),
+        }
+    }
+}
+
+/// An account as a running daemon shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountReport {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where it is, in a word.
+    pub state: String,
+    /// Why, and what to do about it.
+    pub reason: Option<String>,
+    /// Nothing changes until a person does something.
+    pub needs_operator: bool,
+    /// Methods that Telegram wants left alone.
+    pub waits: Vec<Wait>,
+    /// Updates handed over since the start.
+    pub updates: u64,
+    /// Containers that came while the queue was full, and were fetched again.
+    pub dropped: u64,
+    /// Updates that could not be read, kept raw.
+    pub unknown: u64,
+    /// Lost connections that were made again.
+    pub reconnects: u64,
+    /// Times that the whole client was made anew.
+    pub rebuilds: u64,
+    /// Waits that Telegram asked for since the start.
+    pub floods: u64,
+    /// Requests by method since the start.
+    pub requests: BTreeMap<String, u64>,
+}
+
+/// A method that Telegram wants left alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// Its name in Telegram's schema.
+    pub method: String,
+    /// For how long still.
+    pub seconds_left: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_says_what_waits_and_for_how_long() {
+        let mut board = AccountBoard::default();
+        board.requested("messages.getHistory");
+        board.requested("messages.getHistory");
+        board.waits("messages.getHistory", 90);
+        board.waits("contacts.resolveUsername", 0);
+        let report = board.report("main");
+        assert_eq!(report.requests["messages.getHistory"], 2);
+        let [wait] = &report.waits[..] else {
+            panic!("a wait that is over is not shown: {:?}", report.waits)
+        };
+        assert!((89..=90).contains(&wait.seconds_left), "{wait:?}");
+        assert_eq!(report.floods, 2, "both were asked for");
+        assert!(report.needs_operator, "nobody has logged in");
+    }
+}

@@ -1,0 +1,97 @@
+//! Polls and their results.
+
+use grammers_tl_types as tl;
+
+use super::blank::blank_bytes;
+
+/// A poll and how many have voted for each answer.
+#[derive(Clone, Debug)]
+pub struct PollSpec {
+    pub id: i64,
+    pub question: String,
+    pub answers: Vec<String>,
+    /// One number per answer; missing ones are nought.
+    pub votes: Vec<i32>,
+    pub closed: bool,
+    pub quiz: bool,
+}
+
+impl PollSpec {
+    pub fn new(id: i64, question: &str, answers: &[&str]) -> Self {
+        Self {
+            id,
+            question: question.to_owned(),
+            answers: answers.iter().map(|&answer| answer.to_owned()).collect(),
+            votes: Vec::new(),
+            closed: false,
+            quiz: false,
+        }
+    }
+
+    pub fn votes(mut self, votes: &[i32]) -> Self {
+        self.votes = votes.to_vec();
+        self
+    }
+
+    pub(crate) fn as_media(&self) -> tl::enums::MessageMedia {
+        let media = tl::types::MessageMediaPoll {
+            poll: self.poll(),
+            results: self.results(),
+            attached_media: None,
+        };
+        media.into()
+    }
+
+    pub(crate) fn poll(&self) -> tl::enums::Poll {
+        let answers: Vec<tl::enums::PollAnswer> = self
+            .answers
+            .iter()
+            .enumerate()
+            .map(|(number, text)| {
+                tl::types::PollAnswer {
+                    text: plain(text),
+                    option: option(number),
+                    media: None,
+                    added_by: None,
+                    date: None,
+                }
+                .into()
+            })
+            .collect();
+        let fields = blank_bytes(0).put(&self.id).words(1);
+        let fields = fields.put(&plain(&self.question)).put(&answers).words(2);
+        let mut poll: tl::types::Poll = fields.read();
+        (poll.closed, poll.quiz) = (self.closed, self.quiz);
+        poll.into()
+    }
+
+    pub(crate) fn results(&self) -> tl::enums::PollResults {
+        let votes = |number: usize| self.votes.get(number).copied().unwrap_or(0);
+        let voters = (0..self.answers.len()).map(|number| {
+            tl::types::PollAnswerVoters {
+                chosen: false,
+                correct: false,
+                option: option(number),
+                voters: Some(votes(number)),
+                recent_voters: None,
+            }
+            .into()
+        });
+        let mut results: tl::types::PollResults = blank_bytes(1).read();
+        results.results = Some(voters.collect());
+        results.total_voters = Some(self.votes.iter().sum());
+        results.into()
+    }
+}
+
+fn option(number: usize) -> Vec<u8> {
+    number.to_string().into_bytes()
+}
+
+fn plain(text: &str) -> tl::enums::TextWithEntities {
+    tl::types::TextWithEntities {
+        text: text.to_owned(),
+        entities: Vec::new(),
+    }
+    .into()
+}

@@ -1,0 +1,6 @@
+//! The real client library against the data centre.
+
+mod files;
+mod login;
+mod requests;
+mod support;

@@ -1,0 +1,229 @@
+//! A running daemon whose account is at the data centre of the tests: the real client, the real wire.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::sync::Arc;
+use std::time::Duration;
+
+use datacentre::{ChannelSpec, DataCentre, Options as Centre};
+use grammers_session::Session;
+use grammers_session::storages::MemorySession;
+use grammers_session::types::{DcOption, PeerAuth, PeerInfo};
+use grammers_tl_types as tl;
+use telegram_gateway::daemon::{Daemon, DaemonError, Options};
+use telegram_gateway::event::{Body, Event, PeerId, PeerKind};
+use telegram_gateway::ingest::Ingested;
+use telegram_gateway::source::SourceBatch;
+use telegram_gateway::source::telegram::Telegram;
+use telegram_gateway::source::telegram::account::{self, Closed, Door, Inputs, Meaning};
+use telegram_gateway::source::telegram::driver::Page;
+use telegram_gateway::status::{AccountReport, Status};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::until;
+use crate::support::gateway::Gateway;
+
+const NAME: &str = "main";
+
+/// The daemon, its log, and the data centre.
+pub(super) struct Mirror {
+    pub(super) gateway: Gateway,
+    pub(super) dc: Arc<DataCentre>,
+    pub(super) channels: Vec<i64>,
+    running: Option<Running>,
+}
+
+struct Running {
+    status: Status,
+    stop: CancellationToken,
+    task: JoinHandle<Result<Ingested, DaemonError>>,
+}
+
+struct Key {
+    dc: Arc<DataCentre>,
+    channels: Vec<i64>,
+}
+
+impl Door for Key {
+    type Session = MemorySession;
+
+    async fn open(&self) -> Result<Arc<MemorySession>, Closed> {
+        let session = MemorySession::default();
+        let home = DcOption {
+            id: self.dc.dc_id(),
+            ipv4: self.dc.address(),
+            ipv6: SocketAddrV6::new(Ipv6Addr::LOCALHOST, 0, 0, 0),
+            auth_key: Some(self.dc.auth_key()),
+        };
+        session.set_dc_option(&home).await.expect("in memory");
+        session.set_home_dc_id(home.id).await.expect("in memory");
+        for id in &self.channels {
+            let hash = self.dc.access_hash(*id, 0);
+            let peer = PeerInfo::Channel {
+                id: *id,
+                auth: Some(PeerAuth::from_hash(hash)),
+                kind: None,
+            };
+            session.cache_peer(peer).await.expect("in memory");
+        }
+        Ok(Arc::new(session))
+    }
+}
+
+impl Mirror {
+    /// Starts with so many channels, and waits until each of them is known.
+    pub(super) async fn start(channels: usize) -> Mirror {
+        let dc = DataCentre::start(Centre::default()).await;
+        let dc = Arc::new(dc.expect("a data centre"));
+        let channels =
+            (0..channels).map(|n| dc.add_channel(ChannelSpec::broadcast(&format!("Channel {n}"))));
+        let mut mirror = Mirror {
+            gateway: Gateway::embedded(),
+            channels: channels.collect(),
+            dc,
+            running: None,
+        };
+        mirror.resume().await;
+        mirror.shows("live", |it| it.state == "live").await;
+        for channel in mirror.channels.clone() {
+            // What was before the first update of a channel is for a backfill.
+            mirror.dc.post(channel, "first");
+        }
+        mirror.has_all().await;
+        mirror
+    }
+
+    pub(super) async fn resume(&mut self) {
+        let (status, stop) = (Status::new(), CancellationToken::new());
+        let daemon = Daemon::open(self.gateway.config(), status.clone()).expect("a daemon");
+        let bookmarks = daemon.bookmarks().await.expect("bookmarks");
+        let inputs = Inputs {
+            name: NAME.to_owned(),
+            api_id: 1,
+            requests_per_minute: 60,
+            ping_interval: Duration::from_millis(500),
+            positions: account::positions(NAME, &bookmarks).expect("positions"),
+            meaning: Box::new(Plain),
+        };
+        let (dc, channels) = (Arc::clone(&self.dc), self.channels.clone());
+        let source = Telegram::start(vec![(inputs, Key { dc, channels })], &status, &stop);
+        let task = tokio::spawn(daemon.run(Some(source), Options::default(), stop.clone()));
+        self.running = Some(Running { status, stop, task });
+    }
+
+    pub(super) async fn stop(&mut self) {
+        let running = self.running.take().expect("it runs");
+        running.stop.cancel();
+        let ran = running.task.await.expect("no panic");
+        ran.expect("stops in order");
+    }
+
+    /// What the board says of the account.
+    pub(super) fn board(&self) -> Option<AccountReport> {
+        let running = self.running.as_ref()?;
+        running.status.accounts().pop()
+    }
+
+    pub(super) async fn shows(&self, what: &str, is_so: impl Fn(&AccountReport) -> bool) {
+        until(what, async || self.board().as_ref().is_some_and(&is_so)).await;
+    }
+
+    /// Waits until every message that the channels hold is in the log.
+    pub(super) async fn has_all(&self) {
+        let there: BTreeSet<(i64, i64)> = self.there();
+        until("everything in the log", async || {
+            self.logged("post").await.is_superset(&there)
+        })
+        .await;
+    }
+
+    fn there(&self) -> BTreeSet<(i64, i64)> {
+        let ids = |channel: &i64| {
+            let messages = self.dc.messages(*channel).into_iter();
+            let channel = *channel;
+            messages.filter_map(move |message| match message {
+                tl::enums::Message::Message(it) => Some((channel, i64::from(it.id))),
+                _ => None,
+            })
+        };
+        self.channels.iter().flat_map(ids).collect()
+    }
+
+    /// The messages of which the log says this: channel and id.
+    pub(super) async fn logged(&self, what: &str) -> BTreeSet<(i64, i64)> {
+        let events = self.gateway.events().await.into_iter().map(|it| it.event);
+        let found = events.filter_map(|event| {
+            let is_it = match &event.body {
+                Body::Unknown { what: word, .. } => word.starts_with(what),
+                Body::Deleted { .. } => what == "gone",
+                _ => false,
+            };
+            let message = event.body.message_id().filter(|_| is_it)?;
+            Some((event.peer?.bare(), message))
+        });
+        found.collect()
+    }
+
+    /// The end: exactly what happened is in the log, no post twice, and the log is sound. What the board said last.
+    pub(super) async fn end(mut self) -> AccountReport {
+        self.has_all().await;
+        let board = self.board().expect("on the board");
+        self.stop().await;
+        let posts = self.logged("post").await;
+        assert_eq!(posts, self.there(), "nothing else");
+        let events = self.gateway.events().await;
+        let all = events.iter().filter(
+            |it| matches!(&it.event.body, Body::Unknown { what, .. } if what.starts_with("post")),
+        );
+        assert_eq!(all.count(), posts.len(), "none of them twice");
+        self.gateway.ok(&["verify", "log"]);
+        board
+    }
+}
+
+/// The least that tells updates apart: posts and edits with their text, and deletions.
+struct Plain;
+
+impl Meaning for Plain {
+    fn page(&mut self, page: Page) -> SourceBatch {
+        let events = page.updates.iter().flat_map(|seen| events(&seen.update));
+        let events = events.map(|(channel, body)| Event {
+            peer: PeerId::new(PeerKind::Channel, channel).ok(),
+            origin: page.origin,
+            stamp: i64::from(matches!(body, Body::Deleted { .. })),
+            body,
+            raw: None,
+        });
+        SourceBatch {
+            events: events.collect(),
+            due_at: None,
+            bookmarks: page.positions.iter().map(|it| it.bookmark(NAME)).collect(),
+        }
+    }
+}
+
+fn events(update: &tl::enums::Update) -> Vec<(i64, Body)> {
+    use tl::enums::{Message, Peer, Update};
+    let content = |word: &str, message: &Message| match message {
+        Message::Message(it) => match &it.peer_id {
+            Peer::Channel(peer) => {
+                let what = format!("{word} {}", it.message);
+                let message_id = Some(i64::from(it.id));
+                vec![(peer.channel_id, Body::Unknown { message_id, what })]
+            }
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    };
+    match update {
+        Update::NewChannelMessage(it) => content("post", &it.message),
+        Update::EditChannelMessage(it) => content("edit", &it.message),
+        Update::DeleteChannelMessages(it) => {
+            let ids = it.messages.iter().map(|id| i64::from(*id));
+            ids.map(|message_id| (it.channel_id, Body::Deleted { message_id }))
+                .collect()
+        }
+        _ => Vec::new(),
+    }
+}

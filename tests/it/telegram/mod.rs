@@ -1,0 +1,101 @@
+//! The live source in a running daemon.
+
+mod line;
+mod loss;
+mod mirror;
+mod world;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use grammers_session::storages::MemorySession;
+use telegram_gateway::daemon::{Daemon, Options};
+use telegram_gateway::event::Body;
+use telegram_gateway::source::SourceBatch;
+use telegram_gateway::source::telegram::Telegram;
+use telegram_gateway::source::telegram::account::{Closed, Door, Inputs, Meaning};
+use telegram_gateway::source::telegram::driver::Page;
+use telegram_gateway::status::Status;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::gateway::{DEADLINE, Gateway};
+
+/// Nobody has logged in.
+struct Shut;
+
+impl Door for Shut {
+    type Session = MemorySession;
+
+    async fn open(&self) -> Result<Arc<MemorySession>, Closed> {
+        Err(Closed::NeedsLogin)
+    }
+}
+
+struct Nothing;
+
+impl Meaning for Nothing {
+    fn page(&mut self, _: Page) -> SourceBatch {
+        SourceBatch::default()
+    }
+}
+
+fn inputs(name: &str) -> Inputs {
+    Inputs {
+        name: name.to_owned(),
+        api_id: 1,
+        requests_per_minute: 60,
+        ping_interval: Duration::from_secs(30),
+        positions: Vec::new(),
+        meaning: Box::new(Nothing),
+    }
+}
+
+async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
+    let seen = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let seen = tokio::time::timeout(DEADLINE, seen).await;
+    assert!(seen.is_ok(), "not {what}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_without_a_session_say_so_in_the_log_and_in_status_and_the_daemon_serves() {
+    let gateway = Gateway::embedded();
+    let (status, stop) = (Status::new(), CancellationToken::new());
+    let daemon = Daemon::open(gateway.config(), status.clone()).expect("a daemon");
+    let names = ["main", "second"];
+    let accounts = names.map(|name| (inputs(name), Shut));
+    let source = Telegram::start(accounts.into(), &status, &stop);
+    let running = daemon.run(Some(source), Options::default(), stop.clone());
+    let looking = async {
+        until("in the log", async || gateway.tail() >= 2).await;
+        let mut told: Vec<_> = gateway.events().await.into_iter().collect();
+        told.sort_by_key(|envelope| format!("{:?}", envelope.event.body));
+        let expected = names.map(|name| Body::SourceState {
+            state: "needs-login".to_owned(),
+            detail: Some(format!("account {name}")),
+        });
+        let told: Vec<_> = told.into_iter().map(|it| it.event.body).collect();
+        assert_eq!(told, expected);
+        let report = tokio::task::block_in_place(|| gateway.json(&["status", "--json"]));
+        for (account, name) in report["accounts"]
+            .as_array()
+            .expect("both")
+            .iter()
+            .zip(names)
+        {
+            assert_eq!(account["name"], name);
+            assert_eq!(account["state"], "needs-login");
+            assert_eq!(account["needs_operator"], true);
+            let reason = account["reason"].as_str().expect("a reason");
+            assert!(reason.contains("telegram-gateway login"), "{reason}");
+        }
+        let text = tokio::task::block_in_place(|| gateway.ok(&["status"]));
+        assert!(text.contains("account second"), "{text}");
+        stop.cancel();
+    };
+    let (ran, ()) = tokio::join!(running, looking);
+    assert_eq!(ran.expect("stops in order").appended, 2);
+}
