@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::keys::{self, Key, Kind};
+use super::keys::{self, Key};
 use super::layer::Layers;
 use super::problem::Origin;
 use super::reference::{Environment, Place};
@@ -39,7 +39,7 @@ pub(super) fn read(
             layers.spoil(key, origin, wrong);
             continue;
         };
-        match place {
+        match place.or(key.kind.place()) {
             Some(place) => {
                 let base = Path::new("");
                 layers.take_secret(key, origin, (place, text), base, environment);
@@ -58,7 +58,7 @@ fn target(name: &str) -> Result<Option<(&'static Key, Option<Place>)>, Wrong> {
     }
     if let Some((variable, place)) = name.rsplit_once("__")
         && let Some((_, key)) = variables.iter().find(|(known, _)| known == variable)
-        && matches!(key.kind, Kind::Url(_))
+        && key.kind.is_secret()
     {
         return match Place::from_name(&place.to_ascii_lowercase()) {
             Some(place) => Ok(Some((key, Some(place)))),
@@ -102,7 +102,7 @@ mod tests {
             let found = target(&key.variable()).expect("known").expect("ours");
             assert_eq!(found.0.path(), key.path());
             for place in Place::NAMES {
-                if !matches!(key.kind, Kind::Url(_)) {
+                if !key.kind.is_secret() {
                     continue;
                 }
                 let form = format!("{}__{}", key.variable(), place.to_ascii_uppercase());

@@ -8,7 +8,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::keys::{self, Key, Kind};
+use super::keys::{self, Key};
 use super::layer::Layers;
 use super::problem::Origin;
 use super::reference::{self, Environment, Place};
@@ -158,12 +158,38 @@ impl Reading<'_> {
             match keys::find(section, name.get_ref()) {
                 _ if self.is_broken(&origin) => {}
                 Some(key) => self.value(key, value),
-                None => {
-                    let wrong = unknown_key(section, name.get_ref());
-                    self.layers.wrong(origin, wrong);
-                }
+                None => self.subsection(section, name, value, origin),
             }
         }
+    }
+
+    /// A name in a section that is none of its keys.
+    fn subsection(
+        &mut self,
+        section: &str,
+        name: &Spanned<DeString<'_>>,
+        value: &Spanned<DeValue<'_>>,
+        origin: Origin,
+    ) {
+        let path = format!("{section}.{}", name.get_ref());
+        let known = keys::SECTIONS.iter().find(|known| known.name == path);
+        let wrong = match (known, value.get_ref()) {
+            (Some(known), DeValue::Table(table)) => {
+                self.layers.mention(known.name, &origin);
+                return self.section(known.name, table);
+            }
+            (Some(known), other) => {
+                let keys: Vec<String> = keys::of(known.name)
+                    .map(|key| format!("{} = ...", key.name))
+                    .collect();
+                Wrong::new(
+                    format!("{path} is a group of keys, not {}", type_name(other)),
+                    format!("write {} = {{ {} }}", name.get_ref(), keys.join(", ")),
+                )
+            }
+            (None, _) => unknown_key(section, name.get_ref()),
+        };
+        self.layers.wrong(origin, wrong);
     }
 
     fn value(&mut self, key: &'static Key, written: &Spanned<DeValue<'_>>) {
@@ -171,8 +197,8 @@ impl Reading<'_> {
         if self.is_broken(&origin) {
             return;
         }
-        if let (Kind::Url(_), DeValue::Table(table)) = (key.kind, written.get_ref()) {
-            match secret_reference(key, table) {
+        if let Some(reference) = secret_reference(key, written.get_ref()) {
+            match reference {
                 Ok(reference) => {
                     let base = self.path.parent().unwrap_or(Path::new(""));
                     let environment = self.environment;
@@ -202,9 +228,34 @@ impl Reading<'_> {
     }
 }
 
+const REFERENCES: &str =
+    "write one of { file = \"PATH\" }, { env = \"NAME\" }, { credential = \"NAME\" }";
+
+/// Where a secret is, when only that is written; none for a value that stands here itself.
+fn secret_reference<'t>(
+    key: &Key,
+    written: &'t DeValue<'_>,
+) -> Option<Result<(Place, &'t str), Wrong>> {
+    match written {
+        DeValue::String(text) if key.kind.place().is_some() => {
+            key.kind.place().map(|place| Ok((place, text.as_ref())))
+        }
+        DeValue::Table(table) if key.kind.is_secret() => Some(one_place(key, table)),
+        // Not repeated: it may be the secret itself.
+        _ if key.kind.is_only_referred_to() => Some(Err(Wrong::new(
+            format!(
+                "{} is a secret, and does not belong into this file",
+                key.path()
+            ),
+            REFERENCES,
+        ))),
+        _ => None,
+    }
+}
+
 /// The one entry of `{ file = "..." }` and its like.
-fn secret_reference<'t>(key: &Key, table: &'t DeTable<'_>) -> Result<(Place, &'t str), Wrong> {
-    let remedy = "write one of { file = \"PATH\" }, { env = \"NAME\" }, { credential = \"NAME\" }";
+fn one_place<'t>(key: &Key, table: &'t DeTable<'_>) -> Result<(Place, &'t str), Wrong> {
+    let remedy = REFERENCES;
     let path = key.path();
     let mut entries = table.iter();
     let (Some((name, value)), None) = (entries.next(), entries.next()) else {

@@ -46,8 +46,11 @@ impl Layers {
         layers
     }
 
-    /// Notes that a section was written, which switches an optional one on.
+    /// Notes that a section was written, which switches an optional one on, and with it the one that it is part of.
     pub(super) fn mention(&mut self, section: &'static str, origin: &Origin) {
+        if let Some((whole, _)) = section.rsplit_once('.') {
+            self.mention(whole, origin);
+        }
         if !section.is_empty() {
             self.sections
                 .entry(section)
@@ -69,10 +72,8 @@ impl Layers {
         base: &Path,
         environment: Environment<'_>,
     ) {
-        let value = reference::fetch(place, name, base, environment).and_then(|(text, from)| {
-            let value = value::from_text(key, &text)?;
-            Ok((value, Some(from)))
-        });
+        let value = reference::fetch(place, name, base, environment)
+            .and_then(|fetched| Ok((value::from_secret(key, &fetched)?, Some(fetched.from))));
         self.keep(key, origin, value);
     }
 

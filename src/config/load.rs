@@ -1,12 +1,15 @@
 //! From the layers to one checked [`Config`].
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::keys::{self, SECTIONS};
 use super::layer::Layers;
+use super::list::ALL;
 use super::problem::{ConfigError, Origin, Problem};
-use super::secret::BackendUrl;
+use super::secret::{AuthKey, BackendUrl, Secret, SessionKey};
+use super::telegram::{Chat, DataCentre, Follow, Telegram};
 use super::value::{Value, Wrong};
 use super::{Config, Rabbitmq, Redis, Relay, Sqlite, Timescale, Wal, env, file, tls};
 
@@ -102,6 +105,7 @@ fn check_together(layers: &mut Layers, whole: bool) {
         );
         layers.wrong(origin, wrong);
     }
+    check_hot(layers);
     if let (Some(origin), Some(_)) = (
         layers.section("sqlite").cloned(),
         layers.section("timescale"),
@@ -114,6 +118,29 @@ fn check_together(layers: &mut Layers, whole: bool) {
             "write path = \"messages.sqlite\" to run both, or remove the section",
         );
         layers.wrong(origin, wrong);
+    }
+}
+
+/// What is hot is followed: nothing is mirrored that `follow` does not name.
+fn check_hot(layers: &mut Layers) {
+    let list = |path: &str| match layers.get(path).map(|setting| &setting.value) {
+        Some(Value::List(entries)) => entries.clone(),
+        _ => Vec::new(),
+    };
+    let follow = list("telegram.follow");
+    let stray = list("telegram.hot")
+        .into_iter()
+        .find(|chat| !follow.contains(chat));
+    let hot = layers.get("telegram.hot").cloned();
+    if let (Some(chat), Some(hot)) = (stray, hot)
+        && follow != [ALL]
+        && !layers.is_spoiled("telegram.follow")
+    {
+        let wrong = Wrong::new(
+            format!("telegram.hot names {chat}, which telegram.follow does not"),
+            "write it into follow too, in the same form",
+        );
+        layers.wrong(hot.origin, wrong);
     }
 }
 
@@ -150,6 +177,7 @@ fn assemble(layers: &Layers) -> Config {
             backoff_max: from.span("relay.backoff_max"),
             marker_interval: from.span("relay.marker_interval"),
         },
+        telegram: on("telegram").then(|| telegram(&from, &data_dir)),
         rabbitmq: on("rabbitmq").then(|| Rabbitmq {
             url: from.url("rabbitmq.url"),
             events: from.switch("rabbitmq.events"),
@@ -175,6 +203,46 @@ fn assemble(layers: &Layers) -> Config {
             path: data_dir.join(path),
         }),
         data_dir,
+    }
+}
+
+fn telegram(from: &Typed<'_>, data_dir: &Path) -> Telegram {
+    let chats = |path: &str| -> Vec<Chat> {
+        let entries = from.list(path);
+        entries
+            .iter()
+            .filter_map(|text| Chat::parse(text))
+            .collect()
+    };
+    let narrow = |path: &str| u32::try_from(from.number(path)).unwrap_or(u32::MAX);
+    let id = |path: &str| i32::try_from(from.number(path)).unwrap_or(i32::MAX);
+    let everything = from.list("telegram.follow") == [ALL];
+    let media_dir = from.0.get("telegram.media_dir");
+    Telegram {
+        api_id: id("telegram.api_id"),
+        api_hash: from.secret("telegram.api_hash"),
+        session_key: from.session_key("telegram.session_key"),
+        accounts: from.list("telegram.accounts").to_vec(),
+        follow: match everything {
+            true => Follow::All,
+            false => Follow::Only(chats("telegram.follow")),
+        },
+        hot: chats("telegram.hot"),
+        private_chats: from.switch("telegram.private_chats"),
+        dc: from.0.section("telegram.dc").map(|_| DataCentre {
+            id: id("telegram.dc.id"),
+            address: from.socket("telegram.dc.address"),
+            auth_key: from.auth_key("telegram.dc.auth_key_file"),
+        }),
+        backfill_depth: narrow("telegram.backfill_depth"),
+        requests_per_minute: narrow("telegram.requests_per_minute"),
+        reconcile_interval: from.span("telegram.reconcile_interval"),
+        media: from.list("telegram.media").to_vec(),
+        media_bytes_max: from.number("telegram.media_bytes_max"),
+        media_dir: data_dir.join(match media_dir {
+            Some(_) => from.path("telegram.media_dir"),
+            None => PathBuf::from("media"),
+        }),
     }
 }
 
@@ -221,6 +289,43 @@ impl Typed<'_> {
     fn path(&self, path: &str) -> PathBuf {
         match self.value(path) {
             Some(Value::Path(path)) => path.clone(),
+            _ => not_in_table(path),
+        }
+    }
+
+    /// The entries of a list; none when nothing is written.
+    fn list(&self, path: &str) -> &[String] {
+        match self.value(path) {
+            Some(Value::List(entries)) => entries,
+            None => &[],
+            Some(_) => not_in_table(path),
+        }
+    }
+
+    fn secret(&self, path: &str) -> Secret {
+        match self.value(path) {
+            Some(Value::Secret(secret)) => secret.clone(),
+            _ => not_in_table(path),
+        }
+    }
+
+    fn session_key(&self, path: &str) -> SessionKey {
+        match self.value(path) {
+            Some(Value::SessionKey(key)) => key.clone(),
+            _ => not_in_table(path),
+        }
+    }
+
+    fn auth_key(&self, path: &str) -> AuthKey {
+        match self.value(path) {
+            Some(Value::AuthKey(key)) => key.clone(),
+            _ => not_in_table(path),
+        }
+    }
+
+    fn socket(&self, path: &str) -> SocketAddr {
+        match self.value(path) {
+            Some(Value::Socket(address)) => *address,
             _ => not_in_table(path),
         }
     }

@@ -1,15 +1,17 @@
 //! The configuration: what an operator can set.
 //!
 //! `defaults < file (TOML) < environment (TGW_SECTION__KEY) < flags`. Unknown keys are errors. A section for a server
-//! (`[rabbitmq]`, `[timescale]`, `[redis]`) switches that piece on; without any of them the gateway needs no server.
+//! (`[rabbitmq]`, `[timescale]`, `[redis]`) or for
+//! `[telegram]` switches that piece on; without any of them the gateway needs no server.
 //!
 //! | file | what |
 //! |---|---|
-//! | `keys` | the one table: kind, unit, default and limits of every key |
-//! | `value` | text or TOML to a value inside its limits, and back |
+//! | `table`, `keys` | the one table: kind, unit, default and limits of every key; and what a key is |
+//! | `value`, `list` | text or TOML to a value inside its limits, and back |
 //! | `layer` | what was written so far, and what is wrong with it |
 //! | `file`, `env` | the two layers an operator writes |
 //! | `reference` | secrets that are kept in a file, a variable or a credential |
+//! | `telegram` | the section of that name |
 //! | `tls` | no password in plaintext across a network |
 //! | `load` | layers to [`Config`], with the rules over several keys |
 //! | `render` | `config show`, `config defaults` and the table of `docs/config.md` |
@@ -18,11 +20,14 @@ mod env;
 mod file;
 mod keys;
 mod layer;
+mod list;
 mod load;
 mod problem;
 mod reference;
 mod render;
 mod secret;
+mod table;
+mod telegram;
 mod tls;
 mod value;
 
@@ -32,7 +37,8 @@ use std::time::Duration;
 pub use load::{Loaded, Sources, load};
 pub use problem::{ConfigError, Origin, Problem};
 pub use render::{Shown, defaults_toml, reference_markdown};
-pub use secret::{BackendUrl, Secret};
+pub use secret::{AuthKey, BackendUrl, Secret, SessionKey};
+pub use telegram::{Chat, DataCentre, Follow, Telegram};
 pub use value::size;
 
 /// The whole configuration, checked: every value is inside its limits and every secret is resolved.
@@ -44,6 +50,8 @@ pub struct Config {
     pub wal: Wal,
     /// How events are fed to the sinks.
     pub relay: Relay,
+    /// The accounts that are mirrored, when configured.
+    pub telegram: Option<Telegram>,
     /// The broker, when configured.
     pub rabbitmq: Option<Rabbitmq>,
     /// The TimescaleDB projection, when configured.

@@ -1,9 +1,13 @@
 //! Secrets that are written somewhere else: in a file, a variable, or a credential of the service manager.
 
+use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
+use super::keys::Kind;
 use super::problem::on_one_line;
 use super::value::Wrong;
 
@@ -32,16 +36,50 @@ impl Place {
     }
 }
 
+impl Kind {
+    /// Where a key is whose own value is nothing but the place.
+    pub(super) fn place(self) -> Option<Place> {
+        matches!(self, Kind::AuthKeyFile).then_some(Place::File)
+    }
+}
+
 /// How the environment is looked into: the real one, or a test's.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Fetches a secret. A relative file starts at `base`. Gives the text, and where it came from in words.
+/// A secret as it is kept.
+#[derive(PartialEq)]
+pub(super) struct Fetched {
+    pub(super) bytes: Zeroizing<Vec<u8>>,
+    /// Where it came from, in words.
+    pub(super) from: String,
+}
+
+impl fmt::Debug for Fetched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.from)
+    }
+}
+
+impl Fetched {
+    /// The secret as text, without the newline that editors and `echo` end a file with.
+    pub(super) fn text(&self) -> Result<&str, Wrong> {
+        let text = std::str::from_utf8(&self.bytes).map_err(|_| {
+            Wrong::new(
+                format!("the {} is not text", self.from),
+                "write the secret as UTF-8 text",
+            )
+        })?;
+        Ok(text.trim_end_matches(['\r', '\n']))
+    }
+}
+
+/// Fetches a secret. A relative file starts at `base`.
 pub(super) fn fetch(
     place: Place,
     name: &str,
     base: &Path,
     environment: Environment<'_>,
-) -> Result<(String, String), Wrong> {
+) -> Result<Fetched, Wrong> {
     if name.trim().is_empty() {
         return Err(Wrong::new(
             "the reference to a secret is empty",
@@ -58,13 +96,12 @@ pub(super) fn fetch(
     match place {
         Place::File => {
             let path = base.join(name);
-            let from = format!("secret file {}", on_one_line(&path));
-            read(&path, true).map(|text| (text, from))
+            read(&path, true, format!("secret file {}", on_one_line(&path)))
         }
         Place::Env => {
             let from = format!("secret in variable {}", name.escape_default());
             match environment(name) {
-                Some(text) => trimmed(text, &from).map(|text| (text, from)),
+                Some(text) => filled(Zeroizing::new(text.into_bytes()), from),
                 None => Err(Wrong::new(
                     format!("variable {name:?} is not set"),
                     format!("set it, or give the service an EnvironmentFile= with {name}=..."),
@@ -75,7 +112,7 @@ pub(super) fn fetch(
     }
 }
 
-fn credential(name: &str, environment: Environment<'_>) -> Result<(String, String), Wrong> {
+fn credential(name: &str, environment: Environment<'_>) -> Result<Fetched, Wrong> {
     if name.contains('/') || name == "." || name == ".." {
         return Err(Wrong::new(
             format!("credential {name:?} is a path"),
@@ -91,11 +128,11 @@ fn credential(name: &str, environment: Environment<'_>) -> Result<(String, Strin
         ));
     };
     // The service manager guards that folder itself, with access lists that the mode bits do not tell.
-    let text = read(&PathBuf::from(folder).join(name), false)?;
-    Ok((text, format!("credential {}", name.escape_default())))
+    let from = format!("credential {}", name.escape_default());
+    read(&PathBuf::from(folder).join(name), false, from)
 }
 
-fn read(path: &Path, private: bool) -> Result<String, Wrong> {
+fn read(path: &Path, private: bool, from: String) -> Result<Fetched, Wrong> {
     let shown = on_one_line(path);
     let unreadable = |error: std::io::Error| {
         let remedy = "check the path and the owner of the file and its folders";
@@ -116,32 +153,24 @@ fn read(path: &Path, private: bool) -> Result<String, Wrong> {
             format!("run: chmod 600 {shown}"),
         ));
     }
-    let mut text = String::new();
-    let read = file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text);
-    read.map_err(|error| match error.kind() {
-        std::io::ErrorKind::InvalidData => Wrong::new(
-            format!("the secret file {shown} is not text"),
-            "write the secret as UTF-8 text",
-        ),
-        _ => unreadable(error),
-    })?;
-    if text.len() as u64 > SECRET_BYTES_MAX {
+    let mut bytes = Zeroizing::new(Vec::new());
+    let read = file.take(SECRET_BYTES_MAX + 1).read_to_end(&mut bytes);
+    read.map_err(unreadable)?;
+    if bytes.len() as u64 > SECRET_BYTES_MAX {
         let what = format!("the secret file {shown} is larger than 64 KiB");
         return Err(Wrong::new(what, "write the secret alone into it"));
     }
-    trimmed(text, &format!("secret file {shown}"))
+    filled(bytes, from)
 }
 
-fn trimmed(mut text: String, from: &str) -> Result<String, Wrong> {
-    // Editors and `echo` end a file with a newline that is no part of the secret.
-    text.truncate(text.trim_end_matches(['\r', '\n']).len());
-    if text.trim().is_empty() {
+fn filled(bytes: Zeroizing<Vec<u8>>, from: String) -> Result<Fetched, Wrong> {
+    if bytes.trim_ascii().is_empty() {
         return Err(Wrong::new(
             format!("the {from} is empty"),
             "write the secret into it",
         ));
     }
-    Ok(text)
+    Ok(Fetched { bytes, from })
 }
 
 /// The permission bits of a file when any of `mask` is set.

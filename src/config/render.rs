@@ -53,12 +53,16 @@ impl Loaded {
         SECTIONS
             .iter()
             .map(|section| section.name)
-            .filter(|name| self.is_off(name))
+            .filter(|name| !name.contains('.') && self.is_off(name))
             .collect()
     }
 
     fn is_off(&self, section: &str) -> bool {
         match section {
+            "telegram" => self.config.telegram.is_none(),
+            "telegram.dc" => {
+                !matches!(&self.config.telegram, Some(telegram) if telegram.dc.is_some())
+            }
             "rabbitmq" => self.config.rabbitmq.is_none(),
             "timescale" => self.config.timescale.is_none(),
             "redis" => self.config.redis.is_none(),
@@ -139,17 +143,28 @@ fn section_toml(text: &mut String, section: &str) {
         }
         let _ = match key.default {
             Default::Text(default) => {
-                let written = match key.kind {
-                    Kind::Switch | Kind::Count { .. } => default.to_owned(),
-                    _ => format!("{default:?}"),
+                // A test holds every default to the limits of its key.
+                let written = match value::from_text(key, default) {
+                    Ok(value) => value::as_toml(&value, key),
+                    Err(_) => format!("{default:?}"),
                 };
                 writeln!(text, "#{} = {written}", key.name)
             }
             Default::Words(words) => {
-                writeln!(text, "# Default: {words}.\n#{} = \"...\"", key.name)
+                writeln!(text, "# Default: {words}.\n#{} = {}", key.name, form(key))
             }
-            Default::Needed => writeln!(text, "# Needed.\n#{} = \"...\"", key.name),
+            Default::Needed => writeln!(text, "# Needed.\n#{} = {}", key.name, form(key)),
         };
+    }
+}
+
+/// The shape of a value that has no default.
+fn form(key: &Key) -> &'static str {
+    match key.kind {
+        Kind::Count { .. } => "...",
+        kind if kind.is_list() => "[\"...\"]",
+        kind if kind.is_only_referred_to() => "{ file = \"...\" }",
+        _ => "\"...\"",
     }
 }
 
@@ -254,6 +269,6 @@ mod tests {
         let table: toml::Table = text.parse().expect("TOML");
         assert_eq!(table["relay"]["window"].as_integer(), Some(256));
         assert_eq!(table["wal"]["segment_bytes_max"].as_str(), Some("64MiB"));
-        assert!(text.contains("# off: rabbitmq, timescale, redis"));
+        assert!(text.contains("# off: telegram, rabbitmq, timescale, redis"));
     }
 }

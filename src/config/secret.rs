@@ -26,6 +26,63 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// What seals the session files: shown as stars, wiped when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SessionKey {
+    /// The key itself.
+    Raw(Zeroizing<[u8; 32]>),
+    /// What the key is made of.
+    Passphrase(Secret),
+}
+
+/// Bytes of a passphrase, fewest and most.
+const PASSPHRASE_BYTES: std::ops::RangeInclusive<usize> = 8..=1024;
+
+impl SessionKey {
+    /// 32 bytes that nobody types are the key itself; text is a passphrase. None for anything else. `text` is the same
+    /// without the newline that a file ends with.
+    pub(super) fn of(bytes: &[u8], text: Option<&str>) -> Option<SessionKey> {
+        let is_typed = bytes
+            .iter()
+            .all(|b| b.is_ascii_graphic() || *b == b' ' || b.is_ascii_whitespace());
+        if let Ok(raw) = <[u8; 32]>::try_from(bytes)
+            && !is_typed
+        {
+            return Some(SessionKey::Raw(Zeroizing::new(raw)));
+        }
+        let text = text.filter(|text| PASSPHRASE_BYTES.contains(&text.len()))?;
+        Some(SessionKey::Passphrase(Secret::new(text.to_owned())))
+    }
+}
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// The authorization key of a data centre: shown as stars, wiped when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AuthKey(Zeroizing<[u8; 256]>);
+
+impl AuthKey {
+    /// Wraps the bytes of a key.
+    pub fn new(bytes: [u8; 256]) -> AuthKey {
+        AuthKey(Zeroizing::new(bytes))
+    }
+
+    /// The key itself; for the session and nothing else.
+    pub fn expose(&self) -> &[u8; 256] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for AuthKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
 /// A server's address, with the password in it. Shown without the password, whatever way it is printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BackendUrl {
@@ -95,6 +152,32 @@ impl fmt::Debug for BackendUrl {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_key_is_raw_or_a_passphrase() {
+        let kind = |bytes: &[u8], text: Option<&str>| match SessionKey::of(bytes, text) {
+            Some(SessionKey::Raw(_)) => "raw",
+            Some(SessionKey::Passphrase(_)) => "passphrase",
+            None => "none",
+        };
+        assert_eq!(kind(&[7; 32], Some("\u{7}")), "raw");
+        let mut ends_like_a_line = [0xfe; 32];
+        ends_like_a_line[31] = b'\n';
+        assert_eq!(kind(&ends_like_a_line, None), "raw");
+        let hex = "0123456789abcdef0123456789abcdef";
+        assert_eq!(kind(hex.as_bytes(), Some(hex)), "passphrase");
+        assert_eq!(
+            kind(b"correct horse\n", Some("correct horse")),
+            "passphrase"
+        );
+        assert_eq!(kind(b"short\n", Some("short")), "none");
+        assert_eq!(kind(&[0xfe; 31], None), "none");
+        let long = "x".repeat(2000);
+        assert_eq!(kind(long.as_bytes(), Some(&long)), "none");
+        let shown = format!("{:?}", SessionKey::of(hex.as_bytes(), Some(hex)));
+        assert_eq!(shown, "Some(***)");
+        assert_eq!(format!("{:?}", AuthKey::new([1; 256])), "***");
+    }
 
     #[test]
     fn no_way_of_printing_shows_a_secret() {

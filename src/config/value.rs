@@ -1,12 +1,15 @@
 //! Values: read from text or TOML, held to their limits, written back in the form they are read in.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::de::DeValue;
 
 use super::keys::{Key, Kind};
-use super::secret::BackendUrl;
+use super::list;
+use super::reference::Fetched;
+use super::secret::{AuthKey, BackendUrl, Secret, SessionKey};
 
 /// A value that is inside the limits of its key.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +21,12 @@ pub(super) enum Value {
     Number(u64),
     Span(Duration),
     Url(BackendUrl),
+    Secret(Secret),
+    SessionKey(SessionKey),
+    AuthKey(AuthKey),
+    Socket(SocketAddr),
+    /// Each entry once, in the form it is shown in.
+    List(Vec<String>),
 }
 
 /// Why a text is no value of its key: what is wrong, and the remedy. Never repeats a secret.
@@ -49,6 +58,31 @@ const SPANS: [(&str, u64); 5] = [
     ("s", 1000),
     ("ms", 1),
 ];
+
+/// Reads a secret as it was kept.
+pub(super) fn from_secret(key: &Key, fetched: &Fetched) -> Result<Value, Wrong> {
+    match key.kind {
+        Kind::SessionKey => session_key(key, &fetched.bytes, fetched.text().ok()),
+        Kind::AuthKeyFile => match <[u8; 256]>::try_from(fetched.bytes.as_slice()) {
+            Ok(bytes) => Ok(Value::AuthKey(AuthKey::new(bytes))),
+            Err(_) => Err(Wrong::new(
+                format!("the {} holds {} bytes", fetched.from, fetched.bytes.len()),
+                "write the 256 raw bytes of the key alone into it",
+            )),
+        },
+        _ => from_text(key, fetched.text()?),
+    }
+}
+
+fn session_key(key: &Key, bytes: &[u8], text: Option<&str>) -> Result<Value, Wrong> {
+    match SessionKey::of(bytes, text) {
+        Some(session_key) => Ok(Value::SessionKey(session_key)),
+        None => Err(Wrong::new(
+            format!("{} has {} bytes that are no key", key.path(), bytes.len()),
+            format!("keep {}", expected(key)),
+        )),
+    }
+}
 
 /// Reads the text of an environment variable, a default or a resolved secret.
 pub(super) fn from_text(key: &Key, text: &str) -> Result<Value, Wrong> {
@@ -87,6 +121,7 @@ pub(super) fn from_toml(key: &Key, value: &DeValue<'_>) -> Result<Value, Wrong> 
             Err(mistyped(key, "text in quotes"))
         }
         (_, DeValue::String(text)) => from_string(key, text),
+        (kind, DeValue::Array(entries)) if kind.is_list() => list::from_array(key, entries),
         (_, other) => Err(mistyped(key, type_name(other))),
     }
 }
@@ -120,7 +155,24 @@ fn from_string(key: &Key, text: &str) -> Result<Value, Wrong> {
             None => Err(mistyped(key, &quoted(text))),
         },
         Kind::Url(schemes) => address(key, text, schemes),
+        Kind::SecretWord { chars_max } => {
+            let text = text.trim();
+            if text.len() <= chars_max && text.chars().all(|c| c.is_ascii_alphanumeric()) {
+                Ok(Value::Secret(Secret::new(text.to_owned())))
+            } else {
+                Err(mistyped(key, "what it is"))
+            }
+        }
+        Kind::SessionKey => session_key(key, text.as_bytes(), Some(text)),
+        Kind::Socket => match text.trim().parse::<SocketAddr>() {
+            Ok(address) if address.port() != 0 && !address.ip().is_unspecified() => {
+                Ok(Value::Socket(address))
+            }
+            _ => Err(mistyped(key, &quoted(text))),
+        },
+        Kind::Names { .. } | Kind::Chats { .. } | Kind::Kinds(_) => list::from_text(key, text),
         Kind::Switch | Kind::Count { .. } => Err(mistyped(key, "text in quotes")),
+        Kind::AuthKeyFile => Err(mistyped(key, "text")),
     }
 }
 
@@ -209,6 +261,9 @@ pub(super) fn plain(value: &Value, key: &Key) -> String {
         (Value::Number(number), _) => number.to_string(),
         (Value::Span(span), _) => milliseconds(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
         (Value::Url(url), _) => url.to_string(),
+        (Value::Secret(_) | Value::SessionKey(_) | Value::AuthKey(_), _) => "***".to_owned(),
+        (Value::Socket(address), _) => address.to_string(),
+        (Value::List(entries), _) => list::plain(entries, key),
     }
 }
 
@@ -217,6 +272,7 @@ pub(super) fn as_toml(value: &Value, key: &Key) -> String {
     let text = plain(value, key);
     match (value, key.kind) {
         (Value::Switch(_), _) | (Value::Number(_), Kind::Count { .. }) => text,
+        (Value::List(entries), _) => list::as_toml(entries, key),
         _ => toml::Value::String(text).to_string(),
     }
 }
@@ -244,13 +300,18 @@ pub(super) fn expected(key: &Key) -> String {
         ),
         Kind::Span { .. } => format!("a duration as \"30s\" (ms, s, m, h, d), {}", limits(key)),
         Kind::Url(schemes) => forms(schemes),
+        Kind::SecretWord { chars_max } => format!("1 to {chars_max} letters and digits"),
+        Kind::SessionKey => "32 raw bytes, or a passphrase of 8 to 1024 bytes".to_owned(),
+        Kind::AuthKeyFile => "the path of a file of 256 bytes in quotes".to_owned(),
+        Kind::Socket => "an IP address with a port, as \"127.0.0.1:4430\"".to_owned(),
+        Kind::Names { .. } | Kind::Chats { .. } | Kind::Kinds(_) => list::expected(key),
     }
 }
 
 /// The limits alone: `1MiB to 1GiB`; empty where there are none.
 pub(super) fn limits(key: &Key) -> String {
     match key.kind {
-        Kind::Count { min, max, unit } => format!("{min} to {max} {unit}"),
+        Kind::Count { min, max, unit } => format!("{min} to {max} {unit}").trim_end().to_owned(),
         Kind::Size { min, max } => {
             format!("{} to {}", unscaled(min, &SIZES), unscaled(max, &SIZES))
         }
@@ -265,7 +326,11 @@ pub(super) fn limits(key: &Key) -> String {
             let schemes: Vec<String> = schemes.iter().map(|word| format!("`{word}:`")).collect();
             schemes.join(", ")
         }
-        Kind::Path => String::new(),
+        Kind::SecretWord { chars_max } => format!("1 to {chars_max} of letters, digits"),
+        Kind::SessionKey => "32 raw bytes, or text of 8 to 1024 bytes".to_owned(),
+        Kind::AuthKeyFile => "256 bytes".to_owned(),
+        Kind::Names { .. } | Kind::Chats { .. } | Kind::Kinds(_) => list::limits(key),
+        Kind::Path | Kind::Socket => String::new(),
     }
 }
 
@@ -276,7 +341,7 @@ fn empty(key: &Key) -> Wrong {
     )
 }
 
-fn mistyped(key: &Key, got: &str) -> Wrong {
+pub(super) fn mistyped(key: &Key, got: &str) -> Wrong {
     Wrong::new(
         format!("{} cannot be {got}", key.path()),
         format!("write {}", expected(key)),
@@ -284,7 +349,7 @@ fn mistyped(key: &Key, got: &str) -> Wrong {
 }
 
 /// A text as it may be repeated in a message: short, without control characters.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut short: String = text.chars().take(40).collect();
     if short.len() < text.len() {
         short.push_str("...");

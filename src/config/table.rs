@@ -1,0 +1,479 @@
+//! The one table: every section, every key.
+
+use super::keys::Default::{Needed, Text, Words};
+use super::keys::Kind::{
+    AuthKeyFile, Chats, Choice, Count, Kinds, Name, Names, Path, SecretWord, SessionKey, Size,
+    Socket, Span, Switch, Url,
+};
+use super::keys::{Default, Key, Kind, Section};
+
+/// Every section in the order they are shown. Top-level keys come before them.
+pub(super) const SECTIONS: &[Section] = &[
+    section("wal", false, "The log."),
+    section(
+        "relay",
+        false,
+        "From the log to the broker and the projections.",
+    ),
+    section(
+        "telegram",
+        true,
+        "The accounts that are mirrored. Where `api_id` and `api_hash` come from: `docs/first-login.md`.",
+    ),
+    section(
+        "telegram.dc",
+        true,
+        "A given data centre in place of Telegram's own, for test servers: `login`, or the first `run`, makes a session \
+         with this key, without key exchange. Its address never changes. Also written \
+         `dc = { id = 1, address = \"127.0.0.1:4430\", auth_key_file = \"dc.key\" }` in `[telegram]`.",
+    ),
+    section("rabbitmq", true, "The broker."),
+    section("timescale", true, "The TimescaleDB projection."),
+    section("redis", true, "The Redis projection."),
+    section(
+        "sqlite",
+        true,
+        "The embedded projection: on when `[timescale]` is absent, or when its path is written.",
+    ),
+];
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+const SECOND: u64 = 1000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+const TLS: &[&str] = &["required", "off"];
+const ABOUT_TLS: &str = "`required`: TLS with a checked certificate for every host but loopback. `off`: plaintext, even \
+     across a network.";
+
+/// Every key, by section.
+pub(super) const KEYS: &[Key] = &[
+    key(
+        "",
+        "data_dir",
+        Path,
+        Text("telegram-gateway-data"),
+        "Folder of the log, the SQLite file and the lock. A relative path starts at the working directory.",
+    ),
+    key(
+        "wal",
+        "segment_bytes_max",
+        Size { min: MIB, max: GIB },
+        Text("64MiB"),
+        "A segment is sealed when its records reach this size. After an unclean stop the open segment is read whole, so \
+         a large one makes a slow start.",
+    ),
+    key(
+        "wal",
+        "segment_age_max",
+        Span {
+            min: MINUTE,
+            max: 365 * DAY,
+        },
+        Text("1d"),
+        "A segment is sealed at this age.",
+    ),
+    key(
+        "wal",
+        "queue_events_max",
+        count(1, 1_000_000, "events"),
+        Text("8192"),
+        "Events that may wait for the log before a source is held back.",
+    ),
+    key(
+        "wal",
+        "commit_events_max",
+        count(1, 100_000, "events"),
+        Text("2048"),
+        "Most events in one commit.",
+    ),
+    key(
+        "wal",
+        "ballast",
+        Size {
+            min: 0,
+            max: 16 * GIB,
+        },
+        Text("16MiB"),
+        "Room on the disk that is kept for trouble, in the file `ballast` of `data_dir`. When the disk is full it is given \
+         back so that the log can be read on, trimmed and closed in order; events are taken again once it could be \
+         filled anew. 0: none.",
+    ),
+    key(
+        "wal",
+        "keep_age",
+        Span {
+            min: HOUR,
+            max: 36_500 * DAY,
+        },
+        Words("for ever"),
+        "Sealed segments whose last record is older than this are removed, but never what the relay or a store still needs.",
+    ),
+    key(
+        "wal",
+        "keep_bytes",
+        Size {
+            min: MIB,
+            max: 1 << 50,
+        },
+        Words("no limit"),
+        "The oldest sealed segments are removed while the log takes more of the disk than this, but never what the \
+         relay or a store still needs.",
+    ),
+    key(
+        "wal",
+        "archive_dir",
+        Path,
+        Words("none: what is removed is gone"),
+        "Folder into which segments are written, compressed, before they are removed from the log. They are read on from \
+         there. A relative path starts at `data_dir`.",
+    ),
+    key(
+        "wal",
+        "copy_bytes_per_second_max",
+        Size {
+            min: 0,
+            max: 16 * GIB,
+        },
+        Text("16MiB"),
+        "Record bytes a second that `backup` and the archive pack, and read back, beside the appends: they share processor \
+         and disk. 0: as fast as it goes.",
+    ),
+    key(
+        "relay",
+        "frame_bytes_max",
+        Size {
+            min: KIB,
+            max: 8 * MIB,
+        },
+        Text("256KiB"),
+        "A frame is sent when it holds this much of records.",
+    ),
+    key(
+        "relay",
+        "frame_events_max",
+        count(1, 10_000, "events"),
+        Text("500"),
+        "A frame is sent when it holds this many events.",
+    ),
+    key(
+        "relay",
+        "window",
+        count(1, 65_535, "frames"),
+        Text("256"),
+        "Frames that may wait for the broker's confirm.",
+    ),
+    key(
+        "relay",
+        "batch_events_max",
+        count(1, 100_000, "events"),
+        Text("2000"),
+        "Most events a projection applies in one transaction.",
+    ),
+    key(
+        "relay",
+        "backoff_min",
+        Span {
+            min: 1,
+            max: MINUTE,
+        },
+        Text("100ms"),
+        "Wait after the first failed delivery; each further failure waits longer.",
+    ),
+    key(
+        "relay",
+        "backoff_max",
+        Span {
+            min: 100,
+            max: HOUR,
+        },
+        Text("30s"),
+        "Longest wait after a failed delivery; not below `backoff_min`.",
+    ),
+    key(
+        "relay",
+        "marker_interval",
+        Span {
+            min: SECOND,
+            max: 10 * MINUTE,
+        },
+        Text("5s"),
+        "How often a tail marker is sent while nothing else is. A projector notices a lost last frame this late.",
+    ),
+    key(
+        "telegram",
+        "api_id",
+        count(1, 2_147_483_647, ""),
+        Needed,
+        "The number of the application, from https://my.telegram.org.",
+    ),
+    key(
+        "telegram",
+        "api_hash",
+        SecretWord { chars_max: 64 },
+        Needed,
+        "The secret of the application. In this file only as the place where it is kept: `{ file = \"PATH\" }`, \
+         `{ credential = \"NAME\" }` or `{ env = \"NAME\" }`.",
+    ),
+    key(
+        "telegram",
+        "session_key",
+        SessionKey,
+        Needed,
+        "What seals the session files. 32 raw bytes, or a passphrase, which Argon2id makes a key of. In this file only \
+         as the place where it is kept, as `api_hash`. A lost key costs a new login, and nothing else.",
+    ),
+    key(
+        "telegram",
+        "accounts",
+        Names {
+            names_max: 16,
+            chars_max: 32,
+        },
+        Text("main"),
+        "Names of the accounts that are mirrored, each with a session of its own. The first one also mirrors what only \
+         an account has: basic groups and private chats.",
+    ),
+    key(
+        "telegram",
+        "follow",
+        Chats {
+            chats_max: 10_000,
+            all: true,
+        },
+        Words("nothing is mirrored"),
+        "The chats that are mirrored: `\"all\"` for every channel and group that the account is in, or a list of \
+         usernames and ids as `[\"@name\", \"-1001234567890\"]`. What is not named here is not kept. In the variable with \
+         commas: `@name,-1001234567890`.",
+    ),
+    key(
+        "telegram",
+        "hot",
+        Chats {
+            chats_max: 10,
+            all: false,
+        },
+        Words("none"),
+        "Channels of `follow` that are asked again and again, for the least delay; written as there.",
+    ),
+    key(
+        "telegram",
+        "private_chats",
+        Switch,
+        Text("false"),
+        "Mirror private chats too, all of them. `follow` does not name them.",
+    ),
+    key(
+        "telegram",
+        "backfill_depth",
+        count(0, 1_000_000, "messages"),
+        Text("100"),
+        "Messages of its past that are taken when a channel is seen for the first time. 100 is what one request brings: \
+         edits, deletions and replies that come next then find their message.",
+    ),
+    key(
+        "telegram",
+        "requests_per_minute",
+        count(1, 600, "requests"),
+        Text("20"),
+        "Most requests a minute and account for what is past: backfill, gaps, the reconciler. Live updates need none.",
+    ),
+    key(
+        "telegram",
+        "reconcile_interval",
+        Span {
+            min: MINUTE,
+            max: DAY,
+        },
+        Text("10m"),
+        "How often the newest messages of the channels are compared with the log.",
+    ),
+    key(
+        "telegram",
+        "media",
+        Kinds(&[
+            "photo",
+            "document",
+            "video",
+            "video_message",
+            "audio",
+            "voice_message",
+            "animation",
+            "sticker",
+        ]),
+        Text("off"),
+        "Kinds of files that are downloaded, as `[\"photo\", \"document\"]`, or `\"off\"`. What a file is, its name and size \
+         are kept in any case.",
+    ),
+    key(
+        "telegram",
+        "media_bytes_max",
+        Size {
+            min: KIB,
+            max: 4 * GIB,
+        },
+        Text("20MiB"),
+        "Larger files are not downloaded.",
+    ),
+    key(
+        "telegram",
+        "media_dir",
+        Path,
+        Words("`media` in `data_dir`"),
+        "Folder of the downloaded files. A relative path starts at `data_dir`.",
+    ),
+    key(
+        "telegram.dc",
+        "id",
+        count(1, 99_999, ""),
+        Needed,
+        "The number of the data centre.",
+    ),
+    key(
+        "telegram.dc",
+        "address",
+        Socket,
+        Needed,
+        "Its address and port, as `127.0.0.1:4430` or `[::1]:4430`. A name is not looked up.",
+    ),
+    key(
+        "telegram.dc",
+        "auth_key_file",
+        AuthKeyFile,
+        Needed,
+        "File of the 256 raw bytes of the authorization key. Mode 600 or 400; relative to the folder of this file.",
+    ),
+    key(
+        "rabbitmq",
+        "url",
+        Url(&["amqp", "amqps"]),
+        Needed,
+        "`amqps://user:password@host:5671/telegram`. The path is the virtual host.",
+    ),
+    key("rabbitmq", "tls", Choice(TLS), Text("required"), ABOUT_TLS),
+    key(
+        "rabbitmq",
+        "events",
+        Switch,
+        Text("true"),
+        "Publish one JSON message per event to the exchange `telegram.events`, for the operator's own programs.",
+    ),
+    key(
+        "rabbitmq",
+        "events_per_second_max",
+        count(1, 1_000_000, "messages a second"),
+        Text("10000"),
+        "Most JSON messages a second to telegram.events; what is above it waits in the log.",
+    ),
+    key(
+        "rabbitmq",
+        "prefetch",
+        count(1, 65_535, "frames"),
+        Text("64"),
+        "Frames a projector may hold unacknowledged.",
+    ),
+    key(
+        "timescale",
+        "url",
+        Url(&["postgres", "postgresql"]),
+        Needed,
+        "`postgres://user:password@host:5432/database`. May go through PgBouncer in transaction mode. Without `sslmode`, \
+         a host that is not loopback gets `sslmode=verify-full`.",
+    ),
+    key(
+        "timescale",
+        "direct_url",
+        Url(&["postgres", "postgresql"]),
+        Words("the value of `url`"),
+        "Where migrations run; PgBouncer cannot hold their lock.",
+    ),
+    key("timescale", "tls", Choice(TLS), Text("required"), ABOUT_TLS),
+    key(
+        "timescale",
+        "chunk_interval",
+        Span {
+            min: HOUR,
+            max: 3650 * DAY,
+        },
+        Text("90d"),
+        "Width of a chunk of the hypertable. A chunk costs about 3 ms to make, so a long history wants wide chunks.",
+    ),
+    key(
+        "timescale",
+        "synchronous_commit",
+        Switch,
+        Text("false"),
+        "Wait for PostgreSQL's own fsync on each batch. Without it, rows and checkpoint vanish together in a crash of \
+         the server and are applied again from the log.",
+    ),
+    key(
+        "redis",
+        "url",
+        Url(&["redis", "rediss", "redis+unix", "unix"]),
+        Needed,
+        "`rediss://user:password@host:6379/0`, or `redis+unix:///path/to/socket`.",
+    ),
+    key("redis", "tls", Choice(TLS), Text("required"), ABOUT_TLS),
+    key(
+        "redis",
+        "prefix",
+        Name { chars_max: 32 },
+        Text("tgw"),
+        "First part of every key in Redis.",
+    ),
+    key(
+        "redis",
+        "window",
+        count(1, 1_000_000, "messages"),
+        Text("1000"),
+        "Messages kept for each channel.",
+    ),
+    key(
+        "redis",
+        "ttl",
+        Span {
+            min: MINUTE,
+            max: 3650 * DAY,
+        },
+        Text("7d"),
+        "How long a key lives after it was last written.",
+    ),
+    key(
+        "sqlite",
+        "path",
+        Path,
+        Words("`messages.sqlite` in `data_dir`"),
+        "The file. A relative path starts at `data_dir`.",
+    ),
+];
+
+const fn key(
+    section: &'static str,
+    name: &'static str,
+    kind: Kind,
+    default: Default,
+    about: &'static str,
+) -> Key {
+    Key {
+        section,
+        name,
+        kind,
+        default,
+        about,
+    }
+}
+
+const fn section(name: &'static str, optional: bool, about: &'static str) -> Section {
+    Section {
+        name,
+        optional,
+        about,
+    }
+}
+
+const fn count(min: u64, max: u64, unit: &'static str) -> Kind {
+    Count { min, max, unit }
+}
