@@ -169,6 +169,18 @@ fn a_start_without_a_source_fences_too_and_says_so() {
     );
 }
 
+/// A SQLite file with what lies beside it: the last transactions may be there alone.
+fn move_store(from: &Path, to: &Path) {
+    let with = |path: &Path, end: &str| PathBuf::from(format!("{}{end}", path.display()));
+    std::fs::rename(from, to).expect("the store");
+    for end in ["-wal", "-shm"] {
+        let beside = with(from, end);
+        if beside.exists() {
+            std::fs::rename(beside, with(to, end)).expect("moved");
+        }
+    }
+}
+
 #[test]
 fn a_store_that_was_fed_with_other_events_is_refused_until_it_is_rebuilt() {
     let gateway = Gateway::embedded();
@@ -177,16 +189,16 @@ fn a_store_that_was_fed_with_other_events_is_refused_until_it_is_rebuilt() {
     copy(&log(&gateway), &aside);
     assert!(synthetic(&gateway, "80").status.success());
     let path = gateway.config().sqlite.expect("configured").path;
-    std::fs::rename(&path, &store).expect("the store");
+    move_store(&path, &store);
     // The old log goes on while the store is away, and gives its numbers to events received at other times.
     put_back(&gateway, &aside);
     assert!(synthetic(&gateway, "200").status.success());
-    std::fs::remove_file(&path).expect("the other store");
-    std::fs::rename(&store, &path).expect("the store");
+    move_store(&path, &gateway.path("other-store"));
+    move_store(&store, &path);
 
     let refused = synthetic(&gateway, "210");
-    assert_eq!(refused.status.code(), Some(69));
     let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(69), "{words}");
     assert!(words.contains("was fed with other events"), "{words}");
     assert_eq!(gateway.tail(), 210, "ingest goes on");
     let checked = gateway.run(&["verify", "sqlite"]);
