@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `driver` | decides what is asked, in which order updates count, and what is missing |
 //! | `account` | one account for ever: connects, hands pages over, begins again |
+//! | `session` | the keys and peers of an account, in a file that is ours alone |
+//! | `login` | logging in and out |
 //! | `link` | the client library as one piece, with time limits; the socket is always emptied |
 //! | `watchdog` | is anyone there? |
 //! | `hearing` | does the server still push? |
@@ -14,6 +16,8 @@ pub mod budget;
 pub mod driver;
 pub mod hearing;
 pub mod link;
+pub mod login;
+pub mod session;
 pub mod watchdog;
 
 use tokio::sync::mpsc;
