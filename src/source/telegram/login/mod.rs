@@ -111,7 +111,14 @@ pub async fn log_in<P: Person>(
         Way::Qr => qr::log_in(&line, &application, person).await?,
     };
     match authorization {
-        Authorization::Authorization(it) => keep(session, &it.user).await,
+        Authorization::Authorization(it) => {
+            let kept = keep(session, &it.user).await;
+            if kept.is_err() {
+                // Nobody could use or end a login that is not kept. What failed is told, not this.
+                let _ = line.ask(&tl::functions::auth::LogOut {}).await;
+            }
+            kept
+        }
         Authorization::SignUpRequired(_) => Err(LoginError::NoAccount),
     }
 }

@@ -159,6 +159,31 @@ async fn positions_stay_in_memory() {
     assert_eq!(state, UpdatesState::default());
 }
 
+#[tokio::test]
+async fn a_process_that_is_gone_at_any_moment_leaves_what_was_acknowledged() {
+    let home = Home::new();
+    let session = home.create();
+    for number in 1..12_u8 {
+        let (id, hash) = (i64::from(number), Some(i64::from(number)));
+        let dc = with_key(i32::from(number), Some(number), 443);
+        session.set_dc_option(&dc).await.expect("kept");
+        session.cache_peer(channel(id, hash)).await.expect("kept");
+        // The file as the disk has it now, never closed by anybody.
+        let after = Home::new();
+        drop(after.claim());
+        std::fs::copy(home.place().file(), after.place().file()).expect("copied");
+        let found = after.sound();
+        for number in 1..=number {
+            let kept = found.dc_option(i32::from(number)).expect("known");
+            let kept = kept.and_then(|dc| dc.auth_key);
+            assert_eq!(kept, Some([number; 256]));
+            let peer = channel(i64::from(number), Some(i64::from(number)));
+            let kept = found.peer(peer.id()).await.expect("read");
+            assert_eq!(kept, Some(peer));
+        }
+    }
+}
+
 /// What a process may do to a session before it is gone.
 #[derive(Debug, Clone)]
 enum Step {
