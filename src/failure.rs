@@ -33,7 +33,7 @@ pub enum Exit {
     Data = 65,
     /// A server could not be reached.
     Backend = 69,
-    /// Another process holds the log.
+    /// Another process holds the log, or the session of an account.
     Locked = 75,
     /// Not allowed: credentials or file permissions.
     Auth = 77,

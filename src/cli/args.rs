@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use jiff::tz::TimeZone;
 
 use super::backup::args::{BackupArgs, RestoreArgs};
+use super::telegram::args::{LoginArgs, LogoutArgs, SessionArgs};
 use super::wal::args::WalArgs;
 use crate::event::{PeerId, Timestamp};
 use crate::telemetry::Format;
@@ -14,7 +15,7 @@ use crate::telemetry::Format;
 const AFTER: &str = "\
 Exit codes:
   0 done   1 failed   2 wrong command line   65 damaged data   69 server unreachable
-  75 log in use by another process   77 not allowed   78 wrong configuration
+  75 log or session in use by another process   77 not allowed   78 wrong configuration
 
 Data goes to stdout, words go to stderr. NO_COLOR is respected.
 
@@ -143,6 +144,12 @@ pub enum Command {
     Demo(DemoArgs),
     /// Run the gateway until it is stopped
     Run(RunArgs),
+    /// Log an account in at Telegram
+    Login(LoginArgs),
+    /// Log an account out, and remove its session
+    Logout(LogoutArgs),
+    /// Show the sessions of the accounts
+    Session(SessionArgs),
     /// Append the messages of export files to the log
     Import(ImportArgs),
     /// Apply part of the log to a projection again

@@ -6,6 +6,7 @@
 //! | `demo` `run` `import` `replay` `verify` `status` `bench` `config` | one command each (`replay`: `rebuild` too) |
 //! | `wal` | what is done with the log itself: `stat`, `dump`, `tail`, `seal`, `trim` |
 //! | `backup` | `backup` and `restore` |
+//! | `telegram` | `login`, `logout` and `session` |
 //! | `stores` | the configured stores |
 //! | `confirm` | asking before something is lost |
 //! | `view` | the live view |
@@ -23,6 +24,7 @@ mod replay;
 mod run;
 mod status;
 mod stores;
+mod telegram;
 mod verify;
 mod view;
 mod wal;
@@ -34,6 +36,9 @@ use clap::{CommandFactory, Parser};
 use tokio_util::sync::CancellationToken;
 
 pub use self::backup::args::{BackupArgs, BackupCommand, RestoreArgs};
+pub use self::telegram::args::{
+    LoginArgs, LogoutArgs, SessionArgs, SessionCommand, SessionStatusArgs,
+};
 pub use self::wal::args::{DumpArgs, TailArgs, TrimArgs, WalArgs, WalCommand};
 pub use args::{
     BenchArgs, BenchCommand, Cli, Command, ConfigArgs, ConfigCommand, DemoArgs, Globals,
@@ -136,6 +141,9 @@ pub async fn run(cli: Cli) -> CommandResult {
         Command::Wal(args) => self::wal::run(&globals, &args).await,
         Command::Backup(args) => backup::run(&globals, &args).await,
         Command::Restore(args) => backup::restore(&globals, &args).await,
+        Command::Login(args) => telegram::login(&globals, &args).await,
+        Command::Logout(args) => telegram::logout(&globals, &args).await,
+        Command::Session(args) => telegram::session(&globals, &args),
         Command::Bench(args) => bench::command(&globals, args).await,
     }
 }

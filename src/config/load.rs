@@ -1,6 +1,6 @@
 //! From the layers to one checked [`Config`].
 
-use std::net::SocketAddr;
+use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -318,12 +318,12 @@ impl Typed<'_> {
 
     fn auth_key(&self, path: &str) -> AuthKey {
         match self.value(path) {
-            Some(Value::AuthKey(key)) => key.clone(),
+            Some(Value::AuthKey(key)) => AuthKey::clone(key),
             _ => not_in_table(path),
         }
     }
 
-    fn socket(&self, path: &str) -> SocketAddr {
+    fn socket(&self, path: &str) -> SocketAddrV4 {
         match self.value(path) {
             Some(Value::Socket(address)) => *address,
             _ => not_in_table(path),

@@ -337,7 +337,7 @@ pub(super) const KEYS: &[Key] = &[
         "address",
         Socket,
         Needed,
-        "Its address and port, as `127.0.0.1:4430` or `[::1]:4430`. A name is not looked up.",
+        "Its IPv4 address and port, as `127.0.0.1:4430`. A name is not looked up.",
     ),
     key(
         "telegram.dc",

@@ -1,7 +1,7 @@
 //! `[telegram]`: whose messages are mirrored, and as whom.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -106,7 +106,7 @@ pub struct DataCentre {
     /// Its number.
     pub id: i32,
     /// Where it listens.
-    pub address: SocketAddr,
+    pub address: SocketAddrV4,
     /// The authorization key.
     pub auth_key: AuthKey,
 }

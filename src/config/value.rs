@@ -1,6 +1,6 @@
 //! Values: read from text or TOML, held to their limits, written back in the form they are read in.
 
-use std::net::SocketAddr;
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ pub(super) enum Value {
     Url(BackendUrl),
     Secret(Secret),
     SessionKey(SessionKey),
-    AuthKey(AuthKey),
-    Socket(SocketAddr),
+    AuthKey(Box<AuthKey>),
+    Socket(SocketAddrV4),
     /// Each entry once, in the form it is shown in.
     List(Vec<String>),
 }
@@ -64,7 +64,7 @@ pub(super) fn from_secret(key: &Key, fetched: &Fetched) -> Result<Value, Wrong> 
     match key.kind {
         Kind::SessionKey => session_key(key, &fetched.bytes, fetched.text().ok()),
         Kind::AuthKeyFile => match <[u8; 256]>::try_from(fetched.bytes.as_slice()) {
-            Ok(bytes) => Ok(Value::AuthKey(AuthKey::new(bytes))),
+            Ok(bytes) => Ok(Value::AuthKey(Box::new(AuthKey::new(bytes)))),
             Err(_) => Err(Wrong::new(
                 format!("the {} holds {} bytes", fetched.from, fetched.bytes.len()),
                 "write the 256 raw bytes of the key alone into it",
@@ -164,7 +164,7 @@ fn from_string(key: &Key, text: &str) -> Result<Value, Wrong> {
             }
         }
         Kind::SessionKey => session_key(key, text.as_bytes(), Some(text)),
-        Kind::Socket => match text.trim().parse::<SocketAddr>() {
+        Kind::Socket => match text.trim().parse::<SocketAddrV4>() {
             Ok(address) if address.port() != 0 && !address.ip().is_unspecified() => {
                 Ok(Value::Socket(address))
             }
@@ -303,7 +303,7 @@ pub(super) fn expected(key: &Key) -> String {
         Kind::SecretWord { chars_max } => format!("1 to {chars_max} letters and digits"),
         Kind::SessionKey => "32 raw bytes, or a passphrase of 8 to 1024 bytes".to_owned(),
         Kind::AuthKeyFile => "the path of a file of 256 bytes in quotes".to_owned(),
-        Kind::Socket => "an IP address with a port, as \"127.0.0.1:4430\"".to_owned(),
+        Kind::Socket => "an IPv4 address with a port, as \"127.0.0.1:4430\"".to_owned(),
         Kind::Names { .. } | Kind::Chats { .. } | Kind::Kinds(_) => list::expected(key),
     }
 }

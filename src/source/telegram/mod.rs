@@ -7,6 +7,8 @@
 //! | `normalise` | what updates mean: pages to events |
 //! | `index` | what was seen of each message |
 //! | `policy` | whose updates are mirrored |
+//! | `session` | the keys and peers of an account, in a file that is ours alone |
+//! | `login` | logging in and out |
 //! | `link` | the client library as one piece, with time limits; the socket is always emptied |
 //! | `watchdog` | is anyone there? |
 //! | `hearing` | does the server still push? |
@@ -18,8 +20,10 @@ pub mod driver;
 pub mod hearing;
 pub mod index;
 pub mod link;
+pub mod login;
 pub mod normalise;
 pub mod policy;
+pub mod session;
 pub mod watchdog;
 
 use tokio::sync::mpsc;

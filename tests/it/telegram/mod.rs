@@ -1,6 +1,7 @@
 //! The live source in a running daemon.
 
 mod line;
+mod login;
 mod loss;
 mod mirror;
 mod world;

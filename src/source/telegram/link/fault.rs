@@ -6,6 +6,7 @@ use grammers_mtproto::transport;
 use grammers_mtsender::InvocationError;
 
 use super::super::driver::Failure;
+use super::super::session::SessionError;
 
 /// Why a request has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -120,6 +121,9 @@ impl From<InvocationError> for Fault {
                 (Failure::Temporary, Place::Line, text)
             }
             InvocationError::Session(error) => {
+                if let Some(SessionError::KeyKept(_)) = error.downcast_ref() {
+                    return Fault::ended(Ended::LoggedOut);
+                }
                 let text = format!("the session file: {error}");
                 (Failure::Temporary, Place::Here, text)
             }
@@ -171,6 +175,14 @@ mod tests {
             let wait = Failure::Wait(Duration::from_secs(seconds));
             assert_eq!(rpc(code, message).failure, wait, "{message}");
         }
+    }
+
+    #[test]
+    fn a_key_that_the_session_keeps_although_the_server_wants_another_is_its_end() {
+        let kept = Fault::from(InvocationError::Session(SessionError::KeyKept(2).into()));
+        assert_eq!(kept, Fault::ended(Ended::LoggedOut));
+        let other = Fault::from(InvocationError::Session(SessionError::Unfinished.into()));
+        assert_eq!(other.failure, Failure::Temporary);
     }
 
     #[test]
