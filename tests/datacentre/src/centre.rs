@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet};
@@ -14,16 +13,7 @@ use crate::content::{UserSpec, person};
 use crate::options::Options;
 use crate::shared::Shared;
 use crate::wire::seal::Key;
-use crate::world::{Account, KeyState, World};
-
-/// A call that a client has made.
-#[derive(Clone, Copy, Debug)]
-pub struct CallMade {
-    /// As in `updates.getDifference`; wrappers such as `initConnection` are calls of their own.
-    pub method: &'static str,
-    /// When it arrived.
-    pub at: Instant,
-}
+use crate::world::{Account, CallMade, KeyState, World};
 
 /// A data centre that runs until it is dropped. All methods may be called while clients are connected.
 pub struct DataCentre {
@@ -121,18 +111,12 @@ impl DataCentre {
 
     /// How often a method has been called.
     pub fn count(&self, method: &str) -> usize {
-        self.shared.look(|world| {
-            world
-                .calls
-                .iter()
-                .filter(|call| call.method == method)
-                .count()
-        })
+        self.shared.look(|world| world.calls.count(method))
     }
 
     /// All calls so far, oldest first.
     pub fn calls(&self) -> Vec<CallMade> {
-        self.shared.look(|world| world.calls.clone())
+        self.shared.look(|world| world.calls.made().to_vec())
     }
 
     /// How many connections have ever been made.

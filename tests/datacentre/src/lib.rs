@@ -65,11 +65,11 @@ mod trouble;
 mod wire;
 mod world;
 
-pub use centre::{CallMade, DataCentre};
+pub use centre::DataCentre;
 pub use content::{
     ChannelSpec, Document, Draft, Photo, PollSpec, Preview, UserSpec, channel_peer, group_peer,
     user_peer,
 };
 pub use faults::{Reaction, RpcError, Rule};
 pub use options::{Limits, Options};
-pub use world::{Attach, Delivery, Order, Style};
+pub use world::{Attach, CallMade, Delivery, Order, Style};
