@@ -191,7 +191,8 @@ pub struct DemoArgs {
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_RUN)]
 pub struct RunArgs {
-    /// Where events come from: synthetic, or script:FILE (JSON lines) [default: none, sinks only]
+    /// Where events come from: synthetic, or script:FILE (JSON lines) [default: the accounts of
+    /// [telegram]; without that section or with --drain none, sinks only]
     #[arg(long, value_name = "SOURCE", value_hint = ValueHint::Other)]
     pub source: Option<SourceSpec>,
     /// Messages per second of the synthetic source, 0: as fast as the log takes them [default: 50]

@@ -7,6 +7,7 @@ use crate::event::Timestamp;
 use crate::failure::Exit;
 use crate::source::script::Script;
 use crate::source::synthetic::{self, Synthetic};
+use crate::source::telegram::Telegram;
 use crate::source::{Source, SourceBatch, SourceError};
 use crate::status::Status;
 
@@ -17,6 +18,7 @@ pub(super) async fn run(globals: &Globals, args: &RunArgs) -> CommandResult {
     let config = globals.load()?.config;
     let stop = super::stop_on_signals()?;
     let status = Status::new();
+    let has_telegram = config.telegram.is_some();
     let daemon = Daemon::open(config, status.clone())?;
     let source = match &args.source {
         Some(SourceSpec::Synthetic) => {
@@ -38,6 +40,10 @@ pub(super) async fn run(globals: &Globals, args: &RunArgs) -> CommandResult {
                 path,
                 bookmark.as_deref(),
             )?)))
+        }
+        // A live source has no end that a drain could wait for.
+        None if has_telegram && !args.drain => {
+            Some(AnySource::Telegram(Box::new(daemon.telegram(&stop).await?)))
         }
         None => None,
     };
@@ -61,6 +67,7 @@ pub(super) async fn run(globals: &Globals, args: &RunArgs) -> CommandResult {
 enum AnySource {
     Synthetic(Box<Synthetic>),
     Script(Box<Script>),
+    Telegram(Box<Telegram>),
 }
 
 impl Source for AnySource {
@@ -68,6 +75,7 @@ impl Source for AnySource {
         match self {
             AnySource::Synthetic(source) => source.next().await,
             AnySource::Script(source) => source.next().await,
+            AnySource::Telegram(source) => source.next().await,
         }
     }
 }

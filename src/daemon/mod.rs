@@ -13,6 +13,7 @@ mod control;
 mod fence;
 mod floors;
 mod janitor;
+mod mirror;
 mod stages;
 
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use control::{Desk, Holder, configured, first_of, salvage_dirs};
+pub use mirror::MirrorError;
 
 use crate::config::Config;
 use crate::failure::{Class, Classify, Exit};
@@ -46,6 +48,9 @@ pub enum DaemonError {
     /// The source failed.
     #[error(transparent)]
     Ingest(#[from] IngestError),
+    /// The live source cannot start.
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
     /// A file given by the operator could not be opened.
     #[error("cannot open {path}")]
     File {
@@ -70,6 +75,7 @@ impl Classify for DaemonError {
         match self {
             DaemonError::Journal(error) => error.class(),
             DaemonError::Ingest(error) => error.class(),
+            DaemonError::Mirror(error) => error.class(),
             DaemonError::File { .. } | DaemonError::Stuck { .. } => Class::Operator,
         }
     }
@@ -78,6 +84,7 @@ impl Classify for DaemonError {
         match self {
             DaemonError::Journal(error) => error.hint(),
             DaemonError::Ingest(error) => error.hint(),
+            DaemonError::Mirror(error) => error.hint(),
             DaemonError::File { .. } => None,
             DaemonError::Stuck { .. } => Some("telegram-gateway status".to_owned()),
         }
@@ -87,6 +94,7 @@ impl Classify for DaemonError {
         match self {
             DaemonError::Journal(error) => error.exit(),
             DaemonError::Ingest(error) => error.exit(),
+            DaemonError::Mirror(error) => error.exit(),
             DaemonError::File { .. } => Exit::Failure,
             DaemonError::Stuck { .. } => Exit::Backend,
         }
