@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet};
@@ -14,15 +13,7 @@ use crate::content::{UserSpec, person};
 use crate::options::Options;
 use crate::shared::Shared;
 use crate::wire::seal::Key;
-use crate::world::{Account, KeyState, World};
-
-/// A call that a client has made.
-#[derive(Clone, Copy, Debug)]
-pub struct CallMade {
-    /// As in `updates.getDifference`; wrappers such as `initConnection` are calls of their own.
-    pub method: &'static str,
-    pub at: Instant,
-}
+use crate::world::{Account, CallMade, KeyState, World};
 
 /// A data centre that runs until it is dropped. All methods may be called while clients are connected.
 pub struct DataCentre {
@@ -75,6 +66,7 @@ impl DataCentre {
             .look(|world| world.addresses.get(&dc_id).copied())
     }
 
+    /// The number of the data centre that accounts live in.
     pub fn dc_id(&self) -> i32 {
         self.dc_id
     }
@@ -103,6 +95,7 @@ impl DataCentre {
         })
     }
 
+    /// A user, who has no account here; the bare id.
     pub fn add_user(&self, spec: UserSpec) -> i64 {
         self.shared.change(|world| {
             let id = spec.id.unwrap_or_else(|| world.next_peer_id());
@@ -118,18 +111,12 @@ impl DataCentre {
 
     /// How often a method has been called.
     pub fn count(&self, method: &str) -> usize {
-        self.shared.look(|world| {
-            world
-                .calls
-                .iter()
-                .filter(|call| call.method == method)
-                .count()
-        })
+        self.shared.look(|world| world.calls.count(method))
     }
 
     /// All calls so far, oldest first.
     pub fn calls(&self) -> Vec<CallMade> {
-        self.shared.look(|world| world.calls.clone())
+        self.shared.look(|world| world.calls.made().to_vec())
     }
 
     /// How many connections have ever been made.
@@ -141,6 +128,11 @@ impl DataCentre {
     pub fn ready_connections(&self) -> usize {
         self.shared
             .look(|world| world.links.values().filter(|link| link.is_ready).count())
+    }
+
+    /// How many packets were thrown away by [`DataCentre::mute`] and [`DataCentre::half_open`].
+    pub fn packets_swallowed(&self) -> u64 {
+        self.shared.look(|world| world.swallowed)
     }
 
     /// How many messages of the server the clients have acknowledged.

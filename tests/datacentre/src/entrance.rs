@@ -12,13 +12,19 @@ use crate::world::{FileKind, Password, Phone, StoredFile};
 impl DataCentre {
     /// Lets an account log in by phone: the code is always this one.
     pub fn add_phone(&self, account: usize, number: &str, code: &str) {
-        let code = code.to_owned();
-        self.shared.change(|world| {
-            world
-                .logins
-                .phones
-                .insert(number.to_owned(), Phone { account, code });
-        });
+        self.add_any_phone(Some(account), number, code);
+    }
+
+    /// A phone with which nobody has signed up.
+    pub fn add_unknown_phone(&self, number: &str, code: &str) {
+        self.add_any_phone(None, number, code);
+    }
+
+    fn add_any_phone(&self, account: Option<usize>, number: &str, code: &str) {
+        let (number, code) = (number.to_owned(), code.to_owned());
+        let phone = Phone { account, code };
+        self.shared
+            .change(|world| world.logins.phones.insert(number, phone));
     }
 
     /// Lets an account, which should be of a bot, log in by token.
@@ -39,7 +45,7 @@ impl DataCentre {
     }
 
     /// Another client of an account scans a token of `auth.exportLoginToken`, and whoever shows it is told. Whether
-    /// there is such a token.
+    /// there is such a token, and it has not expired.
     pub fn scan_login_token(&self, account: usize, token: &[u8]) -> bool {
         self.scan(account, token, None)
     }
@@ -52,7 +58,8 @@ impl DataCentre {
     fn scan(&self, account: usize, token: &[u8], moved_to: Option<i32>) -> bool {
         self.shared.change(|world| {
             let date = world.date();
-            let Some(token) = world.logins.tokens.get_mut(token) else {
+            let token = world.logins.tokens.get_mut(token);
+            let Some(token) = token.filter(|token| date < token.expires) else {
                 return false;
             };
             (token.scanned_by, token.moved_to) = (Some(account), moved_to);

@@ -7,11 +7,14 @@ use crate::connection::Held;
 /// An error that a method answers with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RpcError {
+    /// As in 400, and negative where Telegram has it so.
     pub code: i32,
+    /// As in `CHANNEL_INVALID`, with its number where it has one.
     pub message: String,
 }
 
 impl RpcError {
+    /// Any error.
     pub fn new(code: i32, message: &str) -> Self {
         Self {
             code,
@@ -38,10 +41,12 @@ impl RpcError {
         Self::new(420, &format!("SLOWMODE_WAIT_{seconds}"))
     }
 
+    /// Something broke on the server.
     pub fn internal() -> Self {
         Self::new(500, "INTERNAL_SERVER_ERROR")
     }
 
+    /// The server took too long.
     pub fn timed_out() -> Self {
         Self::new(-503, "Timeout")
     }
@@ -51,18 +56,22 @@ impl RpcError {
         Self::new(303, &format!("{what}_MIGRATE_{dc_id}"))
     }
 
+    /// The key has no account.
     pub fn key_unregistered() -> Self {
         Self::new(401, "AUTH_KEY_UNREGISTERED")
     }
 
+    /// The login was ended by its owner.
     pub fn session_revoked() -> Self {
         Self::new(401, "SESSION_REVOKED")
     }
 
+    /// The account is no more.
     pub fn user_deactivated() -> Self {
         Self::new(401, "USER_DEACTIVATED")
     }
 
+    /// The key was used from two places at once.
     pub fn key_duplicated() -> Self {
         Self::new(406, "AUTH_KEY_DUPLICATED")
     }
@@ -109,7 +118,7 @@ impl Rule {
         }
     }
 
-    /// For every call of any method.
+    /// For every call of any method of the API. Service messages, as pings are, have to be named.
     pub fn on_any(reaction: Reaction) -> Self {
         Self {
             number: 0,
@@ -149,6 +158,8 @@ impl Rule {
 pub(crate) struct Asked<'a> {
     /// The method and the wrappers around it.
     pub(crate) methods: &'a [&'static str],
+    /// A service message of MTProto.
+    pub(crate) is_service: bool,
     /// The channels that the call names.
     pub(crate) channel: Option<i64>,
     pub(crate) account: Option<usize>,
@@ -157,7 +168,7 @@ pub(crate) struct Asked<'a> {
 impl Rule {
     fn is_about(&self, call: &Asked<'_>) -> bool {
         let method = self.method.as_deref();
-        method.is_none_or(|method| call.methods.contains(&method))
+        method.map_or(!call.is_service, |method| call.methods.contains(&method))
             && (self.channel.is_none() || self.channel == call.channel)
             && (self.account.is_none() || self.account == call.account)
     }
@@ -217,6 +228,7 @@ mod tests {
     fn call(channel: i64) -> Asked<'static> {
         Asked {
             methods: &["updates.getChannelDifference"],
+            is_service: false,
             channel: Some(channel),
             account: Some(0),
         }
@@ -234,5 +246,20 @@ mod tests {
         assert!((0..9).all(|_| faults.reaction(&call(5)).is_some()));
         faults.remove(forever);
         assert!(faults.reaction(&call(5)).is_none());
+    }
+
+    #[test]
+    fn service_messages_have_to_be_named() {
+        let mut faults = Faults::default();
+        faults.add(Rule::on_any(Reaction::Ignore));
+        let ping = Asked {
+            methods: &["ping"],
+            is_service: true,
+            channel: None,
+            account: None,
+        };
+        assert!(faults.reaction(&ping).is_none());
+        faults.add(Rule::on("ping", Reaction::Ignore));
+        assert!(faults.reaction(&ping).is_some());
     }
 }

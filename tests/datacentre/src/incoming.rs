@@ -1,12 +1,11 @@
 //! What is done with a packet of a client: checks of MTProto, service messages, and the rules of faults before an answer.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use grammers_tl_types as tl;
 use tl::{Identifiable, Serializable};
 
-use crate::centre::CallMade;
 use crate::connection::{Command, Held, service};
 use crate::faults::{Asked, Reaction, RpcError};
 use crate::rpc::{self, Call, Request};
@@ -29,6 +28,7 @@ pub(crate) fn receive(world: &mut World, shared: &Arc<Shared>, link: u64, packet
         return;
     };
     if connection.is_mute || world.faults.is_mute {
+        world.swallowed += 1;
         return;
     }
     let state = key_id_of(packet).and_then(|id| world.keys.get(&id));
@@ -128,10 +128,7 @@ fn take(world: &mut World, shared: &Arc<Shared>, link: u64, message: &Inbound) {
     let Some(request) = Request::read(&message.body) else {
         return close(world, link);
     };
-    let at = Instant::now();
-    world
-        .calls
-        .extend(request.methods.iter().map(|method| CallMade { method, at }));
+    world.calls.note(&request.methods);
     if request.introduces_itself()
         && let Some(connection) = world.links.get_mut(&link)
     {
@@ -140,6 +137,7 @@ fn take(world: &mut World, shared: &Arc<Shared>, link: u64, message: &Inbound) {
     let account = account_of(world, link);
     let asked = Asked {
         methods: &request.methods,
+        is_service: rpc::service::is_service(&message.body),
         channel: request.channel(),
         account,
     };

@@ -7,6 +7,7 @@ pub struct Options {
     pub dc_id: i32,
     /// Others of the same world, each on a port of its own: files and logins can be there.
     pub other_dcs: Vec<i32>,
+    /// Where answers are cut.
     pub limits: Limits,
     /// Whether a message with a salt that is not valid is sent back, as the first one of every session is.
     pub checks_salts: bool,

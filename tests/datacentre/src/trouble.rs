@@ -18,10 +18,12 @@ impl DataCentre {
         self.shared.change(|world| world.faults.add(rule))
     }
 
+    /// Lets calls be answered again that a rule was about.
     pub fn remove_fault(&self, number: u64) {
         self.shared.change(|world| world.faults.remove(number));
     }
 
+    /// Removes all rules.
     pub fn clear_faults(&self) {
         self.shared.change(|world| world.faults.clear());
     }
@@ -90,6 +92,7 @@ impl DataCentre {
             .change(|world| world.channel(channel).attach = Some(attach));
     }
 
+    /// Changes where answers are cut.
     pub fn change_limits(&self, change: impl FnOnce(&mut Limits)) {
         self.shared
             .change(|world| change(&mut world.options.limits));

@@ -36,6 +36,7 @@ impl Photo {
         })
     }
 
+    /// As it stands in a message.
     pub fn as_media(&self) -> tl::enums::MessageMedia {
         let mut media: tl::types::MessageMediaPhoto = blank_bytes(1).read();
         media.photo = Some(self.0.clone().into());
@@ -75,6 +76,7 @@ impl Document {
         self
     }
 
+    /// A voice note of so many seconds.
     pub fn voice(self, duration: i32) -> Self {
         self.attribute(tl::types::DocumentAttributeAudio {
             voice: true,
@@ -85,12 +87,14 @@ impl Document {
         })
     }
 
+    /// A video of so many seconds and this size.
     pub fn video(self, duration: f64, w: i32, h: i32) -> Self {
         let mut video: tl::types::DocumentAttributeVideo = blank_bytes(5).read();
         (video.duration, video.w, video.h) = (duration, w, h);
         self.attribute(video)
     }
 
+    /// A sticker that stands for an emoji.
     pub fn sticker(self, emoji: &str) -> Self {
         self.attribute(tl::types::DocumentAttributeSticker {
             mask: false,
@@ -100,6 +104,7 @@ impl Document {
         })
     }
 
+    /// As it stands in a message.
     pub fn as_media(&self) -> tl::enums::MessageMedia {
         let mut media: tl::types::MessageMediaDocument = blank_bytes(1).read();
         media.document = Some(self.0.clone().into());
@@ -108,6 +113,7 @@ impl Document {
 }
 
 impl Preview {
+    /// The preview of a page with this title.
     pub fn new(id: i64, url: &str, title: &str) -> Self {
         // Flags, id, two addresses and a hash.
         let mut page: tl::types::WebPage = blank_bytes(6).read();
@@ -118,6 +124,7 @@ impl Preview {
         Self(page)
     }
 
+    /// As it stands in a message.
     pub fn as_media(&self) -> tl::enums::MessageMedia {
         let page = tl::enums::WebPage::from(self.0.clone());
         tl::types::MessageMediaWebPage {

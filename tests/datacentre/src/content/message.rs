@@ -57,10 +57,12 @@ impl Draft {
         self.with(|message| message.entities.get_or_insert_default().push(entity))
     }
 
+    /// A part of the text in bold.
     pub fn bold(self, offset: i32, length: i32) -> Self {
         self.entity(tl::types::MessageEntityBold { offset, length })
     }
 
+    /// A part of the text that leads to an address.
     pub fn link(self, offset: i32, length: i32, url: &str) -> Self {
         let url = url.to_owned();
         self.entity(tl::types::MessageEntityTextUrl {
@@ -70,23 +72,28 @@ impl Draft {
         })
     }
 
+    /// With any media.
     pub fn media(self, media: impl Into<tl::enums::MessageMedia>) -> Self {
         let media = media.into();
         self.with(|message| message.media = Some(media))
     }
 
+    /// With a photo.
     pub fn photo(self, photo: &Photo) -> Self {
         self.media(photo.as_media())
     }
 
+    /// With a document.
     pub fn document(self, document: &Document) -> Self {
         self.media(document.as_media())
     }
 
+    /// With the preview of a link.
     pub fn preview(self, preview: &Preview) -> Self {
         self.media(preview.as_media())
     }
 
+    /// With a poll.
     pub fn poll(self, poll: &PollSpec) -> Self {
         self.media(poll.as_media())
     }
@@ -112,6 +119,7 @@ impl Draft {
         self.with(|message| message.fwd_from = Some(header.into()))
     }
 
+    /// An answer to a message of the same chat.
     pub fn reply_to(self, id: i32) -> Self {
         self.reply(|header| header.reply_to_msg_id = Some(id))
     }
@@ -194,14 +202,17 @@ impl Draft {
         self
     }
 
+    /// With the name of the author below a post.
     pub fn signed(self, author: &str) -> Self {
         self.with(|message| message.post_author = Some(author.to_owned()))
     }
 
+    /// Made with the help of an inline bot.
     pub fn via_bot(self, bot_id: i64) -> Self {
         self.with(|message| message.via_bot_id = Some(bot_id))
     }
 
+    /// With so many views and forwards from the start.
     pub fn counters(self, views: i32, forwards: i32) -> Self {
         self.with(|message| {
             message.views = Some(views);
@@ -209,6 +220,7 @@ impl Draft {
         })
     }
 
+    /// Written by the account itself.
     pub fn outgoing(mut self) -> Self {
         match &mut self.0 {
             tl::enums::Message::Message(message) => message.out = true,

@@ -32,6 +32,7 @@ impl ChannelSpec {
         spec
     }
 
+    /// With a public name.
     pub fn username(mut self, username: &str) -> Self {
         self.channel.username = Some(username.to_owned());
         self
@@ -70,22 +71,26 @@ pub struct UserSpec {
 }
 
 impl UserSpec {
+    /// A person with this first name.
     pub fn named(first_name: &str) -> Self {
         let mut user = blank_user();
         user.first_name = Some(first_name.to_owned());
         Self { id: None, user }
     }
 
+    /// With a public name.
     pub fn username(mut self, username: &str) -> Self {
         self.user.username = Some(username.to_owned());
         self
     }
 
+    /// The id; one is chosen otherwise.
     pub fn id(mut self, id: i64) -> Self {
         self.id = Some(id);
         self
     }
 
+    /// No person but a bot.
     pub fn bot(mut self) -> Self {
         self.user.bot = true;
         self.user.bot_info_version = Some(1);

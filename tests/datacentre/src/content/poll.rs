@@ -7,16 +7,22 @@ use super::blank::blank_bytes;
 /// A poll and how many have voted for each answer.
 #[derive(Clone, Debug)]
 pub struct PollSpec {
+    /// The id of the poll, which is none of a message.
     pub id: i64,
+    /// What is asked.
     pub question: String,
+    /// What can be answered.
     pub answers: Vec<String>,
     /// One number per answer; missing ones are nought.
     pub votes: Vec<i32>,
+    /// Nobody can vote any more.
     pub closed: bool,
+    /// One of the answers is right.
     pub quiz: bool,
 }
 
 impl PollSpec {
+    /// An open poll without votes.
     pub fn new(id: i64, question: &str, answers: &[&str]) -> Self {
         Self {
             id,
@@ -28,6 +34,7 @@ impl PollSpec {
         }
     }
 
+    /// With so many votes for each answer.
     pub fn votes(mut self, votes: &[i32]) -> Self {
         self.votes = votes.to_vec();
         self
@@ -73,7 +80,8 @@ impl PollSpec {
                 correct: false,
                 option: option(number),
                 voters: Some(votes(number)),
-                recent_voters: None,
+                // Has its flag in common with the number of voters.
+                recent_voters: Some(Vec::new()),
             }
             .into()
         });

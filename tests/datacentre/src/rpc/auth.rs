@@ -84,11 +84,16 @@ fn sign_in(call: &mut Call<'_>, request: f::SignIn) -> Answer<tl::enums::auth::A
     match request.phone_code.as_deref() {
         None | Some("") => Err(RpcError::bad_request("PHONE_CODE_EMPTY")),
         Some(code) if code != phone.code => Err(RpcError::bad_request("PHONE_CODE_INVALID")),
-        Some(_) => {
-            let account = phone.account;
-            call.world.logins.sent.remove(&request.phone_code_hash);
-            call.log_in(account)
-        }
+        Some(_) => match phone.account {
+            Some(account) => {
+                call.world.logins.sent.remove(&request.phone_code_hash);
+                call.log_in(account)
+            }
+            None => {
+                let terms_of_service = None;
+                Ok(tl::types::auth::AuthorizationSignUpRequired { terms_of_service }.into())
+            }
+        },
     }
 }
 
@@ -114,6 +119,7 @@ fn export_login_token(
         logins.tokens.retain(|_, token| token.key != own);
         let token = QrToken {
             key: own,
+            expires,
             scanned_by: None,
             moved_to: None,
         };

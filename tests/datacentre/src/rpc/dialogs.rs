@@ -49,7 +49,7 @@ fn listed(call: &Call<'_>, account: usize, peer: tl::enums::Peer) -> Listed {
             let messages = &call.world.channels[&peer.channel_id].mailbox.messages;
             messages.values().next_back().cloned()
         }
-        peer => call.history(account, peer).into_iter().next(),
+        peer => call.history(account, peer).into_iter().next().cloned(),
     };
     Listed { peer, top }
 }

@@ -29,26 +29,27 @@ pub(super) struct Window {
 
 impl Window {
     /// The messages in the window, of those that are given newest first.
-    pub(super) fn cut(&self, newest_first: Vec<tl::enums::Message>) -> Vec<tl::enums::Message> {
+    pub(super) fn cut(&self, newest_first: &[&tl::enums::Message]) -> Vec<tl::enums::Message> {
         let is_before = |message: &tl::enums::Message| {
             (self.offset_id <= 0 || message.id() < self.offset_id)
                 && (self.offset_date <= 0 || date_of(message) < self.offset_date)
         };
         let start = newest_first
             .iter()
-            .position(is_before)
+            .position(|message| is_before(message))
             .unwrap_or(newest_first.len());
         let start = i64::try_from(start).unwrap_or(i64::MAX) + i64::from(self.add_offset);
         // A window that begins before the newest message loses what is not there.
         let missing = usize::try_from(-start).unwrap_or(0);
         let start = usize::try_from(start).unwrap_or(0);
         let window = newest_first
-            .into_iter()
+            .iter()
             .skip(start)
             .take(self.limit.saturating_sub(missing));
         window
             .filter(|message| self.max_id <= 0 || message.id() < self.max_id)
             .filter(|message| self.min_id <= 0 || message.id() > self.min_id)
+            .map(|message| (*message).clone())
             .collect()
     }
 }
@@ -80,7 +81,7 @@ fn get_history(
         max_id: request.max_id,
         min_id: request.min_id,
     };
-    let messages = window.cut(all);
+    let messages = window.cut(&all);
     Ok(match peer {
         tl::enums::Peer::Channel(peer) => {
             in_channel(call, account, peer.channel_id, messages, count)
@@ -238,8 +239,9 @@ mod tests {
     fn cut(window: Window) -> Vec<i32> {
         let messages = (1..=NEWEST).rev();
         let messages = messages.map(|id| Draft::from("text").placed(id, channel_peer(1), 100 + id));
+        let messages: Vec<_> = messages.collect();
         window
-            .cut(messages.collect())
+            .cut(&messages.iter().collect::<Vec<_>>())
             .iter()
             .map(tl::enums::Message::id)
             .collect()

@@ -70,17 +70,16 @@ impl Call<'_> {
         &self,
         account: usize,
         peer: &tl::enums::Peer,
-    ) -> Vec<tl::enums::Message> {
+    ) -> Vec<&tl::enums::Message> {
         match peer {
             tl::enums::Peer::Channel(peer) => {
                 let mailbox = &self.world.channels[&peer.channel_id].mailbox;
-                mailbox.messages.values().rev().cloned().collect()
+                mailbox.messages.values().rev().collect()
             }
             peer => {
                 let messages = self.world.accounts[account].mailbox.messages.values().rev();
                 messages
                     .filter(|message| peer_of(message) == Some(peer))
-                    .cloned()
                     .collect()
             }
         }
@@ -172,9 +171,9 @@ fn get_chats(
     call: &mut Call<'_>,
     request: f::messages::GetChats,
 ) -> Answer<tl::enums::messages::Chats> {
-    call.account()?;
-    let groups = request.id.iter().filter_map(|id| call.world.groups.get(id));
-    let chats = groups.map(|group| group.inner.clone().into());
+    let account = call.account()?;
+    let groups = request.id.iter();
+    let chats = groups.filter_map(|id| call.world.group_for(account, *id));
     Ok(tl::types::messages::Chats {
         chats: chats.collect(),
     }
@@ -185,12 +184,12 @@ fn get_full_chat(
     call: &mut Call<'_>,
     request: f::messages::GetFullChat,
 ) -> Answer<tl::enums::messages::ChatFull> {
-    call.account()?;
-    let group = call.world.groups.get(&request.chat_id);
+    let account = call.account()?;
+    let group = call.world.group_for(account, request.chat_id);
     let group = group.ok_or_else(|| RpcError::bad_request("CHAT_ID_INVALID"))?;
     Ok(tl::types::messages::ChatFull {
         full_chat: blank_full_chat(request.chat_id).into(),
-        chats: vec![group.inner.clone().into()],
+        chats: vec![group],
         users: Vec::new(),
     }
     .into())

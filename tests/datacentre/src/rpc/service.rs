@@ -19,6 +19,23 @@ pub(crate) fn acknowledged(world: &mut World, body: &[u8]) {
     }
 }
 
+/// Whether it is a service message of MTProto, and no method of the API.
+pub(crate) fn is_service(body: &[u8]) -> bool {
+    matches!(
+        constructor(body),
+        Some(
+            f::Ping::CONSTRUCTOR_ID
+                | f::PingDelayDisconnect::CONSTRUCTOR_ID
+                | f::GetFutureSalts::CONSTRUCTOR_ID
+                | f::DestroySession::CONSTRUCTOR_ID
+                | f::RpcDropAnswer::CONSTRUCTOR_ID
+                | tl::types::MsgsStateReq::CONSTRUCTOR_ID
+                | tl::types::MsgsAllInfo::CONSTRUCTOR_ID
+                | tl::types::HttpWait::CONSTRUCTOR_ID
+        )
+    )
+}
+
 /// The answer to a service message, which may be none; the outer none is for anything else.
 pub(crate) fn answer(world: &mut World, link: u64, message: &Inbound) -> Option<Option<Outgoing>> {
     let (msg_id, body) = (message.msg_id, message.body.as_slice());

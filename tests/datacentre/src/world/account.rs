@@ -48,4 +48,6 @@ pub(crate) struct Group {
     pub(crate) members: Vec<usize>,
     /// The id for the first member, to the ids for all.
     pub(crate) twins: BTreeMap<i32, Vec<(usize, i32)>>,
+    /// The supergroup that it has become.
+    pub(crate) moved_to: Option<i64>,
 }

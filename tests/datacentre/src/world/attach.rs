@@ -54,7 +54,10 @@ impl Peers {
                 }
                 (&message.from_id, &message.reply_to)
             }
-            tl::enums::Message::Service(message) => (&message.from_id, &message.reply_to),
+            tl::enums::Message::Service(message) => {
+                self.action(&message.action);
+                (&message.from_id, &message.reply_to)
+            }
             tl::enums::Message::Empty(_) => return,
         };
         from.iter().for_each(|peer| self.peer(peer));
@@ -64,6 +67,14 @@ impl Peers {
                 .iter()
                 .for_each(|peer| self.peer(peer));
         }
+    }
+
+    fn action(&mut self, action: &tl::enums::MessageAction) {
+        match action {
+            tl::enums::MessageAction::ChatMigrateTo(it) => self.channels.insert(it.channel_id),
+            tl::enums::MessageAction::ChannelMigrateFrom(it) => self.groups.insert(it.chat_id),
+            _ => false,
+        };
     }
 
     pub(crate) fn update(&mut self, update: &tl::enums::Update) {
@@ -130,14 +141,28 @@ impl World {
             .users
             .iter()
             .filter_map(|id| self.user_for(account, *id));
-        let groups = peers.groups.iter().filter_map(|id| self.groups.get(id));
-        let groups = groups.map(|group| group.inner.clone().into());
+        let groups = peers.groups.iter();
+        let groups = groups.filter_map(|id| self.group_for(account, *id));
         let channels = peers.channels.iter().filter_map(|id| self.channels.get(id));
         let channels = channels.filter_map(|channel| match how(channel.attach) {
             Attach::Nothing => None,
             attach => Some(channel.as_chat(account, attach)),
         });
         (users.collect(), groups.chain(channels).collect())
+    }
+
+    /// A basic group as an account sees it.
+    pub(crate) fn group_for(&self, account: usize, id: i64) -> Option<tl::enums::Chat> {
+        let group = self.groups.get(&id)?;
+        let mut chat = group.inner.clone();
+        if let Some(channel) = group.moved_to.and_then(|id| self.channels.get(&id)) {
+            let supergroup = tl::types::InputChannel {
+                channel_id: channel.inner.id,
+                access_hash: channel.hash_for(account),
+            };
+            (chat.deactivated, chat.migrated_to) = (true, Some(supergroup.into()));
+        }
+        Some(chat.into())
     }
 
     /// A user as an account sees it.

@@ -7,7 +7,8 @@ use crate::wire::seal::KeyId;
 
 /// A phone number, and the code that is sent to it.
 pub(crate) struct Phone {
-    pub(crate) account: usize,
+    /// None when nobody has signed up with it.
+    pub(crate) account: Option<usize>,
     pub(crate) code: String,
 }
 
@@ -20,6 +21,8 @@ pub(crate) struct Password {
 /// A token that a client shows as a QR code, and who has scanned it.
 pub(crate) struct QrToken {
     pub(crate) key: KeyId,
+    /// A date.
+    pub(crate) expires: i32,
     pub(crate) scanned_by: Option<usize>,
     /// The data centre that the client is sent to.
     pub(crate) moved_to: Option<i32>,

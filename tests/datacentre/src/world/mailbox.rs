@@ -18,7 +18,7 @@ pub(crate) enum Flavour {
 enum What {
     New(i32),
     Edited(i32),
-    Other(tl::enums::Update),
+    Other(Box<tl::enums::Update>),
 }
 
 #[derive(Clone, Debug)]
@@ -196,7 +196,7 @@ impl Mailbox {
         date: i32,
         update: impl FnOnce(i32) -> tl::enums::Update,
     ) -> tl::enums::Update {
-        self.note(count, date, |pts| What::Other(update(pts)))
+        self.note(count, date, |pts| What::Other(Box::new(update(pts))))
     }
 
     fn note(&mut self, count: i32, date: i32, what: impl FnOnce(i32) -> What) -> tl::enums::Update {
@@ -216,7 +216,7 @@ impl Mailbox {
     fn as_update(&self, entry: &Entry) -> Option<tl::enums::Update> {
         let (pts, pts_count) = (entry.pts, entry.count);
         Some(match (&entry.what, self.flavour) {
-            (What::Other(update), _) => update.clone(),
+            (What::Other(update), _) => (**update).clone(),
             (What::New(id), Flavour::Common) => {
                 let message = self.messages.get(id)?.clone();
                 tl::types::UpdateNewMessage {

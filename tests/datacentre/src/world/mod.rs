@@ -2,6 +2,7 @@
 
 mod account;
 mod attach;
+mod calls;
 mod channel;
 mod clock;
 mod files;
@@ -18,6 +19,8 @@ use grammers_tl_types as tl;
 pub(crate) use account::{Account, Group};
 pub use attach::Attach;
 pub(crate) use attach::Peers;
+pub use calls::CallMade;
+pub(crate) use calls::Calls;
 pub(crate) use channel::Channel;
 pub(crate) use clock::Clock;
 pub(crate) use files::{FileKind, Files, StoredFile};
@@ -27,7 +30,6 @@ pub use outbox::{Delivery, Order, Style};
 pub(crate) use outbox::{Outbox, garbled};
 pub(crate) use salts::Salts;
 
-use crate::centre::CallMade;
 use crate::connection::Link;
 use crate::faults::Faults;
 use crate::options::Options;
@@ -59,8 +61,9 @@ pub(crate) struct World {
     pub(crate) faults: Faults,
     pub(crate) logins: Logins,
     pub(crate) files: Files,
-    /// Oldest first.
-    pub(crate) calls: Vec<CallMade>,
+    pub(crate) calls: Calls,
+    /// Packets that a black hole has taken.
+    pub(crate) swallowed: u64,
     /// Messages that the clients have acknowledged.
     pub(crate) acknowledged: u64,
     peers_made: i64,
@@ -86,7 +89,8 @@ impl World {
             faults: Faults::default(),
             logins: Logins::default(),
             files: Files::default(),
-            calls: Vec::new(),
+            calls: Calls::default(),
+            swallowed: 0,
             acknowledged: 0,
             peers_made: 0,
         }

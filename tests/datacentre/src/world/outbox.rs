@@ -23,7 +23,9 @@ pub enum Delivery {
 /// The order in which held updates are released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
+    /// Oldest first.
     AsMade,
+    /// Newest first.
     Reversed,
 }
 

@@ -61,6 +61,20 @@ async fn a_phone_gets_a_code_and_only_that_logs_in() {
 }
 
 #[tokio::test]
+async fn a_phone_with_which_nobody_signed_up_has_to_sign_up() {
+    let dc = start().await;
+    dc.add_unknown_phone(PHONE, "12345");
+    let (visitor, key) = stranger(&dc).await;
+    let token = sent_code(&visitor).await;
+    let answer = visitor.client.sign_in(&token, "12345").await;
+    assert!(
+        matches!(answer, Err(SignInError::SignUpRequired)),
+        "{answer:?}"
+    );
+    assert_eq!(dc.account_of(key), None);
+}
+
+#[tokio::test]
 async fn a_password_is_checked_without_being_sent() {
     let dc = start().await;
     dc.add_phone(0, PHONE, "12345");
@@ -109,6 +123,9 @@ async fn a_qr_code_logs_in_once_it_is_scanned() {
     let first = shown_token(&visitor).await;
     let token = shown_token(&visitor).await;
     assert!(!dc.scan_login_token(0, &first), "replaced by the next one");
+    dc.shift_clock(60);
+    assert!(!dc.scan_login_token(0, &token), "expired");
+    dc.shift_clock(-60);
     assert!(dc.scan_login_token(0, &token));
     let told = visitor.pushed().await;
     let tl::enums::Updates::UpdateShort(told) = told else {
