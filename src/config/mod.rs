@@ -1,8 +1,8 @@
 //! The configuration: what an operator can set.
 //!
 //! `defaults < file (TOML) < environment (TGW_SECTION__KEY) < flags`. Unknown keys are errors. A section for a server
-//! (`[rabbitmq]`, `[timescale]`, `[redis]`) or for
-//! `[telegram]` switches that piece on; without any of them the gateway needs no server.
+//! (`[rabbitmq]`, `[timescale]`, `[redis]`), and `[telegram]`, switches that piece on; without any of them the gateway
+//! needs no server.
 //!
 //! | file | what |
 //! |---|---|

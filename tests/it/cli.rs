@@ -279,7 +279,7 @@ fn later_layers_win_and_say_so() {
     assert_eq!(entry("wal.segment_bytes_max")["value"], "64MiB");
     assert_eq!(
         json["off"],
-        serde_json::json!(["rabbitmq", "timescale", "redis"])
+        serde_json::json!(["telegram", "rabbitmq", "timescale", "redis"])
     );
 }
 
