@@ -18,7 +18,7 @@ use serde::Serialize;
 use wal::Identity;
 
 use super::content::{Clean, Content, PollView, ReactionView, clean, reactions};
-use crate::event::{Body, Envelope, Origin, PeerId, Timestamp};
+use crate::event::{Body, Envelope, GapClosed, Origin, PeerId, Timestamp};
 
 /// The schema of the bodies.
 pub const SCHEMA: &str = "telegram.event/1";
@@ -181,6 +181,20 @@ struct GapClosedView {
     closed_at: Timestamp,
 }
 
+impl GapClosedView {
+    fn of(closed: &GapClosed, closed_at: Timestamp) -> GapClosedView {
+        GapClosedView {
+            after_pts: closed.gap.after_pts,
+            until_pts: closed.gap.until_pts,
+            after_message_id: closed.gap.after_message_id,
+            until_message_id: closed.gap.until_message_id,
+            outcome: closed.outcome.as_str(),
+            found: closed.found,
+            closed_at,
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct SourceView<'a> {
     state: Clean<'a>,
@@ -246,15 +260,7 @@ impl<'a> View<'a> {
                 });
             }
             Body::GapClosed(closed) => {
-                self.gap_closed = Some(GapClosedView {
-                    after_pts: closed.gap.after_pts,
-                    until_pts: closed.gap.until_pts,
-                    after_message_id: closed.gap.after_message_id,
-                    until_message_id: closed.gap.until_message_id,
-                    outcome: closed.outcome.as_str(),
-                    found: closed.found,
-                    closed_at: received_at,
-                });
+                self.gap_closed = Some(GapClosedView::of(closed, received_at));
             }
             Body::SourceState { state, detail } => {
                 self.source = Some(SourceView {

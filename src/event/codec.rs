@@ -48,7 +48,13 @@ pub enum CodecError {
 
 /// The payload of an event.
 pub fn encode(event: &Event) -> Result<Vec<u8>, CodecError> {
-    bincode::serde::encode_to_vec(event, config()).map_err(CodecError::TooLarge)
+    let payload = bincode::serde::encode_to_vec(event, config()).map_err(CodecError::TooLarge)?;
+    // The codec holds readers to the limit, and not writers.
+    if payload.len() > PAYLOAD_BYTES_MAX {
+        let over = bincode::error::EncodeError::Other("longer than any reader takes");
+        return Err(CodecError::TooLarge(over));
+    }
+    Ok(payload)
 }
 
 /// The event of a payload written with the given codec.

@@ -117,7 +117,7 @@ pub const CHANNEL_NAMES: Table = Table {
     ],
 };
 
-/// Ranges of Telegram's sequence that are missing, with the cause.
+/// Ranges of Telegram's sequence that are missing, with the cause, and how the search for them ended.
 pub const GAPS: Table = Table {
     name: "gaps",
     key: 1,
@@ -130,6 +130,9 @@ pub const GAPS: Table = Table {
         ("after_message_id", Type::Int),
         ("until_message_id", Type::Int),
         ("noticed_at", Type::Time),
+        ("closed_at", Type::Time),
+        ("outcome", Type::Text),
+        ("found", Type::Int),
     ],
 };
 

@@ -7,12 +7,14 @@
 //! A message is known by peer, number **and date**, since Telegram never changes a message's date. Two dates for one
 //! number can only come from an input that lies; it is then shown as two rows, each with versions of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
 use super::contract::{self, Table};
-use super::rows::{ChannelNameRow, GapRow, MessageRow, Rows, Stamped, StateRow, VersionRow};
+use super::rows::{
+    ChannelNameRow, GapClosingRow, GapRow, MessageRow, Rows, Stamped, StateRow, VersionRow,
+};
 use crate::event::{Json, Timestamp};
 
 /// One public row: values in the order of the contract's columns.
@@ -119,8 +121,8 @@ pub fn channel_name(row: &ChannelNameRow) -> PublicRow {
     ]
 }
 
-/// The public row of a gap.
-pub fn gap(row: &GapRow) -> PublicRow {
+/// The public row of a gap, which ended as told last.
+pub fn gap(row: &GapRow, closing: Option<&GapClosingRow>) -> PublicRow {
     vec![
         row.seq.into(),
         row.peer_id.into(),
@@ -130,6 +132,9 @@ pub fn gap(row: &GapRow) -> PublicRow {
         row.after_message_id.into(),
         row.until_message_id.into(),
         time(row.noticed_at),
+        closing.map_or(Value::Null, |closing| time(closing.closed_at)),
+        closing.map(|closing| closing.outcome).into(),
+        closing.map(|closing| closing.found).into(),
     ]
 }
 
@@ -149,6 +154,7 @@ pub struct Fold {
     versions: BTreeMap<(i64, i64, Timestamp, i64), VersionRow>,
     channel_names: BTreeMap<(i64, i64), ChannelNameRow>,
     gaps: BTreeMap<i64, GapRow>,
+    gap_closings: BTreeMap<i64, GapClosingRow>,
 }
 
 impl Fold {
@@ -184,6 +190,9 @@ impl Fold {
         for row in rows.gaps {
             self.gaps.insert(row.seq, row);
         }
+        for row in rows.gap_closings {
+            self.gap_closings.insert(row.seq, row);
+        }
     }
 
     fn version(&mut self, row: Option<VersionRow>) {
@@ -202,7 +211,7 @@ impl Fold {
             name if name == contract::CHANNEL_NAMES.name => {
                 Box::new(self.channel_names.values().map(channel_name))
             }
-            name if name == contract::GAPS.name => Box::new(self.gaps.values().map(gap)),
+            name if name == contract::GAPS.name => Box::new(self.gap_rows()),
             _ => Box::new(std::iter::empty()),
         }
     }
@@ -237,6 +246,17 @@ impl Fold {
         versions
             .into_iter()
             .map(|(_, _, number, row)| message_version(row, number))
+    }
+
+    fn gap_rows(&self) -> impl Iterator<Item = PublicRow> + '_ {
+        let mut ends = HashMap::new();
+        for closing in self.gap_closings.values() {
+            ends.insert((closing.peer_id, closing.gap), closing);
+        }
+        self.gaps.values().map(move |row| {
+            let end = ends.get(&(row.peer_id, row.bounds())).copied();
+            gap(row, end.filter(|end| end.seq > row.seq))
+        })
     }
 
     fn channel_rows(&self) -> impl Iterator<Item = PublicRow> + '_ {

@@ -8,13 +8,13 @@
 //! - **State** that comes alone and without a date (deletion, pin, counters, poll) lives beside the content, each part
 //!   with the seq that wrote it; the highest wins. It needs no knowledge of the content, so a deletion that arrives
 //!   before its message is a tombstone that the message cannot revive.
-//! - **Versions**, channel names and gaps are sets keyed by seq.
+//! - **Versions**, channel names, gaps and their ends are sets keyed by seq.
 //! - `first_seq` is the lowest seq that carried content; `received_at` belongs to it.
 
 use std::collections::BTreeMap;
 
 use super::{Entry, Poison};
-use crate::event::{Body, Changed, Envelope, Json, Message, Poll, Reaction, Timestamp};
+use crate::event::{Body, Changed, Envelope, GapBounds, Json, Message, Poll, Reaction, Timestamp};
 
 pub use crate::event::clean;
 
@@ -121,6 +121,30 @@ pub struct GapRow {
     pub noticed_at: Timestamp,
 }
 
+impl GapRow {
+    /// What tells it from other gaps of its peer.
+    pub fn bounds(&self) -> GapBounds {
+        GapBounds {
+            after_pts: self.after_pts,
+            until_pts: self.until_pts,
+            after_message_id: self.after_message_id,
+            until_message_id: self.until_message_id,
+        }
+    }
+}
+
+/// The end of the search for what a missing range hides.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)] // the columns are documented by the contract
+pub struct GapClosingRow {
+    pub seq: i64,
+    pub peer_id: Option<i64>,
+    pub gap: GapBounds,
+    pub outcome: &'static str,
+    pub found: i64,
+    pub closed_at: Timestamp,
+}
+
 /// Everything a batch writes, each key once, in key order (so that two writers cannot deadlock).
 #[derive(Debug, Clone, Default, PartialEq)]
 #[allow(missing_docs)] // the names say it
@@ -131,6 +155,7 @@ pub struct Rows {
     pub versions: Vec<VersionRow>,
     pub channel_names: Vec<ChannelNameRow>,
     pub gaps: Vec<GapRow>,
+    pub gap_closings: Vec<GapClosingRow>,
     pub quarantine: Vec<Poison>,
 }
 
@@ -175,6 +200,7 @@ impl Rows {
                 }
                 Change::ChannelName(row) => rows.channel_names.push(row),
                 Change::Gap(row) => rows.gaps.push(row),
+                Change::GapClosing(row) => rows.gap_closings.push(row),
                 Change::Nothing => {}
             }
         }
@@ -196,6 +222,8 @@ pub enum Change {
     ChannelName(ChannelNameRow),
     /// A gap.
     Gap(GapRow),
+    /// The end of one.
+    GapClosing(GapClosingRow),
     /// Nothing that the stores show.
     Nothing,
 }
@@ -206,10 +234,7 @@ impl Change {
         let seq = seq_of(envelope);
         let event = &envelope.event;
         let Some(peer) = event.peer else {
-            return match &event.body {
-                Body::Gap(_) => Change::gap(envelope),
-                _ => Change::Nothing,
-            };
+            return Change::gap(envelope);
         };
         let peer_id = peer.marked();
         let state = |message_id: i64, fill: &dyn Fn(&mut StateRow)| {
@@ -254,25 +279,36 @@ impl Change {
                 migrated_from: info.migrated_from.map(crate::event::PeerId::marked),
                 seen_at: info.at.unwrap_or(envelope.received_at),
             }),
-            Body::Gap(_) => Change::gap(envelope),
-            Body::GapClosed(_) | Body::SourceState { .. } | Body::Unknown { .. } => Change::Nothing,
+            Body::Gap(_) | Body::GapClosed(_) => Change::gap(envelope),
+            Body::SourceState { .. } | Body::Unknown { .. } => Change::Nothing,
         }
     }
 
+    /// Gaps and their ends, which may be of no channel.
     fn gap(envelope: &Envelope) -> Change {
-        let Body::Gap(gap) = &envelope.event.body else {
-            return Change::Nothing;
-        };
-        Change::Gap(GapRow {
-            seq: seq_of(envelope),
-            peer_id: envelope.event.peer.map(crate::event::PeerId::marked),
-            cause: gap.cause.as_str(),
-            after_pts: gap.after_pts,
-            until_pts: gap.until_pts,
-            after_message_id: gap.after_message_id,
-            until_message_id: gap.until_message_id,
-            noticed_at: envelope.received_at,
-        })
+        let seq = seq_of(envelope);
+        let peer_id = envelope.event.peer.map(crate::event::PeerId::marked);
+        match &envelope.event.body {
+            Body::Gap(gap) => Change::Gap(GapRow {
+                seq,
+                peer_id,
+                cause: gap.cause.as_str(),
+                after_pts: gap.after_pts,
+                until_pts: gap.until_pts,
+                after_message_id: gap.after_message_id,
+                until_message_id: gap.until_message_id,
+                noticed_at: envelope.received_at,
+            }),
+            Body::GapClosed(closed) => Change::GapClosing(GapClosingRow {
+                seq,
+                peer_id,
+                gap: closed.gap,
+                outcome: closed.outcome.as_str(),
+                found: closed.found,
+                closed_at: envelope.received_at,
+            }),
+            _ => Change::Nothing,
+        }
     }
 
     fn content(

@@ -14,11 +14,18 @@ use crate::store::ProjectionError;
 use crate::store::sql::{backend, migration, migrator};
 
 /// The steps of the schema, oldest first. Released steps never change: their checksums are in the files.
-const STEPS: &[(i64, &str, &str)] = &[(
-    1,
-    "schema",
-    include_str!("../../../migrations/sqlite/0001_schema.sql"),
-)];
+const STEPS: &[(i64, &str, &str)] = &[
+    (
+        1,
+        "schema",
+        include_str!("../../../migrations/sqlite/0001_schema.sql"),
+    ),
+    (
+        2,
+        "gap closings and albums",
+        include_str!("../../../migrations/sqlite/0002_gap_closings_albums.sql"),
+    ),
+];
 
 const MIGRATIONS_TABLE: &str = "schema_migrations";
 

@@ -87,6 +87,10 @@ pub(super) const INSERT_GAP: &str = "insert into gap \
      (seq, peer_id, cause, after_pts, until_pts, after_message_id, until_message_id, noticed_at) \
      values (?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing";
 
+pub(super) const INSERT_GAP_CLOSING: &str = "insert into gap_closing \
+     (seq, peer_id, after_pts, until_pts, after_message_id, until_message_id, outcome, found, closed_at) \
+     values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing";
+
 pub(super) const INSERT_QUARANTINE: &str = "insert into quarantine \
      (projection, generation, seq, kind, received_at, reason, raw) \
      values ('sqlite', 1, ?, ?, ?, ?, ?) on conflict do nothing";
@@ -99,6 +103,7 @@ pub(super) const CLEAR: &[&str] = &[
     "delete from message_version",
     "delete from channel_name",
     "delete from gap",
+    "delete from gap_closing",
     "delete from quarantine where projection = 'sqlite' and generation = 1",
     "delete from checkpoints where projection = 'sqlite' and generation = 1",
 ];

@@ -143,6 +143,20 @@ async fn write(
             .execute(&mut *connection)
             .await?;
     }
+    for row in &rows.gap_closings {
+        sqlx::query(statements::INSERT_GAP_CLOSING)
+            .bind(row.seq)
+            .bind(row.peer_id)
+            .bind(row.gap.after_pts)
+            .bind(row.gap.until_pts)
+            .bind(row.gap.after_message_id)
+            .bind(row.gap.until_message_id)
+            .bind(row.outcome)
+            .bind(row.found)
+            .bind(value::time(row.closed_at))
+            .execute(&mut *connection)
+            .await?;
+    }
     write_quarantine(connection, &rows.quarantine).await
 }
 

@@ -12,11 +12,18 @@ use crate::store::ProjectionError;
 use crate::store::sql::{backend, migration, migrator};
 
 /// The steps of the schema, oldest first. Released steps never change: their checksums are in the databases.
-const STEPS: &[(i64, &str, &str)] = &[(
-    1,
-    "schema",
-    include_str!("../../../migrations/timescale/0001_schema.sql"),
-)];
+const STEPS: &[(i64, &str, &str)] = &[
+    (
+        1,
+        "schema",
+        include_str!("../../../migrations/timescale/0001_schema.sql"),
+    ),
+    (
+        2,
+        "gap closings and albums",
+        include_str!("../../../migrations/timescale/0002_gap_closings_albums.sql"),
+    ),
+];
 
 /// Beside our own objects, not among those of the database's owner.
 const MIGRATIONS_TABLE: &str = "telegram.schema_migrations";

@@ -90,6 +90,18 @@ const GAP: &[(&str, &str)] = &[
     ("noticed_at", "timestamptz"),
 ];
 
+const GAP_CLOSING: &[(&str, &str)] = &[
+    ("seq", "bigint"),
+    ("peer_id", "bigint"),
+    ("after_pts", "bigint"),
+    ("until_pts", "bigint"),
+    ("after_message_id", "bigint"),
+    ("until_message_id", "bigint"),
+    ("outcome", "text"),
+    ("found", "bigint"),
+    ("closed_at", "timestamptz"),
+];
+
 const QUARANTINE: &[(&str, &str)] = &[
     ("seq", "bigint"),
     ("kind", "smallint"),
@@ -128,6 +140,7 @@ pub(super) struct Statements {
     pub insert_versions: String,
     pub insert_channel_names: String,
     pub insert_gaps: String,
+    pub insert_gap_closings: String,
     pub insert_quarantine: String,
     pub move_checkpoint: String,
     /// Whether this generation is shown, and its checkpoint.
@@ -159,6 +172,7 @@ impl Statements {
             insert_versions: insert(&schema, "message_version", VERSION),
             insert_channel_names: insert(&schema, "channel_name", CHANNEL_NAME),
             insert_gaps: insert(&schema, "gap", GAP),
+            insert_gap_closings: insert(&schema, "gap_closing", GAP_CLOSING),
             insert_quarantine: format!(
                 "insert into telegram.quarantine (projection, generation, {}) \
                  select 'timescale', {generation}, b.* from ({}) b on conflict do nothing",
@@ -180,7 +194,7 @@ impl Statements {
             live,
             truncate: format!(
                 "truncate {schema}message_content, {schema}message_state, {schema}message_version, \
-                 {schema}channel_name, {schema}gap"
+                 {schema}channel_name, {schema}gap, {schema}gap_closing"
             ),
             forget: [
                 format!("delete from telegram.quarantine where {here}"),

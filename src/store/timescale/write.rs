@@ -11,7 +11,7 @@ use super::value::{Jsonb, Time};
 use super::{NAME, Timescale};
 use crate::event::{Json, Timestamp};
 use crate::failure::Class;
-use crate::store::rows::{MessageRow, Rows, Stamped, StateRow, VersionRow};
+use crate::store::rows::{GapClosingRow, MessageRow, Rows, Stamped, StateRow, VersionRow};
 use crate::store::sql::{Bisect, StoredCheckpoint, backend, cause, moves, ours, poison, refusal};
 use crate::store::{Batch, Entry, Poison, ProjectionError};
 
@@ -164,7 +164,32 @@ async fn write(
             .execute(&mut *connection)
             .await?;
     }
+    write_gap_closings(statements, connection, &rows.gap_closings).await?;
     write_quarantine(statements, connection, &rows.quarantine).await
+}
+
+async fn write_gap_closings(
+    statements: &Statements,
+    connection: &mut PgConnection,
+    list: &[GapClosingRow],
+) -> Result<(), sqlx::Error> {
+    if list.is_empty() {
+        return Ok(());
+    }
+    let times = list.iter().map(|row| Time::from(row.closed_at));
+    sqlx::query(ours(&statements.insert_gap_closings))
+        .bind(list.iter().map(|row| row.seq).bind_iter())
+        .bind(list.iter().map(|row| row.peer_id).bind_iter())
+        .bind(list.iter().map(|row| row.gap.after_pts).bind_iter())
+        .bind(list.iter().map(|row| row.gap.until_pts).bind_iter())
+        .bind(list.iter().map(|row| row.gap.after_message_id).bind_iter())
+        .bind(list.iter().map(|row| row.gap.until_message_id).bind_iter())
+        .bind(list.iter().map(|row| row.outcome).bind_iter())
+        .bind(list.iter().map(|row| row.found).bind_iter())
+        .bind(times.bind_iter())
+        .execute(&mut *connection)
+        .await?;
+    Ok(())
 }
 
 /// Most contents belong to messages that have none yet; what is left is an edit, a repeat or an import, and merges.

@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 use serde_json::json;
 use telegram_gateway::event::{
-    Body, Button, Changed, ChannelInfo, Entity, EntityKind, Envelope, Event, Gap, GapCause,
-    JsonText, Media, MediaKind, Message, Origin, PeerId, PeerKind, Poll, PollAnswer, Reaction,
-    ReactionKind, Timestamp,
+    Body, Button, Changed, ChannelInfo, Entity, EntityKind, Envelope, Event, Gap, GapBounds,
+    GapCause, GapClosed, GapOutcome, JsonText, Media, MediaKind, Message, Origin, PeerId, PeerKind,
+    Poll, PollAnswer, Reaction, ReactionKind, Timestamp,
 };
 use telegram_gateway::store::Entry;
 use wal::Seq;
@@ -187,12 +187,17 @@ fn body() -> impl Strategy<Value = Body> {
                 at: at.map(Timestamp::from_seconds),
             })
         ),
-        1 => proptest::option::of(0..99_i64).prop_map(|after_pts| Body::Gap(Gap {
+        1 => proptest::option::of(0..9_i64).prop_map(|after_pts| Body::Gap(Gap {
             cause: GapCause::TooLong,
             after_pts,
             until_pts: Some(100),
             after_message_id: None,
             until_message_id: Some(4),
+        })),
+        1 => (proptest::option::of(0..9_i64), 0..3_i64).prop_map(|(after_pts, found)| Body::GapClosed(GapClosed {
+            gap: GapBounds { after_pts, until_pts: Some(100), after_message_id: None, until_message_id: Some(4) },
+            outcome: if found == 0 { GapOutcome::Unfillable } else { GapOutcome::Filled },
+            found,
         })),
         1 => Just(Body::Unknown { message_id: None, what: "x".to_owned() }),
     ]

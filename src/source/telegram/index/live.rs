@@ -30,7 +30,7 @@ struct Recent<K, V> {
     next: u64,
 }
 
-impl<K: Copy + Eq + std::hash::Hash, V> Recent<K, V> {
+impl<K: Clone + Eq + std::hash::Hash, V> Recent<K, V> {
     fn new() -> Recent<K, V> {
         Recent {
             values: HashMap::new(),
@@ -43,9 +43,15 @@ impl<K: Copy + Eq + std::hash::Hash, V> Recent<K, V> {
         self.values.get(key).map(|(_, value)| value)
     }
 
+    fn drop_if(&mut self, key: &K, is_known: impl FnOnce(&V) -> bool) {
+        if self.get(key).is_some_and(is_known) {
+            self.values.remove(key);
+        }
+    }
+
     fn insert(&mut self, key: K, value: V) {
         self.next += 1;
-        self.values.insert(key, (self.next, value));
+        self.values.insert(key.clone(), (self.next, value));
         self.order.push_back((self.next, key));
         while self.order.len() > ON_THE_WAY_MAX {
             // What was told again since is younger.
@@ -67,50 +73,21 @@ pub(super) struct Live {
     messages: Recent<At, OnTheWay>,
     places: Recent<i64, PeerId>,
     polls: Recent<i64, SeenPoll>,
-    facts: HashMap<PeerId, Facts>,
-    names: HashMap<String, PeerId>,
-    gaps: BTreeMap<(Option<PeerId>, GapBounds), Gap>,
+    facts: Recent<PeerId, Facts>,
+    names: Recent<String, PeerId>,
+    gaps: Recent<GapKey, Option<Gap>>,
 }
 
 impl Live {
-    /// What the file has. Channels, names and gaps are few, so they are all in memory.
-    pub(super) fn load(db: &Database) -> Result<Live, redb::Error> {
-        let txn = db.begin_read()?;
-        let mut live = Live {
+    pub(super) fn new() -> Live {
+        Live {
             messages: Recent::new(),
             places: Recent::new(),
             polls: Recent::new(),
-            facts: HashMap::new(),
-            names: HashMap::new(),
-            gaps: BTreeMap::new(),
-        };
-        for row in txn.open_table(stored::FACTS)?.iter()? {
-            let (peer, facts) = row?;
-            let peer = PeerId::from_marked(peer.value()).ok();
-            if let (Some(peer), Some(facts)) = (peer, stored::decode(facts.value())) {
-                live.facts.insert(peer, facts);
-            }
+            facts: Recent::new(),
+            names: Recent::new(),
+            gaps: Recent::new(),
         }
-        for row in txn.open_table(stored::NAMES)?.iter()? {
-            let (name, peer) = row?;
-            if let Ok(peer) = PeerId::from_marked(peer.value()) {
-                live.names.insert(name.value().to_owned(), peer);
-            }
-        }
-        for row in txn.open_table(stored::GAPS)?.iter()? {
-            let (_, gap) = row?;
-            if let Some(OpenGap { peer, gap }) = stored::decode(gap.value()) {
-                live.gaps.insert((peer, gap.bounds()), gap);
-            }
-        }
-        Ok(live)
-    }
-
-    pub(super) fn gaps(&self) -> impl Iterator<Item = OpenGap> + '_ {
-        self.gaps.iter().map(|((peer, _), gap)| OpenGap {
-            peer: *peer,
-            gap: gap.clone(),
-        })
     }
 
     /// Remembers which edit made a message what it is.
@@ -126,12 +103,27 @@ impl Live {
         (stamp != 0 && known == stamp).then_some(changed)
     }
 
-    /// The file has this of a message now: what is on its way is not needed any more where it is the same.
-    pub(super) fn arrived(&mut self, at: At, print: Option<Print>) {
-        if self.messages.get(&at).is_some_and(|it| it.print == print) {
-            self.messages.values.remove(&at);
+    /// The file has this now: what is on its way is not needed any more where it is the same.
+    pub(super) fn arrived(&mut self, arrived: Arrived) {
+        match arrived {
+            Arrived::Message(at, print) => self.messages.drop_if(&at, |it| it.print == print),
+            Arrived::Facts(peer, facts) => {
+                self.facts.drop_if(&peer, |it| Some(it) == facts.as_ref())
+            }
+            Arrived::Gap(key, gap) => self.gaps.drop_if(&key, |it| *it == gap),
         }
     }
+}
+
+/// A gap's peer and ends.
+pub(super) type GapKey = (Option<PeerId>, GapBounds);
+
+/// What the file has now.
+#[derive(Debug)]
+pub(super) enum Arrived {
+    Message(At, Option<Print>),
+    Facts(PeerId, Option<Facts>),
+    Gap(GapKey, Option<Gap>),
 }
 
 /// The live index as a shelf: what is not in memory is in the file.
@@ -146,6 +138,25 @@ impl Through<'_> {
             Some(peer) => Ok(Some(*peer)),
             None => stored::place(&self.db.begin_read()?, id),
         }
+    }
+
+    /// The gaps that nobody has closed.
+    pub(super) fn open_gaps(&self) -> Result<Vec<OpenGap>, redb::Error> {
+        let mut open = BTreeMap::new();
+        for row in self.db.begin_read()?.open_table(stored::GAPS)?.iter()? {
+            let (_, gap) = row?;
+            if let Some(OpenGap { peer, gap }) = stored::decode(gap.value()) {
+                open.insert((peer, gap.bounds()), gap);
+            }
+        }
+        for (key, (_, gap)) in &self.live.gaps.values {
+            match gap {
+                Some(gap) => open.insert(*key, gap.clone()),
+                None => open.remove(key),
+            };
+        }
+        let open = open.into_iter();
+        Ok(open.map(|((peer, _), gap)| OpenGap { peer, gap }).collect())
     }
 
     pub(super) fn poll(&self, id: i64) -> Result<Option<SeenPoll>, redb::Error> {
@@ -184,7 +195,10 @@ impl Shelf for Through<'_> {
     }
 
     fn facts(&self, peer: PeerId) -> Result<Option<Facts>, redb::Error> {
-        Ok(self.live.facts.get(&peer).cloned())
+        match self.live.facts.get(&peer) {
+            Some(facts) => Ok(Some(facts.clone())),
+            None => stored::facts(&self.db.begin_read()?, peer),
+        }
     }
 
     fn set_facts(&mut self, peer: PeerId, facts: Facts) -> Result<(), redb::Error> {
@@ -193,7 +207,10 @@ impl Shelf for Through<'_> {
     }
 
     fn name(&self, name: &str) -> Result<Option<PeerId>, redb::Error> {
-        Ok(self.live.names.get(name).copied())
+        match self.live.names.values.get(name) {
+            Some((_, peer)) => Ok(Some(*peer)),
+            None => stored::name(&self.db.begin_read()?, name),
+        }
     }
 
     fn set_name(&mut self, name: &str, peer: PeerId) -> Result<(), redb::Error> {
@@ -207,10 +224,7 @@ impl Shelf for Through<'_> {
         bounds: GapBounds,
         gap: Option<&Gap>,
     ) -> Result<(), redb::Error> {
-        match gap {
-            Some(gap) => self.live.gaps.insert((peer, bounds), gap.clone()),
-            None => self.live.gaps.remove(&(peer, bounds)),
-        };
+        self.live.gaps.insert((peer, bounds), gap.cloned());
         Ok(())
     }
 }

@@ -31,7 +31,7 @@ use redb::{Builder, Database, Durability, ReadableDatabase, TableDefinition};
 use wal::LogId;
 
 use crate::event::{Body, Changed, Envelope, Event, Message, PeerId};
-use live::{Live, Through};
+use live::{Arrived, GapKey, Live, Through};
 use shelf::{Shelf, apply};
 use stored::Stored;
 
@@ -103,7 +103,7 @@ impl Index {
             }
         };
         prepare(&db, log).map_err(fail)?;
-        let live = Mutex::new(Live::load(&db).map_err(fail)?);
+        let live = Mutex::new(Live::new());
         let path = path.to_owned();
         Ok(Index { path, db, live })
     }
@@ -197,7 +197,7 @@ impl Index {
         tell(through.facts(peer)).flatten()
     }
 
-    /// Who has this public name, by what was told so far.
+    /// Who had this public name first, by what was told so far.
     pub fn named(&self, name: &str) -> Option<PeerId> {
         let mut live = self.live();
         let through = Through {
@@ -209,7 +209,12 @@ impl Index {
 
     /// The gaps that nobody has closed.
     pub fn open_gaps(&self) -> Vec<OpenGap> {
-        self.live().gaps().collect()
+        let mut live = self.live();
+        let through = Through {
+            live: &mut live,
+            db: &self.db,
+        };
+        tell(through.open_gaps()).unwrap_or_default()
     }
 
     /// The newest messages of a chat that the log has and that are not deleted, newest first.
@@ -239,19 +244,21 @@ impl Index {
             let news = envelopes.iter().filter(|it| it.seq.get() > covered);
             for Envelope { event, .. } in news {
                 apply(&mut shelf, event)?;
-                touched.extend(event.peer.zip(event.body.message_id()));
+                touched.extend(Touched::by(event));
             }
-            for at in touched {
-                arrived.push((at, shelf.print(at)?));
+            for it in touched {
+                arrived.push(match it {
+                    Touched::Message(at) => Arrived::Message(at, shelf.print(at)?),
+                    Touched::Facts(peer) => Arrived::Facts(peer, shelf.facts(peer)?),
+                    Touched::Gap(key) => Arrived::Gap(key, shelf.gap(key)?),
+                });
             }
             let covered = covered.max(last.seq.get());
             meta.insert(COVERED, u128::from(covered))?;
         }
         txn.commit()?;
         let mut live = self.live();
-        for (at, print) in arrived {
-            live.arrived(at, print);
-        }
+        arrived.into_iter().for_each(|it| live.arrived(it));
         Ok(())
     }
 
@@ -264,6 +271,25 @@ impl Index {
         IndexError::Engine {
             path: self.path.clone(),
             source: Box::new(source),
+        }
+    }
+}
+
+/// What an event of the log is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Touched {
+    Message(At),
+    Facts(PeerId),
+    Gap(GapKey),
+}
+
+impl Touched {
+    fn by(event: &Event) -> Option<Touched> {
+        match (&event.body, event.peer) {
+            (Body::Gap(gap), peer) => Some(Touched::Gap((peer, gap.bounds()))),
+            (Body::GapClosed(closed), peer) => Some(Touched::Gap((peer, closed.gap))),
+            (Body::Channel(_), Some(peer)) => Some(Touched::Facts(peer)),
+            (body, peer) => Some(Touched::Message((peer?, body.message_id()?))),
         }
     }
 }

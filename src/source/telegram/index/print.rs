@@ -58,6 +58,11 @@ impl Print {
         }
     }
 
+    /// Whether a reader sees the same in both: the same version of the message.
+    pub fn is_same_version(&self, other: &Print) -> bool {
+        self.edited_at == other.edited_at && !self.changed(other).is_visible()
+    }
+
     /// Whether the other one is from an older state.
     pub(super) fn is_newer_than(&self, other: &Print) -> bool {
         self.edited_at > other.edited_at

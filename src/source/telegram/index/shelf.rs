@@ -165,14 +165,10 @@ fn channel<S: Shelf>(shelf: &mut S, peer: PeerId, info: &ChannelInfo) -> Result<
     let Some(name) = name.filter(|name| !name.is_empty()) else {
         return Ok(());
     };
-    // A name stays with the one who had it first, until somebody else has it and he has not.
-    let has_it = |facts: Option<Facts>| {
-        let username = facts.and_then(|facts| facts.info.username);
-        username.is_some_and(|its| its.to_lowercase() == name)
-    };
+    // A name stays with the one who had it first: whoever takes it later is somebody else.
     match shelf.name(&name)? {
-        Some(holder) if has_it(shelf.facts(holder)?) => Ok(()),
-        _ => shelf.set_name(&name, peer),
+        Some(_) => Ok(()),
+        None => shelf.set_name(&name, peer),
     }
 }
 

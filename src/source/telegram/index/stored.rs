@@ -5,6 +5,7 @@ use grammers_tl_types::{Deserializable, Serializable};
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 use serde::de::DeserializeOwned;
 
+use super::live::GapKey;
 use super::print::{PRINT_BYTES, Print};
 use super::shelf::{At, Facts, OpenGap, SeenPoll, Shelf};
 use crate::event::{Gap, GapBounds, PeerId};
@@ -18,7 +19,7 @@ pub(super) const PLACES: TableDefinition<'_, i64, i64> = TableDefinition::new("p
 pub(super) const POLLS: TableDefinition<'_, i64, &[u8]> = TableDefinition::new("polls");
 /// Peer to what is known of it.
 pub(super) const FACTS: TableDefinition<'_, i64, &[u8]> = TableDefinition::new("facts");
-/// Public name, in lower case, to the peer that has it.
+/// Public name, in lower case, to the peer that had it first.
 pub(super) const NAMES: TableDefinition<'_, &str, i64> = TableDefinition::new("names");
 /// Peer (0: none) and stamp to the gap.
 pub(super) const GAPS: TableDefinition<'_, (i64, i64), &[u8]> = TableDefinition::new("gaps");
@@ -43,6 +44,16 @@ impl<'txn> Stored<'txn> {
             names: txn.open_table(NAMES)?,
             gaps: txn.open_table(GAPS)?,
         })
+    }
+}
+
+impl Stored<'_> {
+    pub(super) fn gap(&self, (peer, bounds): GapKey) -> Result<Option<Gap>, redb::Error> {
+        let found = self
+            .gaps
+            .get((peer.map_or(0, PeerId::marked), bounds.stamp()))?;
+        let open: Option<OpenGap> = found.and_then(|bytes| decode(bytes.value()));
+        Ok(open.map(|open| open.gap))
     }
 }
 
@@ -137,6 +148,18 @@ pub(super) fn print(txn: &ReadTransaction, at: At) -> Result<Option<Print>, redb
 /// The peer of a message that is in no channel.
 pub(super) fn place(txn: &ReadTransaction, id: i64) -> Result<Option<PeerId>, redb::Error> {
     let found = txn.open_table(PLACES)?.get(id)?;
+    Ok(found.and_then(|peer| PeerId::from_marked(peer.value()).ok()))
+}
+
+/// What is known of a chat.
+pub(super) fn facts(txn: &ReadTransaction, peer: PeerId) -> Result<Option<Facts>, redb::Error> {
+    let found = txn.open_table(FACTS)?.get(peer.marked())?;
+    Ok(found.and_then(|bytes| decode(bytes.value())))
+}
+
+/// Who had a name first.
+pub(super) fn name(txn: &ReadTransaction, name: &str) -> Result<Option<PeerId>, redb::Error> {
+    let found = txn.open_table(NAMES)?.get(name)?;
     Ok(found.and_then(|peer| PeerId::from_marked(peer.value()).ok()))
 }
 

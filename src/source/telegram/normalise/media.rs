@@ -31,6 +31,28 @@ pub(super) fn read(media: &tl::enums::MessageMedia) -> Option<Media> {
             title: Some(it.title.clone()),
             ..location(&it.geo, MediaKind::Venue, Some(&it.address), None)
         },
+        M::ToDo(it) => todo(it),
+        M::Story(it) => Media {
+            id: Some(i64::from(it.id)),
+            ..Media::of(MediaKind::Story)
+        },
+        M::Dice(it) => Media {
+            emoji: Some(it.emoticon.clone()),
+            details: keep([("value", it.value.into())]),
+            ..Media::of(MediaKind::Dice)
+        },
+        M::Game(_) | M::Invoice(_) | M::Giveaway(_) | M::GiveawayResults(_) | M::PaidMedia(_) => {
+            return commerce(media);
+        }
+        M::VideoStream(_) => other("video_stream"),
+        M::Unsupported => other("unsupported"),
+    })
+}
+
+/// Games, and what has a price.
+fn commerce(media: &tl::enums::MessageMedia) -> Option<Media> {
+    use tl::enums::MessageMedia as M;
+    Some(match media {
         M::Game(it) => {
             let tl::enums::Game::Game(game) = &it.game;
             Media {
@@ -66,16 +88,6 @@ pub(super) fn read(media: &tl::enums::MessageMedia) -> Option<Media> {
             ]),
             ..Media::of(MediaKind::Giveaway)
         },
-        M::ToDo(it) => todo(it),
-        M::Story(it) => Media {
-            id: Some(i64::from(it.id)),
-            ..Media::of(MediaKind::Story)
-        },
-        M::Dice(it) => Media {
-            emoji: Some(it.emoticon.clone()),
-            details: keep([("value", it.value.into())]),
-            ..Media::of(MediaKind::Dice)
-        },
         M::PaidMedia(it) => Media {
             details: keep([
                 ("stars_amount", it.stars_amount.into()),
@@ -83,8 +95,7 @@ pub(super) fn read(media: &tl::enums::MessageMedia) -> Option<Media> {
             ]),
             ..other("paid_media")
         },
-        M::VideoStream(_) => other("video_stream"),
-        M::Unsupported => other("unsupported"),
+        _ => return None,
     })
 }
 

@@ -18,6 +18,7 @@ mod service;
 mod tests;
 mod update;
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -42,7 +43,8 @@ pub struct Normaliser {
     account: String,
     policy: Policy,
     index: Arc<Index>,
-    standings: HashMap<PeerId, Standing>,
+    /// What was told of channels in this run, and what was looked up.
+    standings: RefCell<HashMap<PeerId, Standing>>,
 }
 
 /// The events of a page that is being read.
@@ -79,7 +81,7 @@ impl Normaliser {
             account: account.to_owned(),
             policy,
             index,
-            standings: HashMap::new(),
+            standings: RefCell::default(),
         }
     }
 
@@ -93,10 +95,12 @@ impl Normaliser {
         if peer.kind() != PeerKind::Channel {
             return Standing::default();
         }
-        self.standings
-            .get(&peer)
-            .copied()
-            .unwrap_or_else(|| self.logged_standing(peer))
+        let told = self.standings.borrow().get(&peer).copied();
+        told.unwrap_or_else(|| {
+            let logged = self.logged_standing(peer);
+            self.standings.borrow_mut().insert(peer, logged);
+            logged
+        })
     }
 
     fn logged_standing(&self, peer: PeerId) -> Standing {
@@ -132,7 +136,7 @@ impl Normaliser {
                 is_direct: told.is_direct,
                 migrated_from: known.migrated_from,
             };
-            self.standings.insert(told.peer, standing);
+            self.standings.borrow_mut().insert(told.peer, standing);
         }
         if let Some(mut info) = told.info {
             // Of several names the one that is followed is the one that the log has to know.
@@ -141,28 +145,21 @@ impl Normaliser {
         }
     }
 
-    /// The followed one of these names, unless it is known to be another channel's.
+    /// The followed one of these names, unless another channel had it before.
     fn followed_name(&self, peer: PeerId, names: &[String]) -> Option<String> {
         let followed = names.iter().filter(|name| self.policy.has_name(name));
         let mut free = followed.filter(|name| {
             let holder = self.index.named(name);
-            holder.is_none_or(|holder| holder == peer || self.has_dropped(holder, name))
+            holder.is_none_or(|holder| holder == peer)
         });
         free.next().cloned()
-    }
-
-    /// Whether a channel is known to have given up a name that it had.
-    fn has_dropped(&self, holder: PeerId, name: &str) -> bool {
-        let facts = self.index.facts(holder);
-        let its = facts.and_then(|facts| facts.info.username);
-        !its.is_some_and(|its| its.eq_ignore_ascii_case(name))
     }
 
     /// A basic group became a supergroup.
     fn migrated(&mut self, group: PeerId, channel: PeerId, draft: &mut Draft<'_>) {
         let mut standing = self.standing(channel);
         standing.migrated_from = Some(group);
-        self.standings.insert(channel, standing);
+        self.standings.borrow_mut().insert(channel, standing);
         let known = self.index.facts(channel).map(|facts| facts.info);
         let info = ChannelInfo {
             kind: known.map_or_else(|| "supergroup".to_owned(), |info| info.kind),

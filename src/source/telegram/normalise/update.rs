@@ -5,8 +5,9 @@ use grammers_tl_types::Serializable;
 
 use super::message::{self, peer, peer_of};
 use super::{Draft, Normaliser, layered, parts, service};
-use crate::event::{Body, PeerId, PeerKind, Raw};
+use crate::event::{Body, Changed, Message, PeerId, PeerKind, Raw};
 use crate::source::telegram::driver::Seen;
+use crate::source::telegram::index::Print;
 
 impl Normaliser {
     /// Reads an update. What is not mirrored, and what says nothing about messages or chats, is left out; its place in
@@ -77,8 +78,10 @@ impl Normaliser {
         }
         match message::read(message, &draft.names) {
             Some((_, message)) => {
-                let body = Body::Posted(Box::new(message));
-                draft.tell(Some(peer), stamp, body, raw(seen));
+                let logged = draft.index.logged((peer, message.id));
+                for body in news(logged, message) {
+                    draft.tell(Some(peer), stamp, body, raw(seen));
+                }
             }
             None => self.unknown(Some(peer), Some(message_id), stamp, seen, draft),
         }
@@ -206,6 +209,30 @@ impl Normaliser {
         };
         draft.tell(peer, stamp, body, Some(layered(raw)));
     }
+}
+
+/// What a message that is told as it stands says beyond what the log has. A version that is there because of an edit
+/// would not be recognised as the same by the key of its event.
+fn news(logged: Option<Print>, message: Message) -> Vec<Body> {
+    let told = Print::of(&message);
+    let Some(logged) = logged.filter(|logged| logged.is_same_version(&told)) else {
+        return vec![Body::Posted(Box::new(message))];
+    };
+    if logged.changed(&told) == Changed::default() {
+        return Vec::new();
+    }
+    let message_id = message.id;
+    let counters = Body::Counters {
+        message_id,
+        views: message.views,
+        forwards: message.forwards,
+        reactions: Some(message.reactions.unwrap_or_default()),
+    };
+    let poll = message.poll.map(|poll| Body::Poll {
+        message_id,
+        poll: Box::new(poll),
+    });
+    std::iter::once(counters).chain(poll).collect()
 }
 
 /// What could not be read: the message in a new-message update, or the update itself.
