@@ -2,6 +2,7 @@
 //!
 //! Latency of every stage is counted from the moment an event was received (or was due, for a paced source).
 
+mod channels;
 mod log;
 mod telegram;
 
@@ -12,6 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
 
+pub use channels::{BackfillReport, ChannelBoard, ChannelReport};
 pub use log::{BallastState, LogBoard, LogReport, Spread, micros};
 pub use telegram::{AccountBoard, AccountReport, AccountState, Wait};
 
@@ -262,7 +264,7 @@ pub struct Snapshot {
 }
 
 /// The wall clock in microseconds; the only clock that a time of receipt can be compared with.
-fn now_us() -> i64 {
+pub(crate) fn now_us() -> i64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::channels::{self, BackfillReport, ChannelBoard, ChannelReport};
 use super::now_us;
 
 /// Where an account is.
@@ -84,9 +85,41 @@ pub struct AccountBoard {
     pub waits: BTreeMap<&'static str, i64>,
     /// Waits that Telegram asked for since the start.
     pub floods: u64,
+    /// Deletions that nobody told, found by looking.
+    pub missed_deletions: u64,
+    /// What is known of its channels.
+    pub channels: BTreeMap<i64, ChannelBoard>,
+    /// What is fetched of their past.
+    pub backfills: BTreeMap<i64, BackfillReport>,
 }
 
 impl AccountBoard {
+    /// These channels are short-polled now.
+    pub fn set_hot(&mut self, hot: &[i64]) {
+        for id in hot {
+            self.channels.entry(*id).or_default();
+        }
+        for (id, channel) in &mut self.channels {
+            channel.is_hot = hot.contains(id);
+        }
+    }
+
+    /// A channel was further than anybody had pushed.
+    pub fn channel_untold(&mut self, channel: i64) {
+        self.channels.entry(channel).or_default().untold += 1;
+    }
+
+    /// What was fetched of a channel's past; with an outcome when a stretch of it is over.
+    pub fn filled(&mut self, channel: i64, waiting: usize, found: u32, outcome: Option<&str>) {
+        let report = BackfillReport {
+            channel,
+            waiting,
+            found,
+            outcome: outcome.map(str::to_owned),
+        };
+        self.backfills.insert(channel, report);
+    }
+
     /// A request was sent.
     pub fn requested(&mut self, method: &'static str) {
         *self.requests.entry(method).or_default() += 1;
@@ -97,6 +130,14 @@ impl AccountBoard {
         let micros = i64::try_from(seconds.saturating_mul(1_000_000)).unwrap_or(i64::MAX);
         self.floods += 1;
         self.waits.insert(method, now_us().saturating_add(micros));
+    }
+
+    /// Those that go on, and then some of those that are over.
+    fn backfills(&self) -> Vec<BackfillReport> {
+        let mut shown: Vec<BackfillReport> = self.backfills.values().cloned().collect();
+        shown.sort_by_key(|it| std::cmp::Reverse(it.waiting));
+        shown.truncate(channels::SHOWN_MAX);
+        shown
     }
 
     /// The figures as `status` shows them.
@@ -121,12 +162,15 @@ impl AccountBoard {
             rebuilds: self.rebuilds,
             floods: self.floods,
             requests: requests.map(|(k, v)| ((*k).to_owned(), *v)).collect(),
+            missed_deletions: self.missed_deletions,
+            channels: channels::reports(&self.channels),
+            backfills: self.backfills(),
         }
     }
 }
 
 /// An account as a running daemon shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AccountReport {
     /// Its name in the configuration.
     pub name: String,
@@ -152,6 +196,12 @@ pub struct AccountReport {
     pub floods: u64,
     /// Requests by method since the start.
     pub requests: BTreeMap<String, u64>,
+    /// Deletions that nobody told, found by looking.
+    pub missed_deletions: u64,
+    /// The channels that matter most.
+    pub channels: Vec<ChannelReport>,
+    /// What is fetched of their past.
+    pub backfills: Vec<BackfillReport>,
 }
 
 /// A method that Telegram wants left alone.

@@ -4,6 +4,9 @@
 //! |---|---|
 //! | `driver` | decides what is asked, in which order updates count, and what is missing |
 //! | `account` | one account for ever: connects, hands pages over, begins again |
+//! | `backfill` | what of the past is to be fetched |
+//! | `reconcile` | whether the log is as far as Telegram, and what was deleted unseen |
+//! | `freshness` | how long a channel has been quiet, against its rhythm |
 //! | `normalise` | what updates mean: pages to events |
 //! | `index` | what was seen of each message |
 //! | `policy` | whose updates are mirrored |
@@ -15,14 +18,17 @@
 //! | `budget` | which request may be sent when: waits that Telegram asked for, places, tokens |
 
 pub mod account;
+pub mod backfill;
 pub mod budget;
 pub mod driver;
+pub mod freshness;
 pub mod hearing;
 pub mod index;
 pub mod link;
 pub mod login;
 pub mod normalise;
 pub mod policy;
+pub mod reconcile;
 pub mod session;
 pub mod watchdog;
 

@@ -37,6 +37,9 @@ async fn start(gateway: &Gateway, world: &World, names: &[&'static str]) -> Runn
             // What is withheld last shows only when it is asked for.
             ping_interval: Duration::from_millis(200),
             positions: account::positions(name, &bookmarks).expect("positions"),
+            jobs: Vec::new(),
+            watch: account::Watch::default(),
+            orders: account::Orders::new().1,
             meaning: Box::new(Plain(name)),
         };
         let door = Open {

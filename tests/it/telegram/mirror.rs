@@ -1,8 +1,8 @@
 //! A running daemon whose account is at the data centre of the tests: the real client, the real wire.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv6Addr, SocketAddrV6};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use datacentre::{ChannelSpec, DataCentre, Options as Centre};
@@ -15,8 +15,10 @@ use telegram_gateway::event::{Body, Event, PeerId, PeerKind};
 use telegram_gateway::ingest::Ingested;
 use telegram_gateway::source::SourceBatch;
 use telegram_gateway::source::telegram::Telegram;
-use telegram_gateway::source::telegram::account::{self, Closed, Door, Inputs, Meaning};
-use telegram_gateway::source::telegram::driver::Page;
+use telegram_gateway::source::telegram::account::{
+    self, Closed, Door, Inputs, Meaning, Order, Orders, Watch,
+};
+use telegram_gateway::source::telegram::driver::{BoxName, Page};
 use telegram_gateway::status::{AccountReport, Status};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -31,11 +33,39 @@ pub(super) struct Mirror {
     pub(super) gateway: Gateway,
     pub(super) dc: Arc<DataCentre>,
     pub(super) channels: Vec<i64>,
+    /// How the account goes on from the next start.
+    pub(super) settings: Settings,
+    shelf: Shelf,
     running: Option<Running>,
 }
 
+/// What tests set.
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) ping_interval: Duration,
+    pub(super) watch: Watch,
+}
+
+impl Default for Settings {
+    /// The line is looked after all the time; the past is left alone.
+    fn default() -> Settings {
+        let watch = Watch {
+            first_sight: 0,
+            ..Watch::default()
+        };
+        Settings {
+            ping_interval: Duration::from_millis(500),
+            watch,
+        }
+    }
+}
+
+/// The messages of each channel that the log has. Outlives the daemon, as the log does.
+type Shelf = Arc<Mutex<BTreeMap<i64, BTreeSet<i64>>>>;
+
 struct Running {
     status: Status,
+    orders: Orders,
     stop: CancellationToken,
     task: JoinHandle<Result<Ingested, DaemonError>>,
 }
@@ -74,42 +104,68 @@ impl Door for Key {
 impl Mirror {
     /// Starts with so many channels, and waits until each of them is known.
     pub(super) async fn start(channels: usize) -> Mirror {
+        let mut mirror = Mirror::before(channels, Settings::default()).await;
+        mirror.begin().await;
+        mirror
+    }
+
+    /// Nothing runs yet.
+    pub(super) async fn before(channels: usize, settings: Settings) -> Mirror {
         let dc = DataCentre::start(Centre::default()).await;
         let dc = Arc::new(dc.expect("a data centre"));
         let channels =
             (0..channels).map(|n| dc.add_channel(ChannelSpec::broadcast(&format!("Channel {n}"))));
-        let mut mirror = Mirror {
+        Mirror {
             gateway: Gateway::embedded(),
             channels: channels.collect(),
             dc,
+            settings,
+            shelf: Shelf::default(),
             running: None,
-        };
-        mirror.resume().await;
-        mirror.shows("live", |it| it.state == "live").await;
-        for channel in mirror.channels.clone() {
-            // What was before the first update of a channel is for a backfill.
-            mirror.dc.post(channel, "first");
         }
-        mirror.has_all().await;
-        mirror
+    }
+
+    /// Starts the daemon, and lets each channel say something.
+    pub(super) async fn begin(&mut self) {
+        self.resume().await;
+        self.shows("live", |it| it.state == "live").await;
+        for channel in self.channels.clone() {
+            // What was before the first update of a channel is for a backfill.
+            self.dc.post(channel, "first");
+        }
+        self.has_all().await;
     }
 
     pub(super) async fn resume(&mut self) {
         let (status, stop) = (Status::new(), CancellationToken::new());
         let daemon = Daemon::open(self.gateway.config(), status.clone()).expect("a daemon");
         let bookmarks = daemon.bookmarks().await.expect("bookmarks");
+        let (orders, taken) = Orders::new();
         let inputs = Inputs {
             name: NAME.to_owned(),
             api_id: 1,
-            requests_per_minute: 60,
-            ping_interval: Duration::from_millis(500),
+            requests_per_minute: 6000,
+            ping_interval: self.settings.ping_interval,
             positions: account::positions(NAME, &bookmarks).expect("positions"),
-            meaning: Box::new(Plain),
+            jobs: account::jobs(NAME, &bookmarks).expect("jobs"),
+            watch: self.settings.watch.clone(),
+            orders: taken,
+            meaning: Box::new(Plain(Arc::clone(&self.shelf))),
         };
         let (dc, channels) = (Arc::clone(&self.dc), self.channels.clone());
         let source = Telegram::start(vec![(inputs, Key { dc, channels })], &status, &stop);
         let task = tokio::spawn(daemon.run(Some(source), Options::default(), stop.clone()));
-        self.running = Some(Running { status, stop, task });
+        self.running = Some(Running {
+            status,
+            orders,
+            stop,
+            task,
+        });
+    }
+
+    pub(super) fn order(&self, order: Order) {
+        let running = self.running.as_ref().expect("it runs");
+        running.orders.give(order).expect("taken");
     }
 
     pub(super) async fn stop(&mut self) {
@@ -183,15 +239,40 @@ impl Mirror {
 }
 
 /// The least that tells updates apart: posts and edits with their text, and deletions.
-struct Plain;
+struct Plain(Shelf);
 
 impl Meaning for Plain {
     fn page(&mut self, page: Page) -> SourceBatch {
+        let ends = page
+            .gaps
+            .iter()
+            .map(|(place, gap)| (*place, Body::Gap(gap.clone())));
+        let closed = page
+            .closed
+            .iter()
+            .map(|(place, it)| (*place, Body::GapClosed(*it)));
+        let gaps = ends.chain(closed).filter_map(|(place, body)| match place {
+            BoxName::Channel(channel) => Some((channel, body)),
+            BoxName::Common => None,
+        });
         let events = page.updates.iter().flat_map(|seen| events(&seen.update));
-        let events = events.map(|(channel, body)| Event {
+        let events: Vec<(i64, Body)> = gaps.chain(events).collect();
+        let mut shelf = self.0.lock().expect("not poisoned");
+        for (channel, body) in &events {
+            let there = shelf.entry(*channel).or_default();
+            match body {
+                Body::Unknown {
+                    message_id: Some(id),
+                    ..
+                } => there.insert(*id),
+                Body::Deleted { message_id } => there.remove(message_id),
+                _ => false,
+            };
+        }
+        let events = events.into_iter().map(|(channel, body)| Event {
             peer: PeerId::new(PeerKind::Channel, channel).ok(),
             origin: page.origin,
-            stamp: i64::from(matches!(body, Body::Deleted { .. })),
+            stamp: stamp(&body),
             body,
             raw: None,
         });
@@ -200,6 +281,29 @@ impl Meaning for Plain {
             due_at: None,
             bookmarks: page.positions.iter().map(|it| it.bookmark(NAME)).collect(),
         }
+    }
+
+    fn follows(&self, _: i64) -> bool {
+        true
+    }
+
+    fn newest(&self, channel: i64, count: usize) -> Vec<i64> {
+        let shelf = self.0.lock().expect("not poisoned");
+        let there = shelf.get(&channel).into_iter().flatten();
+        there.rev().take(count).copied().collect()
+    }
+
+    fn named(&self, _: &str) -> Option<i64> {
+        None
+    }
+}
+
+fn stamp(body: &Body) -> i64 {
+    match body {
+        Body::Deleted { .. } => 1,
+        Body::Gap(gap) => gap.stamp(),
+        Body::GapClosed(closed) => closed.stamp(),
+        _ => 0,
     }
 }
 

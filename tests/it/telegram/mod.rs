@@ -4,6 +4,7 @@ mod line;
 mod login;
 mod loss;
 mod mirror;
+mod past;
 mod world;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use telegram_gateway::daemon::{Daemon, Options};
 use telegram_gateway::event::Body;
 use telegram_gateway::source::SourceBatch;
 use telegram_gateway::source::telegram::Telegram;
-use telegram_gateway::source::telegram::account::{Closed, Door, Inputs, Meaning};
+use telegram_gateway::source::telegram::account::{Closed, Door, Inputs, Meaning, Orders, Watch};
 use telegram_gateway::source::telegram::driver::Page;
 use telegram_gateway::status::Status;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +39,18 @@ impl Meaning for Nothing {
     fn page(&mut self, _: Page) -> SourceBatch {
         SourceBatch::default()
     }
+
+    fn follows(&self, _: i64) -> bool {
+        false
+    }
+
+    fn newest(&self, _: i64, _: usize) -> Vec<i64> {
+        Vec::new()
+    }
+
+    fn named(&self, _: &str) -> Option<i64> {
+        None
+    }
 }
 
 fn inputs(name: &str) -> Inputs {
@@ -47,6 +60,9 @@ fn inputs(name: &str) -> Inputs {
         requests_per_minute: 60,
         ping_interval: Duration::from_secs(30),
         positions: Vec::new(),
+        jobs: Vec::new(),
+        watch: Watch::default(),
+        orders: Orders::new().1,
         meaning: Box::new(Nothing),
     }
 }

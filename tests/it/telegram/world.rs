@@ -258,6 +258,18 @@ impl Meaning for Plain {
                 .collect(),
         }
     }
+
+    fn follows(&self, _: i64) -> bool {
+        false
+    }
+
+    fn newest(&self, _: i64, _: usize) -> Vec<i64> {
+        Vec::new()
+    }
+
+    fn named(&self, _: &str) -> Option<i64> {
+        None
+    }
 }
 
 fn gone(origin: Origin, update: &tl::types::UpdateDeleteChannelMessages) -> Vec<Event> {

@@ -88,7 +88,7 @@ where
     }
 
     /// How a channel is named in a request.
-    async fn input(&self, channel_id: i64) -> Result<tl::enums::InputChannel, Fault> {
+    pub(super) async fn input(&self, channel_id: i64) -> Result<tl::enums::InputChannel, Fault> {
         match self.resolve(channel_id).await? {
             Some(access_hash) => Ok(tl::types::InputChannel {
                 channel_id,

@@ -5,14 +5,20 @@
 //! | `unit` | one connection's life |
 //! | `outlet` | what outlives it: positions, and the way out |
 //! | `asking` | what the driver wants asked, asked |
+//! | `watch` | what it is to do about the past: figures and orders |
+//! | `history` | the past, asked for |
+//! | `heard` | when which channel spoke, and with which delay |
 //! | `peers` | who came along with an answer |
 //! | `standing` | where the account is, in one word |
 
 mod asking;
+mod heard;
+mod history;
 mod outlet;
 mod peers;
 mod standing;
 mod unit;
+mod watch;
 
 use std::future::Future;
 use std::ops::ControlFlow;
@@ -25,6 +31,7 @@ use grammers_session::Session;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::backfill::{Job, JobError};
 use super::budget::Budget;
 use super::driver::{Page, Position, PositionError};
 use super::link::{Connection, Link, panic_text};
@@ -34,6 +41,8 @@ use crate::status::{AccountState, Status};
 use asking::Asker;
 use outlet::Outlet;
 use unit::{End, Pace, Unit};
+
+pub use watch::{NoOrder, Order, Orders, Watch};
 
 /// How soon to look for a session again where there is none, or none that works.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -56,6 +65,12 @@ pub struct Inputs {
     pub ping_interval: Duration,
     /// Where it goes on.
     pub positions: Vec<Position>,
+    /// What of the past it still has to fetch.
+    pub jobs: Vec<Job>,
+    /// What it does about the past.
+    pub watch: Watch,
+    /// What an operator wants of the past.
+    pub orders: mpsc::Receiver<Order>,
     /// Makes events of pages.
     pub meaning: Box<dyn Meaning>,
 }
@@ -64,6 +79,16 @@ pub struct Inputs {
 pub trait Meaning: Send {
     /// The events of a page, in order, and its positions as bookmarks.
     fn page(&mut self, page: Page) -> SourceBatch;
+
+    /// Whether what happens in a channel is mirrored, by what is known of it. By its bare id, as below.
+    fn follows(&self, channel: i64) -> bool;
+
+    /// The newest messages of a channel that the log has and that are not deleted: so many at most, newest first. It
+    /// may lag behind the log.
+    fn newest(&self, channel: i64, count: usize) -> Vec<i64>;
+
+    /// The channel with this public name (without `@`), if it is known.
+    fn named(&self, name: &str) -> Option<i64>;
 }
 
 /// Why a session cannot be used.
@@ -100,6 +125,14 @@ pub fn positions(
     found.filter_map(Result::transpose).collect()
 }
 
+/// What of the past is still to be fetched, by the bookmarks of the log.
+pub fn jobs(account: &str, bookmarks: &[(String, Vec<u8>)]) -> Result<Vec<Job>, JobError> {
+    let found = bookmarks
+        .iter()
+        .map(|(name, bytes)| Job::from_bookmark(account, name, bytes));
+    found.filter_map(Result::transpose).collect()
+}
+
 /// A session that Telegram has ended, known by its key so that it is not tried again.
 struct Dead {
     key: Option<[u8; 256]>,
@@ -114,14 +147,6 @@ pub async fn run<D: Door>(
     status: Status,
     stop: CancellationToken,
 ) {
-    let mut outlet = Outlet::new(
-        &inputs.name,
-        inputs.meaning,
-        inputs.positions,
-        out,
-        &status,
-        &stop,
-    );
     let account = Account {
         api_id: inputs.api_id,
         pace: Pace {
@@ -133,9 +158,10 @@ pub async fn run<D: Door>(
             inputs.requests_per_minute,
             Instant::now(),
         ))),
-        status,
+        status: status.clone(),
         stop: stop.clone(),
     };
+    let mut outlet = Outlet::new(inputs, out, status, stop.clone());
     let mut dead = None;
     loop {
         let state = match open(&door).await {

@@ -6,11 +6,14 @@ use std::ops::ControlFlow;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::super::backfill::{Backfill, Job};
 use super::super::driver::{BoxName, Page, Position};
-use super::Meaning;
+use super::heard::{self, Heard};
 use super::standing::Told;
 use super::unit::End;
-use crate::event::{Body, Event, Origin};
+use super::watch::{Order, Watch};
+use super::{Inputs, Meaning};
+use crate::event::{Body, Event, Origin, PeerId, PeerKind};
 use crate::source::SourceBatch;
 use crate::status::{AccountBoard, AccountState, Status};
 
@@ -19,6 +22,10 @@ pub(super) struct Outlet {
     account: String,
     meaning: Box<dyn Meaning>,
     positions: BTreeMap<BoxName, Position>,
+    pub(super) backfill: Backfill,
+    pub(super) watch: Watch,
+    pub(super) orders: mpsc::Receiver<Order>,
+    heard: Heard,
     out: mpsc::Sender<SourceBatch>,
     shown: Option<AccountState>,
     told: Told,
@@ -28,23 +35,25 @@ pub(super) struct Outlet {
 
 impl Outlet {
     pub(super) fn new(
-        account: &str,
-        meaning: Box<dyn Meaning>,
-        positions: impl IntoIterator<Item = Position>,
+        inputs: Inputs,
         out: mpsc::Sender<SourceBatch>,
-        status: &Status,
-        stop: &CancellationToken,
+        status: Status,
+        stop: CancellationToken,
     ) -> Outlet {
-        let positions = positions.into_iter();
+        let positions = inputs.positions.into_iter();
         Outlet {
-            account: account.to_owned(),
-            meaning,
+            account: inputs.name,
+            meaning: inputs.meaning,
             positions: positions.map(|it| (it.name(), it)).collect(),
+            backfill: Backfill::load(inputs.jobs),
+            watch: inputs.watch,
+            orders: inputs.orders,
+            heard: Heard::default(),
             out,
             shown: None,
             told: Told::default(),
-            status: status.clone(),
-            stop: stop.clone(),
+            status,
+            stop,
         }
     }
 
@@ -69,20 +78,70 @@ impl Outlet {
             .collect()
     }
 
+    pub(super) fn position(&self, channel: i64) -> Option<Position> {
+        self.positions.get(&BoxName::Channel(channel)).copied()
+    }
+
+    /// The channels that are compared with what Telegram has, in ascending order: those that are mirrored, and not known
+    /// to be behind anyway.
+    pub(super) fn watched(&self) -> Vec<i64> {
+        let positions = self.positions.values();
+        let channels = positions.filter_map(|position| match position {
+            Position::Channel { id, behind, .. } => (!behind).then_some(*id),
+            Position::Common(_) => None,
+        });
+        channels.filter(|id| self.follows(*id)).collect()
+    }
+
+    pub(super) fn follows(&self, channel: i64) -> bool {
+        self.meaning.follows(channel)
+    }
+
+    /// The newest messages that the log has of a channel.
+    pub(super) fn newest(&self, channel: i64, count: usize) -> Vec<i64> {
+        self.meaning.newest(channel, count)
+    }
+
+    /// The hot channels that are known, and whether those are all.
+    pub(super) fn hot(&self) -> (Vec<i64>, bool) {
+        let wanted = &self.watch.hot;
+        let known = wanted.iter().filter_map(|hot| match hot.parse::<PeerId>() {
+            Ok(peer) => (peer.kind() == PeerKind::Channel).then(|| peer.bare()),
+            Err(_) => self.meaning.named(hot.trim_start_matches('@')),
+        });
+        let known: Vec<i64> = known.filter(|id| self.follows(*id)).collect();
+        let is_complete = known.len() == wanted.len();
+        (known, is_complete)
+    }
+
     pub(super) fn board(&self, change: impl FnOnce(&mut AccountBoard)) {
         self.status.account(&self.account, change);
     }
 
-    /// One page, one batch.
-    pub(super) async fn hand_over(&mut self, page: Page) -> ControlFlow<End> {
+    /// One page, one batch, with what is left of the job that it is a part of.
+    pub(super) async fn hand_over(&mut self, page: Page, job: Option<Job>) -> ControlFlow<End> {
         let (updates, unknown) = (page.updates.len() as u64, page.undecodable.len() as u64);
         let positions = page.positions.clone();
-        let batch = self.meaning.page(page);
-        self.board(|board| {
+        let (first, gaps) = (page.first.clone(), page.gaps.clone());
+        let mut words = heard::words(&page);
+        let mut batch = self.meaning.page(page);
+        // Only now it is known who came along.
+        let (meaning, depth) = (&*self.meaning, self.watch.first_sight);
+        let found = self
+            .backfill
+            .found(&first, &gaps, depth, |id| meaning.follows(id));
+        words.retain(|word| meaning.follows(word.channel));
+        let jobs: Vec<Job> = found.into_iter().chain(job).collect();
+        let bookmarks = jobs.iter().map(|job| job.bookmark(&self.account));
+        batch.bookmarks.extend(bookmarks);
+        let heard = &mut self.heard;
+        self.status.account(&self.account, |board| {
             board.updates += updates;
             board.unknown += unknown;
+            heard.note(&words, board);
         });
         self.send(batch).await?;
+        jobs.into_iter().for_each(|job| self.backfill.apply(job));
         let positions = positions.into_iter().map(|it| (it.name(), it));
         self.positions.extend(positions);
         ControlFlow::Continue(())

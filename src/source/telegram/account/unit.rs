@@ -3,6 +3,8 @@
 //! All state of a life is here and ends with it; the next life begins from the positions of the last page that was
 //! handed over.
 
+mod past;
+
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -12,14 +14,18 @@ use grammers_tl_types as tl;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::super::backfill::{Ask, History, Job};
 use super::super::driver::{Answer, Driver, Failure, Page, Request};
 use super::super::hearing::{Hearing, Verdict};
 use super::super::link::{Fault, Parts, Place};
+use super::super::reconcile::Rounds;
 use super::super::watchdog::{Cure, Watchdog};
 use super::asking::Asker;
 use super::outlet::Outlet;
 use super::peers;
 use super::standing::Standing;
+use super::watch::Order;
+use past::Looked;
 
 /// Containers of updates that are taken before anything else gets its turn.
 const TAKEN_AT_ONCE: usize = 256;
@@ -58,6 +64,13 @@ pub(super) struct Unit<'a, S> {
     watchdog: Watchdog,
     hearing: Hearing,
     standing: Standing,
+    /// A page of a history on its way; one at a time.
+    fills: JoinSet<(Ask, Result<History, Fault>)>,
+    rounds: Rounds,
+    /// A look at what Telegram has; one at a time.
+    looks: JoinSet<Looked>,
+    /// All hot channels are known.
+    is_heated: bool,
 }
 
 /// What happened.
@@ -68,6 +81,9 @@ enum Event {
     Answered(Box<(Request, Result<Answer, Fault>)>),
     Pong(Result<(), Fault>),
     Pushed(Vec<UpdatesLike>),
+    Filled(Box<(Ask, Result<History, Fault>)>),
+    Looked(Box<Looked>),
+    Ordered(Order),
     Due,
 }
 
@@ -84,6 +100,7 @@ where
         pace: Pace,
     ) -> Unit<'a, S> {
         let now = Instant::now();
+        let interval = outlet.watch.reconcile_interval;
         Unit {
             driver: Driver::load(outlet.positions(), fastrand::u64(..), now),
             outlet,
@@ -95,11 +112,16 @@ where
             watchdog: Watchdog::new(pace.ping, now),
             hearing: Hearing::new(pace.check, now),
             standing: Standing::default(),
+            fills: JoinSet::new(),
+            rounds: Rounds::new(interval, now),
+            looks: JoinSet::new(),
+            is_heated: false,
         }
     }
 
     /// Lives until something ends it.
     pub(super) async fn live(mut self, stop: &CancellationToken) -> End {
+        self.heat(Instant::now());
         loop {
             self.ask();
             if let ControlFlow::Break(end) = self.show().await {
@@ -135,6 +157,7 @@ where
         if self.requests.is_empty() {
             self.standing.settled();
         }
+        self.ask_past(now);
     }
 
     async fn show(&mut self) -> Step {
@@ -150,6 +173,7 @@ where
             self.driver.deadline(),
             self.watchdog.due(),
             self.hearing.due(),
+            self.past_deadline(),
         ];
         let due = due.into_iter().flatten().min();
         let sleep = async {
@@ -180,6 +204,15 @@ where
                 0 => Event::Broken("the receiver of the client ended".to_owned()),
                 _ => Event::Pushed(taken),
             },
+            Some(done) = self.fills.join_next() => match done {
+                Ok(filled) => Event::Filled(Box::new(filled)),
+                Err(error) => Event::Broken(format!("a request failed badly: {error}")),
+            },
+            Some(done) = self.looks.join_next() => match done {
+                Ok(looked) => Event::Looked(Box::new(looked)),
+                Err(error) => Event::Broken(format!("a request failed badly: {error}")),
+            },
+            Some(order) = self.outlet.orders.recv() => Event::Ordered(order),
             () = sleep => Event::Due,
         }
     }
@@ -197,6 +230,12 @@ where
                 }
                 Step::Continue(())
             }
+            Event::Filled(filled) => {
+                let (ask, answer) = *filled;
+                self.filled(ask, answer).await
+            }
+            Event::Looked(looked) => self.looked(*looked).await,
+            Event::Ordered(order) => self.ordered(order).await,
             Event::Due => self.check().await,
         }
     }
@@ -350,12 +389,21 @@ where
     /// One page, one batch, one append.
     async fn hand_over(&mut self, pages: Vec<Page>) -> Step {
         for page in pages {
-            let kept = peers::remember(&*self.asker.session, &page.users, &page.chats).await;
-            if let Err(fault) = kept {
-                // Without its access hash a channel is looked up in the dialogs: slower, and nothing is lost.
-                tracing::warn!(account = self.outlet.account(), %fault, "peers could not be kept");
-            }
-            self.outlet.hand_over(page).await?;
+            self.hand_over_page(page, None).await?;
+        }
+        Step::Continue(())
+    }
+
+    async fn hand_over_page(&mut self, page: Page, job: Option<Job>) -> Step {
+        let kept = peers::remember(&*self.asker.session, &page.users, &page.chats).await;
+        if let Err(fault) = kept {
+            // Without its access hash a channel is looked up in the dialogs: slower, and nothing is lost.
+            tracing::warn!(account = self.outlet.account(), %fault, "peers could not be kept");
+        }
+        let may_heat = !self.is_heated && !page.chats.is_empty();
+        self.outlet.hand_over(page, job).await?;
+        if may_heat {
+            self.heat(Instant::now());
         }
         Step::Continue(())
     }

@@ -6,7 +6,7 @@ use grammers_tl_types as tl;
 use grammers_tl_types::Serializable;
 
 use super::position::{BoxName, Position};
-use crate::event::{Gap, Origin};
+use crate::event::{Gap, GapClosed, Origin};
 
 /// Updates in one page at most.
 const UPDATES_MAX: usize = 4_000;
@@ -33,12 +33,31 @@ pub struct Page {
     /// has a position of that channel again. `after_message_id` is absent: what the log has is known elsewhere, and the
     /// bounds of a gap that is found again must be the same.
     pub gaps: Vec<(BoxName, Gap)>,
+    /// Gaps whose search is over, and where.
+    pub closed: Vec<(BoxName, GapClosed)>,
     /// The channels that get their first position here: what was posted before is for a backfill.
     pub first: Vec<i64>,
     /// The positions of the boxes that this page moved: behind all of the page, never ahead of it.
     pub positions: Vec<Position>,
     /// What could not be read, and was left out.
     pub undecodable: Vec<Undecodable>,
+}
+
+impl Page {
+    /// A page of this origin with nothing in it.
+    pub fn empty(origin: Origin) -> Page {
+        Page {
+            origin,
+            updates: Vec::new(),
+            users: Vec::new(),
+            chats: Vec::new(),
+            gaps: Vec::new(),
+            closed: Vec::new(),
+            first: Vec::new(),
+            positions: Vec::new(),
+            undecodable: Vec::new(),
+        }
+    }
 }
 
 /// An update that counts: no earlier position covers it.
@@ -81,16 +100,7 @@ pub(super) struct Draft {
 impl Draft {
     pub(super) fn new(origin: Origin) -> Draft {
         Draft {
-            page: Page {
-                origin,
-                updates: Vec::new(),
-                users: Vec::new(),
-                chats: Vec::new(),
-                gaps: Vec::new(),
-                first: Vec::new(),
-                positions: Vec::new(),
-                undecodable: Vec::new(),
-            },
+            page: Page::empty(origin),
             touched: BTreeSet::new(),
         }
     }
@@ -116,7 +126,7 @@ impl Draft {
         let mut pages = Vec::new();
         while page.updates.len() > UPDATES_MAX {
             let rest = page.updates.split_off(UPDATES_MAX);
-            let mut front = Draft::new(page.origin).page;
+            let mut front = Page::empty(page.origin);
             front.updates = std::mem::replace(&mut page.updates, rest);
             front.users = std::mem::take(&mut page.users);
             front.chats = std::mem::take(&mut page.chats);

@@ -228,6 +228,13 @@ impl Normaliser {
         }
     }
 
+    fn closed(&self, page: &Page, draft: &mut Draft<'_>) {
+        for (place, closed) in &page.closed {
+            let peer = peer_of(*place);
+            draft.tell(peer, closed.stamp(), Body::GapClosed(*closed), None);
+        }
+    }
+
     /// What could not be read. Bytes of the account's own box may be of any chat, so they are kept only where all
     /// chats may be.
     fn undecodable(&self, lost: Undecodable, draft: &mut Draft<'_>) {
@@ -251,6 +258,26 @@ impl Normaliser {
 }
 
 impl Meaning for Normaliser {
+    fn follows(&self, channel: i64) -> bool {
+        peer_of(BoxName::Channel(channel)).is_some_and(|peer| Normaliser::follows(self, peer))
+    }
+
+    fn newest(&self, channel: i64, count: usize) -> Vec<i64> {
+        let Some(peer) = peer_of(BoxName::Channel(channel)) else {
+            return Vec::new();
+        };
+        let found = self.index.newest(peer, count);
+        found.unwrap_or_else(|error| {
+            tracing::error!(%error, "the newest messages of a channel are not known");
+            Vec::new()
+        })
+    }
+
+    fn named(&self, name: &str) -> Option<i64> {
+        let peer = self.index.named(name)?;
+        (peer.kind() == PeerKind::Channel).then(|| peer.bare())
+    }
+
     fn page(&mut self, mut page: Page) -> SourceBatch {
         let index = Arc::clone(&self.index);
         let mut draft = Draft {
@@ -270,6 +297,7 @@ impl Meaning for Normaliser {
         for lost in std::mem::take(&mut page.undecodable) {
             self.undecodable(lost, &mut draft);
         }
+        self.closed(&page, &mut draft);
         if page.gaps.is_empty() {
             self.close_gaps(&page.positions, &mut draft);
         }

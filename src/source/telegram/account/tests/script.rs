@@ -12,6 +12,7 @@ use grammers_tl_types::{self as tl, Deserializable, Identifiable, Serializable};
 use tokio::task::JoinHandle;
 
 use super::super::*;
+use super::inputs;
 use crate::event::{Body, Event};
 use crate::source::telegram::driver::{Common, Page, Position};
 use crate::source::telegram::link::Wire;
@@ -153,6 +154,18 @@ impl Meaning for Plain {
             bookmarks: page.positions.iter().map(|it| it.bookmark(NAME)).collect(),
         }
     }
+
+    fn follows(&self, _: i64) -> bool {
+        false
+    }
+
+    fn newest(&self, _: i64, _: usize) -> Vec<i64> {
+        Vec::new()
+    }
+
+    fn named(&self, _: &str) -> Option<i64> {
+        None
+    }
 }
 
 fn event(origin: crate::event::Origin, message_id: i32) -> Event {
@@ -225,7 +238,8 @@ impl Life {
                 runner: Box::pin(std::future::pending()),
             };
             let (link, parts) = Link::open(connection, budget, NAME, &board);
-            let mut outlet = Outlet::new(NAME, Box::new(Plain), positions, out, &board, &token);
+            let inputs = inputs(NAME, positions, Box::new(Plain));
+            let mut outlet = Outlet::new(inputs, out, board, token.clone());
             let asker = Asker::new(link, session);
             let pace = Pace {
                 ping: DEADLINE,

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::super::*;
+use super::inputs;
 use crate::source::telegram::driver::Page;
 use crate::status::AccountReport;
 
@@ -44,6 +45,18 @@ impl Meaning for Nothing {
     fn page(&mut self, _: Page) -> SourceBatch {
         SourceBatch::default()
     }
+
+    fn follows(&self, _: i64) -> bool {
+        false
+    }
+
+    fn newest(&self, _: i64, _: usize) -> Vec<i64> {
+        Vec::new()
+    }
+
+    fn named(&self, _: &str) -> Option<i64> {
+        None
+    }
 }
 
 /// An account that runs beside the test.
@@ -57,14 +70,7 @@ struct Running {
 fn start<D: Door + 'static>(door: D) -> Running {
     let (out, batches) = mpsc::channel(8);
     let (status, stop) = (Status::new(), CancellationToken::new());
-    let inputs = Inputs {
-        name: NAME.to_owned(),
-        api_id: 1,
-        requests_per_minute: 60,
-        ping_interval: Duration::from_millis(200),
-        positions: Vec::new(),
-        meaning: Box::new(Nothing),
-    };
+    let inputs = inputs(NAME, Vec::new(), Box::new(Nothing));
     let task = tokio::spawn(run(inputs, door, out, status.clone(), stop.clone()));
     Running {
         status,
@@ -173,12 +179,10 @@ async fn a_key_that_the_server_does_not_know_is_not_tried_again() {
     let again = Here(address).open().await.expect("a session");
     let (out, _batches) = mpsc::channel(8);
     let mut outlet = Outlet::new(
-        NAME,
-        Box::new(Nothing),
-        Vec::new(),
+        inputs(NAME, Vec::new(), Box::new(Nothing)),
         out,
-        &account.status,
-        &account.stop,
+        account.status.clone(),
+        account.stop.clone(),
     );
     let shared = Account {
         api_id: 1,
