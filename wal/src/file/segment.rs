@@ -371,7 +371,7 @@ pub(crate) fn read_seal(txn: &ReadTransaction, file: &str) -> Result<Option<Mani
 }
 
 /// Makes the manifest of a segment whose records were added up so far, and writes it as the
-/// file's last row, durable like every commit.
+/// file's last row, durably.
 pub(crate) fn seal(db: &Database, mut summed: Summed, file: &str) -> Result<Manifest, OpenError> {
     let txn = db.begin_read().at(file)?;
     let meta = read_meta(&txn, file)?;

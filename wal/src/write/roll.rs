@@ -35,11 +35,14 @@ impl Log {
             let Some(active) = slot.as_ref() else {
                 return Err(AppendError::Poisoned);
             };
-            segment::seal(&active.db, summed, &file).map_err(open_to_append)?
+            let manifest = segment::seal(&active.db, summed, &file).map_err(open_to_append)?;
+            // Not together with what closing writes: that takes the pages which this commit lets
+            // go of, and others see them until its header is in the file.
+            active.guard.flush().at(&file)?;
+            manifest
         };
         {
             // Closed under the lock: a reader that finds the slot empty opens the file itself.
-            // All that this writes becomes durable together with the manifest.
             let mut slot = self.live.change();
             if let Some(active) = slot.take() {
                 active.db.close().at(&file)?;
