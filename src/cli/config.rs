@@ -28,7 +28,7 @@ fn summary(loaded: &Loaded) -> String {
     let file = count(|origin| matches!(origin, Origin::File { .. }));
     let variables = count(|origin| matches!(origin, Origin::Environment(_)));
     let off = loaded.off();
-    let on: Vec<&str> = ["rabbitmq", "timescale", "redis", "sqlite"]
+    let on: Vec<&str> = ["telegram", "rabbitmq", "timescale", "redis", "sqlite"]
         .into_iter()
         .filter(|section| !off.contains(section))
         .collect();

@@ -37,6 +37,9 @@ pub(in crate::cli) async fn run(globals: &Globals, args: &LoginArgs) -> CommandR
     let kind = if own.is_bot { "bot" } else { "user" };
     let (account, id) = (place.account(), own.id);
     output::print(&format!("account {account} {how} as {kind} {id}\n"))?;
+    if let Some(warning) = setting.telegram.nothing_followed() {
+        output::say(warning);
+    }
     Ok(Exit::Ok)
 }
 
@@ -75,7 +78,20 @@ async fn enter(
     person: &mut Asked,
 ) -> Result<Own, LoginError> {
     let session = FileSession::create(claim, &config.session_key, config.dc.as_ref())?;
-    let session = Arc::new(session);
+    let entered = identify(Arc::new(session), config, way, person).await;
+    if entered.is_err() {
+        claim.wipe()?;
+    }
+    entered
+}
+
+/// A given key may be logged in already; for any other, somebody is asked.
+async fn identify(
+    session: Arc<FileSession>,
+    config: &Telegram,
+    way: Way,
+    person: &mut Asked,
+) -> Result<Own, LoginError> {
     if session.is_given() {
         match login::recognise(&session, config.api_id).await {
             Err(LoginError::NotLoggedIn) => {}
@@ -86,9 +102,5 @@ async fn enter(
         id: config.api_id,
         hash: &config.api_hash,
     };
-    let entered = login::log_in(&session, application, way, person).await;
-    if entered.is_err() {
-        claim.wipe()?;
-    }
-    entered
+    login::log_in(&session, application, way, person).await
 }

@@ -45,13 +45,14 @@ use store::{Content, Store};
 pub struct FileSession(Arc<Shared>);
 
 struct Shared {
-    claim: Claim,
     store: Store,
     /// What the file holds, for those who cannot wait for a disk.
     known: RwLock<Known>,
     /// One change at a time, from what it is made of to what is known afterwards.
     changing: Mutex<()>,
     updates: Mutex<UpdatesState>,
+    /// The last field, and so given up last: whoever has the claim next finds the file closed.
+    claim: Claim,
 }
 
 struct Known {
@@ -87,11 +88,11 @@ impl FileSession {
             given.ipv4 = centre.address;
         }
         Ok(Some(FileSession(Arc::new(Shared {
-            claim: claim.clone(),
             store,
             known: RwLock::new(Known { account, dcs }),
             changing: Mutex::new(()),
             updates: Mutex::new(UpdatesState::default()),
+            claim: claim.clone(),
         }))))
     }
 

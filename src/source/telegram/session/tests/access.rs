@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use super::*;
 use crate::failure::{Classify, Exit};
 
+const DEADLINE: std::time::Duration = std::time::Duration::from_secs(120);
+
 fn mode(path: &std::path::Path) -> u32 {
     let found = fs::symlink_metadata(path).expect("there");
     found.permissions().mode() & 0o7777
@@ -73,6 +75,34 @@ fn the_second_opener_hears_who_the_first_is() {
     drop(other.claim().expect("another account is free"));
     drop(session);
     drop(home.claim());
+}
+
+#[test]
+fn whoever_gets_it_next_finds_the_file_closed() {
+    let home = Home::new();
+    drop(home.create());
+    let handed_on = 200;
+    let opener = || {
+        let (mut opened, deadline) = (0, std::time::Instant::now() + DEADLINE);
+        while opened < handed_on {
+            assert!(std::time::Instant::now() < deadline, "only {opened} times");
+            match home.place().claim() {
+                Ok(claim) => {
+                    let session = FileSession::open(&claim, &home.key, None);
+                    // Only the session keeps it now.
+                    drop(claim);
+                    drop(session.expect("closed by whoever had it before"));
+                    opened += 1;
+                }
+                Err(SessionError::Held { .. }) => std::thread::yield_now(),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(opener);
+        scope.spawn(opener);
+    });
 }
 
 #[test]
