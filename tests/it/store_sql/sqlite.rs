@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sqlx::{Connection as _, Executor as _, Row as _};
 use telegram_gateway::config;
-use telegram_gateway::event::{Body, Changed};
+use telegram_gateway::event::{Body, Changed, Origin};
 use telegram_gateway::store::contract::VERIFIED;
 use telegram_gateway::store::sqlite::Sqlite;
 use telegram_gateway::store::{Entry, Projection as _, ProjectionError};
@@ -13,7 +13,7 @@ use super::{
     any_order, batch, check_contract, check_poison, check_two_writers, checkpoint, everything,
     folded, mixed_log, posts, wait,
 };
-use crate::support::events::message;
+use crate::support::events::{entries, event, message, peer};
 
 fn sqlite(dir: &Path) -> Sqlite {
     Sqlite::new(config::Sqlite {
@@ -205,5 +205,46 @@ fn schema_is_the_contract() {
             let expected: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
             assert_eq!(found, expected, "{}", table.name);
         }
+    });
+}
+
+#[test]
+fn albums_are_one_item_once_they_are_quiet() {
+    let dir = tempfile::tempdir().expect("a folder");
+    wait(async {
+        let mut store = sqlite(dir.path());
+        let part = |id, text: &str, group| {
+            let mut message = message(id, text);
+            message.grouped_id = group;
+            event(peer(1), Origin::Live, Body::Posted(Box::new(message)))
+        };
+        let log = entries(vec![
+            part(3, "caption", Some(9)),
+            part(2, "", Some(9)),
+            part(4, "alone", None),
+            part(5, "deleted part", Some(9)),
+            event(peer(1), Origin::Live, Body::Deleted { message_id: 5 }),
+        ]);
+        store.apply(&batch(&log, None)).await.expect("apply");
+        let mut connection = open_sqlite(dir.path()).await;
+        let past = "update message_content set received_at = '2020-01-01T00:00:00.000000Z'";
+        connection.execute(past).await.expect("updated");
+        let all = "select grouped_id, message_id, parts, text, message_ids from albums";
+        let albums: Vec<(i64, i64, i64, String, String)> = sqlx::query_as(all)
+            .fetch_all(&mut connection)
+            .await
+            .expect("rows");
+        let expected = (9, 2, 2, "caption".to_owned(), "[2,3]".to_owned());
+        assert_eq!(albums, [expected]);
+        let late = "update message_content set received_at = '2999-01-01T00:00:00.000000Z' where message_id = 2";
+        sqlx::query(late)
+            .execute(&mut connection)
+            .await
+            .expect("updated");
+        let albums: Vec<(i64, i64, i64, String, String)> = sqlx::query_as(all)
+            .fetch_all(&mut connection)
+            .await
+            .expect("rows");
+        assert_eq!(albums, [], "a part has just come");
     });
 }

@@ -202,7 +202,7 @@ fn reactions_are_told_without_those_who_gave_them() {
         .into()
     };
     let heart = tl::types::ReactionEmoji {
-        emoticon: "❤".to_owned(),
+        emoticon: "\u{2764}".to_owned(),
     };
     let custom = tl::types::ReactionCustomEmoji { document_id: 77 };
     let update = tl::types::UpdateMessageReactions {

@@ -11,7 +11,7 @@ use crate::event::{Event, decode, encode};
 
 /// Updates to damage: each with as much in it as is easily made.
 fn seeds() -> Vec<Vec<u8>> {
-    let mut rich = text(7, "a😀b");
+    let mut rich = text(7, "a\u{1f600}b");
     let bold = tl::types::MessageEntityBold {
         offset: 1,
         length: 2,
