@@ -17,7 +17,9 @@ use crate::failure::{Class, Classify, chain, io_class};
 use crate::journal::{JournalError, JournalReader};
 use crate::projector::next_seq;
 use crate::source::telegram::Telegram;
-use crate::source::telegram::account::{Inputs, positions};
+use crate::source::telegram::account::{Inputs, Orders, Watch, jobs, positions};
+use crate::source::telegram::backfill::JobError;
+use crate::source::telegram::driver::PositionError;
 use crate::source::telegram::index::{Index, IndexError};
 use crate::source::telegram::normalise::Normaliser;
 use crate::source::telegram::policy::Policy;
@@ -44,7 +46,10 @@ pub enum MirrorError {
     Index(#[from] IndexError),
     /// The log holds a position that this program cannot read.
     #[error(transparent)]
-    Position(#[from] crate::source::telegram::driver::PositionError),
+    Position(#[from] PositionError),
+    /// The log holds a backfill that this program cannot read.
+    #[error(transparent)]
+    Job(#[from] JobError),
     /// The index could not be brought up to the log.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -58,9 +63,9 @@ impl Classify for MirrorError {
         match self {
             MirrorError::NotConfigured | MirrorError::Folder(..) => Class::Operator,
             MirrorError::Index(IndexError::Io { source, .. }) => io_class(source),
-            MirrorError::Index(IndexError::Engine { .. }) | MirrorError::Position(_) => {
-                Class::Corrupt
-            }
+            MirrorError::Index(IndexError::Engine { .. })
+            | MirrorError::Position(_)
+            | MirrorError::Job(_) => Class::Corrupt,
             MirrorError::Journal(error) => error.class(),
         }
     }
@@ -73,7 +78,7 @@ impl Classify for MirrorError {
             MirrorError::Index(_) => Some(format!(
                 "delete {INDEX} in the data directory: it is made again from the log"
             )),
-            MirrorError::Position(_) => Some(
+            MirrorError::Position(_) | MirrorError::Job(_) => Some(
                 "run the newest version that wrote this log; telegram-gateway verify log tells of damage".to_owned(),
             ),
             MirrorError::Journal(error) => error.hint(),
@@ -107,6 +112,10 @@ impl Daemon {
                 requests_per_minute: config.requests_per_minute,
                 ping_interval: PING,
                 positions: positions(name, &bookmarks)?,
+                jobs: jobs(name, &bookmarks)?,
+                watch: watch(config),
+                // No command gives any yet.
+                orders: Orders::new().1,
                 meaning: Box::new(Normaliser::new(name, policy, Arc::clone(&index))),
             };
             accounts.push((inputs, Gate::new(&self.config.data_dir, config, name)));
@@ -147,6 +156,16 @@ fn policy(config: &config::Telegram, is_first: bool) -> Policy {
         policy = policy.and_private_chats();
     }
     policy
+}
+
+/// What is to be done about the past.
+fn watch(config: &config::Telegram) -> Watch {
+    Watch {
+        first_sight: config.backfill_depth,
+        reconcile_interval: config.reconcile_interval,
+        hot: config.hot.iter().map(Chat::to_string).collect(),
+        ..Watch::default()
+    }
 }
 
 /// Takes into the index what the log has and the index has not.

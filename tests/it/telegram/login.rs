@@ -23,14 +23,14 @@ const API_HASH: &str = "c4n4ryhash";
 const SESSION_KEY: &str = "c4n4ry passphrase";
 
 /// A data centre, and a gateway that is configured for it with a key that nobody is logged in with.
-struct Entrance {
-    dc: Arc<DataCentre>,
+pub(super) struct Entrance {
+    pub(super) dc: Arc<DataCentre>,
     key: [u8; 256],
-    gateway: Gateway,
+    pub(super) gateway: Gateway,
 }
 
 impl Entrance {
-    async fn new(account: Option<usize>) -> Entrance {
+    pub(super) async fn new(account: Option<usize>) -> Entrance {
         let dc = DataCentre::start(Centre::default()).await;
         let dc = Arc::new(dc.expect("a data centre"));
         let key = dc.add_key(account);

@@ -5,6 +5,7 @@ mod login;
 mod loss;
 mod mirror;
 mod past;
+mod program;
 mod world;
 
 use std::sync::Arc;

@@ -117,6 +117,7 @@ pub(super) fn empty_page(origin: Origin) -> Page {
         gaps: Vec::new(),
         first: Vec::new(),
         positions: Vec::new(),
+        closed: Vec::new(),
         undecodable: Vec::new(),
     }
 }
