@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use telegram_gateway::journal::{Append, Done, Job, Journal};
+use telegram_gateway::journal::{Append, Done, Job, Journal, JournalError};
 use telegram_gateway::status::Status;
 use telegram_gateway::store::Projection as _;
 use telegram_gateway::store::sqlite::Sqlite;
@@ -15,9 +15,19 @@ use wal::Seq;
 use crate::support::gateway::{Gateway, wait_until};
 use crate::wal_commands::{damage, numbers, three_segments};
 
+/// A process that another test has just forked holds the lock of before until it has become its program.
 fn open(gateway: &Gateway) -> Journal {
     let config = gateway.config();
-    Journal::open(&config.data_dir, &config.wal, Status::new(), |_| {}).expect("a log")
+    let mut journal = None;
+    wait_until("the log is free", || {
+        match Journal::open(&config.data_dir, &config.wal, Status::new(), |_| {}) {
+            Ok(opened) => journal = Some(opened),
+            Err(JournalError::Open(wal::OpenError::Locked { .. })) => {}
+            Err(error) => panic!("{error}"),
+        }
+        journal.is_some()
+    });
+    journal.expect("opened")
 }
 
 fn seq(n: u64) -> Seq {
