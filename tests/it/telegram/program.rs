@@ -65,6 +65,7 @@ fn burst(it: &Entrance, channel: i64) {
         shown(&it.gateway) == told(it, channel)
     });
     for round in 0..kills() {
+        let tail = it.gateway.tail();
         for n in 0..100 {
             ids.push(it.dc.post(channel, format!("{round}/{n}").as_str()));
         }
@@ -72,7 +73,6 @@ fn burst(it: &Entrance, channel: i64) {
         it.dc
             .edit(channel, ids[at], format!("edited in {round}").as_str());
         it.dc.delete(channel, &[ids[at + 7]]);
-        let tail = it.gateway.tail();
         wait_until("some of it is in the log", || it.gateway.tail() > tail);
         daemon.kill();
         it.dc.post(channel, format!("while away {round}").as_str());
