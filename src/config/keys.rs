@@ -40,8 +40,6 @@ pub(super) enum Kind {
     Names { names_max: usize, chars_max: usize },
     /// A list of usernames and chat ids; `all` when it may be everything.
     Chats { chats_max: usize, all: bool },
-    /// `off`, or a list of these words.
-    Kinds(&'static [&'static str]),
 }
 
 impl Kind {
@@ -57,10 +55,7 @@ impl Kind {
 
     /// Whether it is written as a list.
     pub(super) fn is_list(self) -> bool {
-        matches!(
-            self,
-            Kind::Names { .. } | Kind::Chats { .. } | Kind::Kinds(_)
-        )
+        matches!(self, Kind::Names { .. } | Kind::Chats { .. })
     }
 }
 

@@ -1,7 +1,7 @@
 //! From the layers to one checked [`Config`].
 
 use std::net::SocketAddrV4;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::keys::{self, SECTIONS};
@@ -177,7 +177,7 @@ fn assemble(layers: &Layers) -> Config {
             backoff_max: from.span("relay.backoff_max"),
             marker_interval: from.span("relay.marker_interval"),
         },
-        telegram: on("telegram").then(|| telegram(&from, &data_dir)),
+        telegram: on("telegram").then(|| telegram(&from)),
         rabbitmq: on("rabbitmq").then(|| Rabbitmq {
             url: from.url("rabbitmq.url"),
             events: from.switch("rabbitmq.events"),
@@ -206,7 +206,7 @@ fn assemble(layers: &Layers) -> Config {
     }
 }
 
-fn telegram(from: &Typed<'_>, data_dir: &Path) -> Telegram {
+fn telegram(from: &Typed<'_>) -> Telegram {
     let chats = |path: &str| -> Vec<Chat> {
         let entries = from.list(path);
         entries
@@ -217,7 +217,6 @@ fn telegram(from: &Typed<'_>, data_dir: &Path) -> Telegram {
     let narrow = |path: &str| u32::try_from(from.number(path)).unwrap_or(u32::MAX);
     let id = |path: &str| i32::try_from(from.number(path)).unwrap_or(i32::MAX);
     let everything = from.list("telegram.follow") == [ALL];
-    let media_dir = from.0.get("telegram.media_dir");
     Telegram {
         api_id: id("telegram.api_id"),
         api_hash: from.secret("telegram.api_hash"),
@@ -237,12 +236,6 @@ fn telegram(from: &Typed<'_>, data_dir: &Path) -> Telegram {
         backfill_depth: narrow("telegram.backfill_depth"),
         requests_per_minute: narrow("telegram.requests_per_minute"),
         reconcile_interval: from.span("telegram.reconcile_interval"),
-        media: from.list("telegram.media").to_vec(),
-        media_bytes_max: from.number("telegram.media_bytes_max"),
-        media_dir: data_dir.join(match media_dir {
-            Some(_) => from.path("telegram.media_dir"),
-            None => PathBuf::from("media"),
-        }),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::keys::Default::{Needed, Text, Words};
 use super::keys::Kind::{
-    AuthKeyFile, Chats, Choice, Count, Kinds, Name, Names, Path, SecretWord, SessionKey, Size,
-    Socket, Span, Switch, Url,
+    AuthKeyFile, Chats, Choice, Count, Name, Names, Path, SecretWord, SessionKey, Size, Socket,
+    Span, Switch, Url,
 };
 use super::keys::{Default, Key, Kind, Section};
 
@@ -290,40 +290,6 @@ pub(super) const KEYS: &[Key] = &[
         },
         Text("10m"),
         "How often the newest messages of the channels are compared with the log.",
-    ),
-    key(
-        "telegram",
-        "media",
-        Kinds(&[
-            "photo",
-            "document",
-            "video",
-            "video_message",
-            "audio",
-            "voice_message",
-            "animation",
-            "sticker",
-        ]),
-        Text("off"),
-        "Kinds of files that are downloaded, as `[\"photo\", \"document\"]`, or `\"off\"`. What a file is, its name and size \
-         are kept in any case.",
-    ),
-    key(
-        "telegram",
-        "media_bytes_max",
-        Size {
-            min: KIB,
-            max: 4 * GIB,
-        },
-        Text("20MiB"),
-        "Larger files are not downloaded.",
-    ),
-    key(
-        "telegram",
-        "media_dir",
-        Path,
-        Words("`media` in `data_dir`"),
-        "Folder of the downloaded files. A relative path starts at `data_dir`.",
     ),
     key(
         "telegram.dc",

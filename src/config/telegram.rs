@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::SocketAddrV4;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::secret::{AuthKey, Secret, SessionKey};
@@ -32,12 +31,6 @@ pub struct Telegram {
     pub requests_per_minute: u32,
     /// How often the newest messages are compared with the log.
     pub reconcile_interval: Duration,
-    /// Kinds of files that are downloaded, in the words of the event model; none for no downloads.
-    pub media: Vec<String>,
-    /// Larger files are not downloaded.
-    pub media_bytes_max: u64,
-    /// Where downloaded files go; already joined with `data_dir` when it was written relative.
-    pub media_dir: PathBuf,
 }
 
 impl Telegram {
