@@ -207,41 +207,66 @@ fn cut_again(cuts: &[Cut], setup: Setup, told: &Told, seen: &mut Seen, how: &str
     disks
 }
 
-/// Kills the process at each sync of the last operation; the next one opens the log and goes on,
-/// and then the power goes, at each of its syncs.
+/// Kills the process at some of the syncs of the last operation; the next one opens the log and
+/// appends, and then the power goes, at each of its syncs.
 fn kill_then_cut(ops: &[Op], setup: Setup) -> Tried {
-    let (mut tried, mut seen) = (Tried::default(), Seen::default());
     let kills = cuts_of(ops, setup).into_iter().enumerate();
-    for (n, (killed, told)) in kills.filter(|(n, _)| is_cut_again(*n)) {
-        let how = format!("{setup:?} {ops:?} killed at sync {n} of the last");
-        let machine = killed.kill();
-        machine.keep_cuts();
-        let mut life =
-            Life::after(machine, setup, told.clone()).unwrap_or_else(|e| panic!("{how}: {e:?}"));
-        let opening = life.machine.take_cuts().into_iter();
-        let mut cuts: Vec<(Cut, Told)> = opening.map(|cut| (cut, told.clone())).collect();
-        let now = observe(life.log.as_ref().unwrap(), &told, &how);
-        life.told = Told::known(now.clone());
-        let asked = Told::asking(now, Op::Append, setup);
-        life.machine.keep_cuts();
-        life.take(Op::Append).unwrap();
-        let appending = life.machine.take_cuts().into_iter();
-        cuts.extend(appending.map(|cut| (cut, asked.clone())));
-        cuts.push((life.machine.cut(), life.told.clone()));
+    let some = kills
+        .filter(|(n, _)| is_cut_again(*n))
+        .map(|(_, kill)| kill);
+    kill_at(some, ops, setup, Op::Append)
+}
+
+/// The same at all of the syncs, and the next one does the last operation again.
+fn kill_then_cut_again(ops: &[Op], setup: Setup) -> Tried {
+    let all = cuts_of(ops, setup).into_iter();
+    kill_at(all, ops, setup, *ops.last().unwrap())
+}
+
+fn kill_at(kills: impl Iterator<Item = (Cut, Told)>, ops: &[Op], setup: Setup, next: Op) -> Tried {
+    let (mut tried, mut seen) = (Tried::default(), Seen::default());
+    for (n, (killed, told)) in kills.enumerate() {
+        let how = format!("{setup:?} {ops:?}, kill {n} in the last, then {next:?}");
+        let cuts = cuts_after_kill(killed.kill(), setup, &told, next, &how);
         tried.second_cuts += cuts.len() * FATES.len();
+        tried.cuts += cuts.len() * FATES.len();
         for (n, (cut, told)) in cuts.iter().enumerate() {
             for fate in FATES {
-                tried.cuts += 1;
                 let machine = cut.restart(fate);
                 if seen.is_new(&machine, told) {
                     tried.disks += 1;
-                    let how = format!("{how}, then cut at sync {n} of the next, {fate:?}");
+                    let how = format!("{how}, cut at its sync {n}, {fate:?}");
                     check(&machine, setup, told, &how);
                 }
             }
         }
     }
     tried
+}
+
+/// The cuts of opening the log and of the next operation, and the one after it, each with what
+/// the caller had been told by then.
+fn cuts_after_kill(
+    machine: Machine,
+    setup: Setup,
+    told: &Told,
+    next: Op,
+    how: &str,
+) -> Vec<(Cut, Told)> {
+    machine.keep_cuts();
+    let life = Life::after(machine, setup, told.clone());
+    let mut life = life.unwrap_or_else(|e| panic!("{how}: {e:?}"));
+    let opening = life.machine.take_cuts().into_iter();
+    let mut cuts: Vec<(Cut, Told)> = opening.map(|cut| (cut, told.clone())).collect();
+    let now = observe(life.log.as_ref().unwrap(), told, how);
+    life.told = Told::known(now.clone());
+    let asked = Told::asking(now, next, setup);
+    life.keep_cuts();
+    life.take(next).unwrap_or_else(|e| panic!("{how}: {e:?}"));
+    let working = life.machine.take_cuts().into_iter();
+    cuts.extend(working.map(|cut| (cut, asked.clone())));
+    cuts.push((life.machine.cut(), life.told.clone()));
+    cuts
 }
 
 /// Tries every sequence of up to so many operations, on all cores.
@@ -297,6 +322,14 @@ fn nothing_acknowledged_is_lost_when_a_process_is_killed_and_later_the_power_goe
     for setup in SETUPS {
         let tried = try_sequences(length() - 1, setup, kill_then_cut);
         assert!(tried.disks > 1000, "too little is cut: {tried:?}");
+    }
+}
+
+#[test]
+fn nothing_archived_is_lost_when_a_process_is_killed_and_later_the_power_goes() {
+    for op in [Op::Archive, Op::Trim, Op::Backup] {
+        let tried = kill_then_cut_again(&[Op::Append, Op::Seal, op], Setup::Kept);
+        assert!(tried.disks > 10, "too little is cut: {tried:?}");
     }
 }
 

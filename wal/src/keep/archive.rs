@@ -148,7 +148,8 @@ impl Archive {
         Ok(there)
     }
 
-    /// The container of this segment if it is there and whole.
+    /// The container of this segment if it is there and whole, and there to stay: a process that
+    /// was killed may have left a name that only the running machine knows.
     fn already_there(
         &self,
         manifest: &Manifest,
@@ -168,10 +169,13 @@ impl Archive {
                 manifest: container.manifest().clone(),
             })
         });
+        // Archived before it was damaged and salvaged: nothing is missing from it.
+        let replaced = |there: &Archived| manifest.replaces == Some(there.manifest.digest);
         match there {
-            Ok(there) if there.manifest == *manifest => Ok(Some(there)),
-            // Archived before it was damaged and salvaged: nothing is missing from it.
-            Ok(there) if manifest.replaces == Some(there.manifest.digest) => Ok(Some(there)),
+            Ok(there) if there.manifest == *manifest || replaced(&there) => {
+                self.storage.sync_dir()?;
+                Ok(Some(there))
+            }
             Ok(_) => Err(ContainerError::Occupied),
             Err(ContainerError::Disk(e)) => Err(ContainerError::Disk(e)),
             // Written by a newer program is not damaged.
