@@ -1,12 +1,14 @@
 //! The live source in a running daemon.
 
 mod burst;
+mod day;
 mod line;
 mod login;
 mod loss;
 mod mirror;
 mod past;
 mod program;
+mod trouble;
 mod world;
 
 use std::sync::Arc;
