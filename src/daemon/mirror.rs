@@ -93,16 +93,27 @@ impl Daemon {
         Ok(self.mirror(stop).await?)
     }
 
+    /// The message index, as far as the log. It follows the log until stopped.
+    pub async fn message_index(&self, stop: &CancellationToken) -> Result<Arc<Index>, DaemonError> {
+        Ok(self.followed_index(stop).await?)
+    }
+
+    async fn followed_index(&self, stop: &CancellationToken) -> Result<Arc<Index>, MirrorError> {
+        let index = Arc::new(self.index()?);
+        let reader = self.journal.reader.clone();
+        catch_up(&index, &reader).await?;
+        tokio::spawn(follow(Arc::clone(&index), reader, stop.clone()));
+        Ok(index)
+    }
+
     async fn mirror(&self, stop: &CancellationToken) -> Result<Telegram, MirrorError> {
         let config = self.config.telegram.as_ref();
         let config = config.ok_or(MirrorError::NotConfigured)?;
         if let Some(hint) = config.nothing_followed() {
             tracing::warn!("{hint}");
         }
-        let index = Arc::new(self.index()?);
-        let reader = self.journal.reader.clone();
-        catch_up(&index, &reader).await?;
-        let bookmarks = reader.bookmarks().await?;
+        let bookmarks = self.journal.reader.bookmarks().await?;
+        let index = self.followed_index(stop).await?;
         let mut accounts = Vec::new();
         for (at, name) in config.accounts.iter().enumerate() {
             let policy = policy(config, at == 0);
@@ -120,7 +131,6 @@ impl Daemon {
             };
             accounts.push((inputs, Gate::new(&self.config.data_dir, config, name)));
         }
-        tokio::spawn(follow(index, reader, stop.clone()));
         Ok(Telegram::start(accounts, &self.status, stop))
     }
 

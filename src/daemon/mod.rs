@@ -19,6 +19,7 @@ mod stages;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -146,6 +147,11 @@ impl Daemon {
     /// Closes the log without running.
     pub async fn close(self) {
         self.journal.close().await;
+    }
+
+    /// The last number that is durable, as it moves.
+    pub fn durable(&self) -> watch::Receiver<u64> {
+        self.journal.reader.subscribe()
     }
 
     /// The positions that sources stored with the events they cover, by name.

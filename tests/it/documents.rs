@@ -1,5 +1,6 @@
 //! Documents say what the program does.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
@@ -16,6 +17,56 @@ fn documents_say_what_the_program_does() {
     exits.section_is("codes", &exit_codes());
     let defaults = Gateway::embedded().ok(&["config", "defaults"]);
     assert!(defaults.contains("#segment_bytes_max = \"64MiB\""));
+}
+
+/// Every failure has its line, and every test that a line names is there.
+#[test]
+fn failures_of_telegram_are_shown_by_tests() {
+    let document = Document::read("docs/telegram-failures.md");
+    let rows: Vec<Vec<&str>> = document
+        .text
+        .lines()
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
+    let ids = (1..=6).map(|n| format!("L{n}"));
+    let ids = ids.chain((1..=16).map(|n| format!("G{n}")));
+    let ids = ids.chain((1..=50).map(|n| format!("T{n}")));
+    let tests = tests();
+    for id in ids {
+        let row = rows.iter().find(|row| row.get(1) == Some(&id.as_str()));
+        let row = row.unwrap_or_else(|| panic!("no line for {id}"));
+        let mut named = quoted(row[4]).peekable();
+        assert!(named.peek().is_some(), "{id} names no test");
+    }
+    // No word of Telegram's is as long as the name of a test.
+    for name in quoted(&document.text).filter(|it| it.matches('_').count() >= 3) {
+        assert!(tests.contains(name), "there is no test {name}");
+    }
+}
+
+/// What stands in backquotes.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// The names of all functions in the tests and beside the code.
+fn tests() -> BTreeSet<String> {
+    let mut folders: Vec<PathBuf> = ["src", "tests", "wal/src"].map(repository).into();
+    let mut names = BTreeSet::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|it| it == "rs") {
+                let source = fs::read_to_string(&path).expect("source");
+                let functions = source.split("fn ").skip(1);
+                let name = |it: &str| it.split(['(', '<']).next().unwrap_or_default().to_owned();
+                names.extend(functions.map(name));
+            }
+        }
+    }
+    names
 }
 
 /// The table of exit codes, from the source of `failure::Exit`.

@@ -2,9 +2,10 @@
 
 use datacentre::{DataCentre, Delivery, Order, Reaction, RpcError, Rule};
 
+use telegram_gateway::event::Body;
 use telegram_gateway::status::AccountReport;
 
-use super::mirror::Mirror;
+use super::mirror::{Mirror, is_deletion};
 use super::until;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -18,18 +19,17 @@ async fn posts_edits_and_deletions_are_in_the_log_as_they_happen() {
     mirror.has_all().await;
     mirror.dc.edit(first, kept, "BUY NOW");
     mirror.dc.delete(second, &[gone]);
+    let edit = |body: &Body| match body {
+        Body::Edited { message, changed } => message.text == "BUY NOW" && changed.text,
+        _ => false,
+    };
+    let (kept, gone) = (i64::from(kept), i64::from(gone));
     until("edited", async || {
-        mirror
-            .logged("edit BUY NOW")
-            .await
-            .contains(&(first, i64::from(kept)))
+        mirror.logged(edit).await.contains(&(first, kept))
     })
     .await;
     until("gone", async || {
-        mirror
-            .logged("gone")
-            .await
-            .contains(&(second, i64::from(gone)))
+        mirror.logged(is_deletion).await.contains(&(second, gone))
     })
     .await;
     let board = mirror.board().expect("on the board");

@@ -13,7 +13,7 @@ use telegram_gateway::source::telegram::session::{Gate, Place};
 use telegram_gateway::status::Status;
 use tokio_util::sync::CancellationToken;
 
-use super::{inputs, until};
+use super::{inputs, meaning, until};
 use crate::support::gateway::Gateway;
 
 const PHONE: &str = "+15550100";
@@ -31,10 +31,14 @@ pub(super) struct Entrance {
 
 impl Entrance {
     pub(super) async fn new(account: Option<usize>) -> Entrance {
+        Entrance::at(Gateway::embedded(), account).await
+    }
+
+    /// The same for a gateway that is configured otherwise already.
+    pub(super) async fn at(mut gateway: Gateway, account: Option<usize>) -> Entrance {
         let dc = DataCentre::start(Centre::default()).await;
         let dc = Arc::new(dc.expect("a data centre"));
         let key = dc.add_key(account);
-        let mut gateway = Gateway::embedded();
         let file = gateway.path("dc.key");
         fs::write(&file, key).expect("written");
         fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("mode set");
@@ -290,7 +294,8 @@ async fn a_daemon_without_a_session_says_so_and_goes_on_after_a_login_beside_it(
     let (status, stop) = (Status::new(), CancellationToken::new());
     let daemon = Daemon::open(config, status.clone()).expect("a daemon");
     let gate = Gate::new(&it.gateway.data_dir(), &telegram, "main");
-    let source = Telegram::start(vec![(inputs("main"), gate)], &status, &stop);
+    let inputs = inputs("main", meaning(&daemon, "main", &stop).await);
+    let source = Telegram::start(vec![(inputs, gate)], &status, &stop);
     let running = tokio::spawn(daemon.run(Some(source), Options::default(), stop.clone()));
     let is_in = async |state: &str| status.accounts().iter().any(|it| it.state == state);
     until("waiting for a login", || is_in("needs-login")).await;

@@ -11,8 +11,8 @@ use telegram_gateway::status::Status;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::until;
-use super::world::{Fate, Open, Plain, World};
+use super::world::{Fate, Open, World};
+use super::{everything, until};
 use crate::support::gateway::Gateway;
 
 const CHANNELS: [i64; 5] = [11, 12, 13, 14, 15];
@@ -29,6 +29,13 @@ async fn start(gateway: &Gateway, world: &World, names: &[&'static str]) -> Runn
     let (status, stop) = (Status::new(), CancellationToken::new());
     let daemon = Daemon::open(gateway.config(), status.clone()).expect("a daemon");
     let bookmarks = daemon.bookmarks().await.expect("bookmarks");
+    // There are no histories in this world.
+    let watch = account::Watch {
+        first_sight: 0,
+        reconcile_interval: Duration::from_secs(3600),
+        ..account::Watch::default()
+    };
+    let index = daemon.message_index(&stop).await.expect("an index");
     let accounts = names.iter().map(|name| {
         let inputs = Inputs {
             name: (*name).to_owned(),
@@ -38,9 +45,9 @@ async fn start(gateway: &Gateway, world: &World, names: &[&'static str]) -> Runn
             ping_interval: Duration::from_millis(200),
             positions: account::positions(name, &bookmarks).expect("positions"),
             jobs: Vec::new(),
-            watch: account::Watch::default(),
+            watch: watch.clone(),
             orders: account::Orders::new().1,
-            meaning: Box::new(Plain(name)),
+            meaning: Box::new(everything(name, &index)),
         };
         let door = Open {
             world: world.clone(),

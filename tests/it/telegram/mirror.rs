@@ -1,8 +1,8 @@
 //! A running daemon whose account is at the data centre of the tests: the real client, the real wire.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{Ipv6Addr, SocketAddrV6};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use datacentre::{ChannelSpec, DataCentre, Options as Centre};
@@ -11,19 +11,17 @@ use grammers_session::storages::MemorySession;
 use grammers_session::types::{DcOption, PeerAuth, PeerInfo};
 use grammers_tl_types as tl;
 use telegram_gateway::daemon::{Daemon, DaemonError, Options};
-use telegram_gateway::event::{Body, Event, PeerId, PeerKind};
+use telegram_gateway::event::Body;
 use telegram_gateway::ingest::Ingested;
-use telegram_gateway::source::SourceBatch;
 use telegram_gateway::source::telegram::Telegram;
 use telegram_gateway::source::telegram::account::{
-    self, Closed, Door, Inputs, Meaning, Order, Orders, Watch,
+    self, Closed, Door, Inputs, Order, Orders, Watch,
 };
-use telegram_gateway::source::telegram::driver::{BoxName, Page};
 use telegram_gateway::status::{AccountReport, Status};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::until;
+use super::{meaning, until};
 use crate::support::gateway::Gateway;
 
 const NAME: &str = "main";
@@ -35,7 +33,6 @@ pub(super) struct Mirror {
     pub(super) channels: Vec<i64>,
     /// How the account goes on from the next start.
     pub(super) settings: Settings,
-    shelf: Shelf,
     running: Option<Running>,
 }
 
@@ -59,9 +56,6 @@ impl Default for Settings {
         }
     }
 }
-
-/// The messages of each channel that the log has. Outlives the daemon, as the log does.
-type Shelf = Arc<Mutex<BTreeMap<i64, BTreeSet<i64>>>>;
 
 struct Running {
     status: Status,
@@ -120,7 +114,6 @@ impl Mirror {
             channels: channels.collect(),
             dc,
             settings,
-            shelf: Shelf::default(),
             running: None,
         }
     }
@@ -150,7 +143,7 @@ impl Mirror {
             jobs: account::jobs(NAME, &bookmarks).expect("jobs"),
             watch: self.settings.watch.clone(),
             orders: taken,
-            meaning: Box::new(Plain(Arc::clone(&self.shelf))),
+            meaning: meaning(&daemon, NAME, &stop).await,
         };
         let (dc, channels) = (Arc::clone(&self.dc), self.channels.clone());
         let source = Telegram::start(vec![(inputs, Key { dc, channels })], &status, &stop);
@@ -189,7 +182,7 @@ impl Mirror {
     pub(super) async fn has_all(&self) {
         let there: BTreeSet<(i64, i64)> = self.there();
         until("everything in the log", async || {
-            self.logged("post").await.is_superset(&there)
+            self.logged(is_post).await.is_superset(&there)
         })
         .await;
     }
@@ -207,18 +200,11 @@ impl Mirror {
     }
 
     /// The messages of which the log says this: channel and id.
-    pub(super) async fn logged(&self, what: &str) -> BTreeSet<(i64, i64)> {
+    pub(super) async fn logged(&self, says: impl Fn(&Body) -> bool) -> BTreeSet<(i64, i64)> {
         let events = self.gateway.events().await.into_iter().map(|it| it.event);
-        let found = events.filter_map(|event| {
-            let is_it = match &event.body {
-                Body::Unknown { what: word, .. } => word.starts_with(what),
-                Body::Deleted { .. } => what == "gone",
-                _ => false,
-            };
-            let message = event.body.message_id().filter(|_| is_it)?;
-            Some((event.peer?.bare(), message))
-        });
-        found.collect()
+        let said = events.filter(|event| says(&event.body));
+        said.filter_map(|event| Some((event.peer?.bare(), event.body.message_id()?)))
+            .collect()
     }
 
     /// The end: exactly what happened is in the log, no post twice, and the log is sound. What the board said last.
@@ -226,108 +212,20 @@ impl Mirror {
         self.has_all().await;
         let board = self.board().expect("on the board");
         self.stop().await;
-        let posts = self.logged("post").await;
+        let posts = self.logged(is_post).await;
         assert_eq!(posts, self.there(), "nothing else");
         let events = self.gateway.events().await;
-        let all = events.iter().filter(
-            |it| matches!(&it.event.body, Body::Unknown { what, .. } if what.starts_with("post")),
-        );
+        let all = events.iter().filter(|it| is_post(&it.event.body));
         assert_eq!(all.count(), posts.len(), "none of them twice");
         self.gateway.ok(&["verify", "log"]);
         board
     }
 }
 
-/// The least that tells updates apart: posts and edits with their text, and deletions.
-struct Plain(Shelf);
-
-impl Meaning for Plain {
-    fn page(&mut self, page: Page) -> SourceBatch {
-        let ends = page
-            .gaps
-            .iter()
-            .map(|(place, gap)| (*place, Body::Gap(gap.clone())));
-        let closed = page
-            .closed
-            .iter()
-            .map(|(place, it)| (*place, Body::GapClosed(*it)));
-        let gaps = ends.chain(closed).filter_map(|(place, body)| match place {
-            BoxName::Channel(channel) => Some((channel, body)),
-            BoxName::Common => None,
-        });
-        let events = page.updates.iter().flat_map(|seen| events(&seen.update));
-        let events: Vec<(i64, Body)> = gaps.chain(events).collect();
-        let mut shelf = self.0.lock().expect("not poisoned");
-        for (channel, body) in &events {
-            let there = shelf.entry(*channel).or_default();
-            match body {
-                Body::Unknown {
-                    message_id: Some(id),
-                    ..
-                } => there.insert(*id),
-                Body::Deleted { message_id } => there.remove(message_id),
-                _ => false,
-            };
-        }
-        let events = events.into_iter().map(|(channel, body)| Event {
-            peer: PeerId::new(PeerKind::Channel, channel).ok(),
-            origin: page.origin,
-            stamp: stamp(&body),
-            body,
-            raw: None,
-        });
-        SourceBatch {
-            events: events.collect(),
-            due_at: None,
-            bookmarks: page.positions.iter().map(|it| it.bookmark(NAME)).collect(),
-        }
-    }
-
-    fn follows(&self, _: i64) -> bool {
-        true
-    }
-
-    fn newest(&self, channel: i64, count: usize) -> Vec<i64> {
-        let shelf = self.0.lock().expect("not poisoned");
-        let there = shelf.get(&channel).into_iter().flatten();
-        there.rev().take(count).copied().collect()
-    }
-
-    fn named(&self, _: &str) -> Option<i64> {
-        None
-    }
+pub(super) fn is_post(body: &Body) -> bool {
+    matches!(body, Body::Posted(_))
 }
 
-fn stamp(body: &Body) -> i64 {
-    match body {
-        Body::Deleted { .. } => 1,
-        Body::Gap(gap) => gap.stamp(),
-        Body::GapClosed(closed) => closed.stamp(),
-        _ => 0,
-    }
-}
-
-fn events(update: &tl::enums::Update) -> Vec<(i64, Body)> {
-    use tl::enums::{Message, Peer, Update};
-    let content = |word: &str, message: &Message| match message {
-        Message::Message(it) => match &it.peer_id {
-            Peer::Channel(peer) => {
-                let what = format!("{word} {}", it.message);
-                let message_id = Some(i64::from(it.id));
-                vec![(peer.channel_id, Body::Unknown { message_id, what })]
-            }
-            _ => Vec::new(),
-        },
-        _ => Vec::new(),
-    };
-    match update {
-        Update::NewChannelMessage(it) => content("post", &it.message),
-        Update::EditChannelMessage(it) => content("edit", &it.message),
-        Update::DeleteChannelMessages(it) => {
-            let ids = it.messages.iter().map(|id| i64::from(*id));
-            ids.map(|message_id| (it.channel_id, Body::Deleted { message_id }))
-                .collect()
-        }
-        _ => Vec::new(),
-    }
+pub(super) fn is_deletion(body: &Body) -> bool {
+    matches!(body, Body::Deleted { .. })
 }

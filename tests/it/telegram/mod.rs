@@ -1,11 +1,14 @@
 //! The live source in a running daemon.
 
+mod burst;
+mod day;
 mod line;
 mod login;
 mod loss;
 mod mirror;
 mod past;
 mod program;
+mod trouble;
 mod world;
 
 use std::sync::Arc;
@@ -14,10 +17,11 @@ use std::time::Duration;
 use grammers_session::storages::MemorySession;
 use telegram_gateway::daemon::{Daemon, Options};
 use telegram_gateway::event::Body;
-use telegram_gateway::source::SourceBatch;
 use telegram_gateway::source::telegram::Telegram;
 use telegram_gateway::source::telegram::account::{Closed, Door, Inputs, Meaning, Orders, Watch};
-use telegram_gateway::source::telegram::driver::Page;
+use telegram_gateway::source::telegram::index::Index;
+use telegram_gateway::source::telegram::normalise::Normaliser;
+use telegram_gateway::source::telegram::policy::Policy;
 use telegram_gateway::status::Status;
 use tokio_util::sync::CancellationToken;
 
@@ -34,27 +38,19 @@ impl Door for Shut {
     }
 }
 
-struct Nothing;
-
-impl Meaning for Nothing {
-    fn page(&mut self, _: Page) -> SourceBatch {
-        SourceBatch::default()
-    }
-
-    fn follows(&self, _: i64) -> bool {
-        false
-    }
-
-    fn newest(&self, _: i64, _: usize) -> Vec<i64> {
-        Vec::new()
-    }
-
-    fn named(&self, _: &str) -> Option<i64> {
-        None
-    }
+/// What updates mean to an account that mirrors everything.
+fn everything(name: &str, index: &Arc<Index>) -> Normaliser {
+    let policy = Policy::nothing(name == "main").and_everything();
+    Normaliser::new(name, policy, Arc::clone(index))
 }
 
-fn inputs(name: &str) -> Inputs {
+/// The same for the only account of a daemon.
+async fn meaning(daemon: &Daemon, name: &str, stop: &CancellationToken) -> Box<dyn Meaning> {
+    let index = daemon.message_index(stop).await.expect("an index");
+    Box::new(everything(name, &index))
+}
+
+fn inputs(name: &str, meaning: Box<dyn Meaning>) -> Inputs {
     Inputs {
         name: name.to_owned(),
         api_id: 1,
@@ -64,7 +60,7 @@ fn inputs(name: &str) -> Inputs {
         jobs: Vec::new(),
         watch: Watch::default(),
         orders: Orders::new().1,
-        meaning: Box::new(Nothing),
+        meaning,
     }
 }
 
@@ -84,7 +80,8 @@ async fn accounts_without_a_session_say_so_in_the_log_and_in_status_and_the_daem
     let (status, stop) = (Status::new(), CancellationToken::new());
     let daemon = Daemon::open(gateway.config(), status.clone()).expect("a daemon");
     let names = ["main", "second"];
-    let accounts = names.map(|name| (inputs(name), Shut));
+    let index = daemon.message_index(&stop).await.expect("an index");
+    let accounts = names.map(|name| (inputs(name, Box::new(everything(name, &index))), Shut));
     let source = Telegram::start(accounts.into(), &status, &stop);
     let running = daemon.run(Some(source), Options::default(), stop.clone());
     let looking = async {

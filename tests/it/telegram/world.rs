@@ -11,10 +11,7 @@ use grammers_session::storages::MemorySession;
 use grammers_session::types::{PeerAuth, PeerInfo};
 use grammers_session::updates::UpdatesLike;
 use grammers_tl_types::{self as tl, Identifiable, Serializable};
-use telegram_gateway::event::{Body, Event, Origin, PeerId, PeerKind};
-use telegram_gateway::source::SourceBatch;
-use telegram_gateway::source::telegram::account::{Closed, Door, Meaning};
-use telegram_gateway::source::telegram::driver::Page;
+use telegram_gateway::source::telegram::account::{Closed, Door};
 use telegram_gateway::source::telegram::link::{Connection, Wire};
 use tl::functions::updates::{GetChannelDifference, GetDifference, GetState};
 use tokio::sync::mpsc;
@@ -236,53 +233,4 @@ impl Door for Open {
             runner: Box::pin(std::future::pending()),
         }
     }
-}
-
-/// One event for each message that is gone.
-pub(super) struct Plain(pub(super) &'static str);
-
-impl Meaning for Plain {
-    fn page(&mut self, page: Page) -> SourceBatch {
-        let origin = page.origin;
-        let events = page.updates.iter().filter_map(|seen| match &seen.update {
-            tl::enums::Update::DeleteChannelMessages(it) => Some(gone(origin, it)),
-            _ => None,
-        });
-        SourceBatch {
-            events: events.flatten().collect(),
-            due_at: None,
-            bookmarks: page
-                .positions
-                .iter()
-                .map(|it| it.bookmark(self.0))
-                .collect(),
-        }
-    }
-
-    fn follows(&self, _: i64) -> bool {
-        false
-    }
-
-    fn newest(&self, _: i64, _: usize) -> Vec<i64> {
-        Vec::new()
-    }
-
-    fn named(&self, _: &str) -> Option<i64> {
-        None
-    }
-}
-
-fn gone(origin: Origin, update: &tl::types::UpdateDeleteChannelMessages) -> Vec<Event> {
-    let peer = PeerId::new(PeerKind::Channel, update.channel_id);
-    let ids = update.messages.iter();
-    ids.map(|id| Event {
-        peer: peer.ok(),
-        origin,
-        stamp: 1,
-        body: Body::Deleted {
-            message_id: i64::from(*id),
-        },
-        raw: None,
-    })
-    .collect()
 }

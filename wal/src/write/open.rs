@@ -33,6 +33,8 @@ use crate::upgrade::upgrade;
 pub(crate) const REPAIR_WAIT: Duration = Duration::from_secs(30);
 /// How often to look again meanwhile.
 pub(crate) const REPAIR_POLL: Duration = Duration::from_millis(5);
+/// How soon whoever takes the lock writes who it is, on a busy machine.
+const NAMED_WITHIN: Duration = Duration::from_millis(200);
 /// Where a damaged catalog is put aside.
 const DAMAGED_CATALOG: &str = "catalog-damaged.redb";
 
@@ -98,17 +100,21 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Log, O
     })
 }
 
-/// Refused at once by a writer; a reader that only repairs is waited for, so that a status
-/// command cannot keep a restarting daemon out.
+/// Refused by a writer; a reader that only repairs is waited for, so that a status command cannot
+/// keep a restarting daemon out. Whoever took the lock a moment ago has not said yet what it is:
+/// the line may be empty, or that of the holder before.
 pub(crate) fn take_lock(storage: &dyn Storage) -> Result<LockGuard, OpenError> {
     let started = Instant::now();
     loop {
         match storage.lock(Role::Writer) {
             Ok(guard) => return Ok(guard),
-            Err(LockError::Held { repair: true, .. }) if started.elapsed() < REPAIR_WAIT => {
+            Err(LockError::Held { holder, repair }) => {
+                let wait = if repair { REPAIR_WAIT } else { NAMED_WITHIN };
+                if started.elapsed() >= wait {
+                    return Err(OpenError::Locked { holder });
+                }
                 std::thread::sleep(REPAIR_POLL);
             }
-            Err(LockError::Held { holder, .. }) => return Err(OpenError::Locked { holder }),
             Err(LockError::Io(e)) => return Err(At::new("lock", e).into()),
         }
     }

@@ -102,9 +102,11 @@ impl DataCentre {
     /// New counts of views: no pts, so a difference does not tell of them.
     pub fn views(&self, channel_id: i64, id: i32, views: i32) {
         self.happen(channel_id, |channel, _| {
-            channel
-                .mailbox
-                .touch(id, |message| message.views = Some(views));
+            channel.mailbox.touch(id, |message| {
+                message.views = Some(views);
+                // The two stand together or not at all.
+                message.forwards.get_or_insert(0);
+            });
             tl::types::UpdateChannelMessageViews {
                 channel_id,
                 id,
@@ -117,9 +119,10 @@ impl DataCentre {
     /// New counts of forwards: no pts either.
     pub fn forwards(&self, channel_id: i64, id: i32, forwards: i32) {
         self.happen(channel_id, |channel, _| {
-            channel
-                .mailbox
-                .touch(id, |message| message.forwards = Some(forwards));
+            channel.mailbox.touch(id, |message| {
+                message.forwards = Some(forwards);
+                message.views.get_or_insert(0);
+            });
             tl::types::UpdateChannelMessageForwards {
                 channel_id,
                 id,
