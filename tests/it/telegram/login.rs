@@ -31,7 +31,11 @@ pub(super) struct Entrance {
 
 impl Entrance {
     pub(super) async fn new(account: Option<usize>) -> Entrance {
-        let dc = DataCentre::start(Centre::default()).await;
+        Entrance::of(Centre::default(), account).await
+    }
+
+    pub(super) async fn of(options: Centre, account: Option<usize>) -> Entrance {
+        let dc = DataCentre::start(options).await;
         let dc = Arc::new(dc.expect("a data centre"));
         let key = dc.add_key(account);
         let mut gateway = Gateway::embedded();

@@ -41,6 +41,7 @@ async fn start(gateway: &Gateway, world: &World, names: &[&'static str]) -> Runn
             watch: account::Watch::default(),
             orders: account::Orders::new().1,
             meaning: Box::new(Plain(name)),
+            files: None,
         };
         let door = Open {
             world: world.clone(),

@@ -151,6 +151,7 @@ impl Mirror {
             watch: self.settings.watch.clone(),
             orders: taken,
             meaning: Box::new(Plain(Arc::clone(&self.shelf))),
+            files: None,
         };
         let (dc, channels) = (Arc::clone(&self.dc), self.channels.clone());
         let source = Telegram::start(vec![(inputs, Key { dc, channels })], &status, &stop);

@@ -3,6 +3,7 @@
 mod line;
 mod login;
 mod loss;
+mod media;
 mod mirror;
 mod past;
 mod program;
@@ -65,6 +66,7 @@ fn inputs(name: &str) -> Inputs {
         watch: Watch::default(),
         orders: Orders::new().1,
         meaning: Box::new(Nothing),
+        files: None,
     }
 }
 

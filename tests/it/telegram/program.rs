@@ -43,7 +43,7 @@ fn shown(gateway: &Gateway) -> BTreeMap<i64, String> {
     rows.into_iter().collect()
 }
 
-fn state(gateway: &Gateway) -> Value {
+pub(super) fn state(gateway: &Gateway) -> Value {
     let said = gateway.run(&["status", "--json"]);
     let report: Value = serde_json::from_slice(&said.stdout).unwrap_or_default();
     report["accounts"][0]["state"].clone()
