@@ -29,8 +29,12 @@ async fn entrance() -> Entrance {
     it
 }
 
+/// Starts the daemon, and looks only when it has its log: a command that looks at a log after a kill repairs it, and
+/// has it locked for that instant.
 fn live(it: &Entrance) -> Running {
+    let connections = it.dc.connections_made();
     let daemon = it.gateway.start(&["run"]);
+    wait_until("it is connected", || it.dc.connections_made() > connections);
     wait_until("it is live", || state(&it.gateway) == "live");
     daemon
 }

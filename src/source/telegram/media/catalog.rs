@@ -52,9 +52,12 @@ const INSERT_PLACE: &str = "
 
 /// What the configuration makes of files that are not there. `?1` is a list with commas around each kind.
 const JUDGE: &str = "
-    update files set state = iif(instr(?1, ',' || kind || ',') = 0, 'unwanted',
-                             iif(size > ?2, 'too_large', 'waiting'))
-    where seq > ?3 and state in ('waiting', 'unwanted', 'too_large', 'no_room')";
+    update files set state = judged.state
+    from (select class, file_id,
+                 iif(instr(?1, ',' || kind || ',') = 0, 'unwanted', iif(size > ?2, 'too_large', 'waiting')) as state
+          from files
+          where seq > ?3 and state in ('waiting', 'unwanted', 'too_large', 'no_room')) judged
+    where files.class = judged.class and files.file_id = judged.file_id and files.state <> judged.state";
 
 /// The newest first: its reference is fresh.
 const NEXT: &str = "

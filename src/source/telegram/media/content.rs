@@ -76,10 +76,12 @@ impl Folder {
 
     /// Begins a file.
     pub(super) fn begin(&self, id: FileId) -> Result<Draft, MediaError> {
-        let name = format!("{}-{}", id.class.as_str(), id.id);
+        // Never the same twice: a try that was given up may still be writing when the next begins.
+        let number = fastrand::u64(..);
+        let name = format!("{}-{}-{number:016x}", id.class.as_str(), id.id);
         let path = self.0.join(UNFINISHED).join(name);
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
+        options.write(true).create_new(true).mode(0o600);
         let file = options.open(&path);
         Ok(Draft {
             folder: self.0.clone(),
