@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use jiff::tz::TimeZone;
 
 use super::backup::args::{BackupArgs, RestoreArgs};
+use super::media::args::MediaArgs;
 use super::telegram::args::{LoginArgs, LogoutArgs, SessionArgs};
 use super::wal::args::WalArgs;
 use crate::event::{PeerId, Timestamp};
@@ -150,6 +151,8 @@ pub enum Command {
     Logout(LogoutArgs),
     /// Show the sessions of the accounts
     Session(SessionArgs),
+    /// Show and check the files that were downloaded
+    Media(MediaArgs),
     /// Append the messages of export files to the log
     Import(ImportArgs),
     /// Apply part of the log to a projection again

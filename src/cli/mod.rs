@@ -7,6 +7,7 @@
 //! | `wal` | what is done with the log itself: `stat`, `dump`, `tail`, `seal`, `trim` |
 //! | `backup` | `backup` and `restore` |
 //! | `telegram` | `login`, `logout` and `session` |
+//! | `media` | files that were downloaded |
 //! | `stores` | the configured stores |
 //! | `confirm` | asking before something is lost |
 //! | `view` | the live view |
@@ -19,6 +20,7 @@ mod config;
 mod confirm;
 mod demo;
 mod import;
+mod media;
 pub mod output;
 mod replay;
 mod run;
@@ -36,6 +38,7 @@ use clap::{CommandFactory, Parser};
 use tokio_util::sync::CancellationToken;
 
 pub use self::backup::args::{BackupArgs, BackupCommand, RestoreArgs};
+pub use self::media::args::{MediaArgs, MediaCommand, MediaListArgs, MediaShownArgs};
 pub use self::telegram::args::{
     LoginArgs, LogoutArgs, SessionArgs, SessionCommand, SessionStatusArgs,
 };
@@ -144,6 +147,7 @@ pub async fn run(cli: Cli) -> CommandResult {
         Command::Login(args) => telegram::login(&globals, &args).await,
         Command::Logout(args) => telegram::logout(&globals, &args).await,
         Command::Session(args) => telegram::session(&globals, &args),
+        Command::Media(args) => media::run(&globals, &args).await,
         Command::Bench(args) => bench::command(&globals, args).await,
     }
 }

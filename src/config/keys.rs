@@ -40,6 +40,8 @@ pub(super) enum Kind {
     Names { names_max: usize, chars_max: usize },
     /// A list of usernames and chat ids; `all` when it may be everything.
     Chats { chats_max: usize, all: bool },
+    /// `off`, or a list of some of these words.
+    Kinds(&'static [&'static str]),
 }
 
 impl Kind {
@@ -55,7 +57,10 @@ impl Kind {
 
     /// Whether it is written as a list.
     pub(super) fn is_list(self) -> bool {
-        matches!(self, Kind::Names { .. } | Kind::Chats { .. })
+        matches!(
+            self,
+            Kind::Names { .. } | Kind::Chats { .. } | Kind::Kinds(_)
+        )
     }
 }
 

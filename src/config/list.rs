@@ -11,12 +11,15 @@ use super::value::{self, Value, Wrong, mistyped, quoted};
 
 /// The word for everything that could be listed.
 pub(super) const ALL: &str = "all";
+/// The word for an empty list.
+const OFF: &str = "off";
 
 /// Reads entries with commas between them, or the one word that stands for a list.
 pub(super) fn from_text(key: &Key, text: &str) -> Result<Value, Wrong> {
     let text = text.trim();
     match key.kind {
         Kind::Chats { all: true, .. } if text == ALL => Ok(Value::List(vec![ALL.to_owned()])),
+        Kind::Kinds(_) if text == OFF => Ok(Value::List(Vec::new())),
         _ => from_entries(
             key,
             text.split(',').map(|entry| Cow::Borrowed(entry.trim())),
@@ -76,6 +79,7 @@ fn from_entries<'t>(
 fn entry(key: &Key, text: &str) -> Option<String> {
     match key.kind {
         Kind::Chats { .. } => Chat::parse(text).map(|chat| chat.to_string()),
+        Kind::Kinds(words) => words.contains(&text).then(|| text.to_owned()),
         Kind::Names { chars_max, .. } => {
             // They name folders.
             let legal = (1..=chars_max).contains(&text.len())
@@ -90,13 +94,17 @@ fn entry(key: &Key, text: &str) -> Option<String> {
 }
 
 /// The list as text, in the form that [`from_text`] reads.
-pub(super) fn plain(entries: &[String]) -> String {
-    entries.join(",")
+pub(super) fn plain(entries: &[String], key: &Key) -> String {
+    match key.kind {
+        Kind::Kinds(_) if entries.is_empty() => OFF.to_owned(),
+        _ => entries.join(","),
+    }
 }
 
 /// The list as TOML.
 pub(super) fn as_toml(entries: &[String], key: &Key) -> String {
     let word = match key.kind {
+        Kind::Kinds(_) => entries.is_empty().then_some(OFF),
         Kind::Chats { all: true, .. } => (entries == [ALL]).then_some(ALL),
         _ => None,
     };
@@ -114,6 +122,7 @@ pub(super) fn expected(key: &Key) -> String {
             all: false,
         } => format!("a list of at most {chats_max} as [\"@name\", \"-1001234567890\"]"),
         Kind::Chats { .. } => "\"all\", or a list as [\"@name\", \"-1001234567890\"]".to_owned(),
+        Kind::Kinds(words) => format!("\"off\", or a list of some of {words:?}"),
         Kind::Names {
             names_max,
             chars_max,
@@ -132,6 +141,10 @@ pub(super) fn limits(key: &Key) -> String {
             names_max,
             chars_max,
         } => format!("1 to {names_max} names of 1 to {chars_max} letters, digits, `_ -`"),
+        Kind::Kinds(words) => {
+            let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+            format!("`off`; {}", words.join(", "))
+        }
         _ => String::new(),
     }
 }
@@ -164,6 +177,13 @@ mod tests {
         let eleven: Vec<String> = (0..11).map(|n| format!("@name{n}")).collect();
         assert!(read("telegram", "hot", &eleven.join(",")).is_err());
         assert!(read("telegram", "hot", &eleven[..10].join(",")).is_ok());
+        let download = |text| read("telegram.media", "download", text);
+        assert_eq!(download("off"), Ok("\"off\"".to_owned()));
+        assert_eq!(
+            download("photo, document"),
+            Ok("[\"photo\", \"document\"]".to_owned())
+        );
+        assert!(download("photos").is_err());
         assert!(read("telegram", "accounts", "main,../main").is_err());
         assert!(read("telegram", "accounts", "main,main").is_err());
     }

@@ -1,7 +1,7 @@
 //! From the layers to one checked [`Config`].
 
 use std::net::SocketAddrV4;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::keys::{self, SECTIONS};
@@ -9,7 +9,7 @@ use super::layer::Layers;
 use super::list::ALL;
 use super::problem::{ConfigError, Origin, Problem};
 use super::secret::{AuthKey, BackendUrl, Secret, SessionKey};
-use super::telegram::{Chat, DataCentre, Follow, Telegram};
+use super::telegram::{Chat, DataCentre, Follow, Media, Telegram};
 use super::value::{Value, Wrong};
 use super::{Config, Rabbitmq, Redis, Relay, Sqlite, Timescale, Wal, env, file, tls};
 
@@ -177,7 +177,7 @@ fn assemble(layers: &Layers) -> Config {
             backoff_max: from.span("relay.backoff_max"),
             marker_interval: from.span("relay.marker_interval"),
         },
-        telegram: on("telegram").then(|| telegram(&from)),
+        telegram: on("telegram").then(|| telegram(&from, &data_dir)),
         rabbitmq: on("rabbitmq").then(|| Rabbitmq {
             url: from.url("rabbitmq.url"),
             events: from.switch("rabbitmq.events"),
@@ -206,7 +206,7 @@ fn assemble(layers: &Layers) -> Config {
     }
 }
 
-fn telegram(from: &Typed<'_>) -> Telegram {
+fn telegram(from: &Typed<'_>, data_dir: &Path) -> Telegram {
     let chats = |path: &str| -> Vec<Chat> {
         let entries = from.list(path);
         entries
@@ -236,6 +236,13 @@ fn telegram(from: &Typed<'_>) -> Telegram {
         backfill_depth: narrow("telegram.backfill_depth"),
         requests_per_minute: narrow("telegram.requests_per_minute"),
         reconcile_interval: from.span("telegram.reconcile_interval"),
+        media: Media {
+            download: from.list("telegram.media.download").to_vec(),
+            bytes_max: from.number("telegram.media.bytes_max"),
+            store_bytes_max: from.number("telegram.media.store_bytes_max"),
+            folder: data_dir.join(from.path("telegram.media.folder")),
+            requests_per_minute: narrow("telegram.media.requests_per_minute"),
+        },
     }
 }
 

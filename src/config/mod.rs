@@ -38,7 +38,7 @@ pub use load::{Loaded, Sources, load};
 pub use problem::{ConfigError, Origin, Problem};
 pub use render::{Shown, defaults_toml, reference_markdown};
 pub use secret::{AuthKey, BackendUrl, Secret, SessionKey};
-pub use telegram::{Chat, DataCentre, Follow, Telegram};
+pub use telegram::{Chat, DataCentre, Follow, Media, Telegram};
 pub use value::size;
 
 /// The whole configuration, checked: every value is inside its limits and every secret is resolved.

@@ -59,7 +59,7 @@ impl Loaded {
 
     fn is_off(&self, section: &str) -> bool {
         match section {
-            "telegram" => self.config.telegram.is_none(),
+            "telegram" | "telegram.media" => self.config.telegram.is_none(),
             "telegram.dc" => {
                 !matches!(&self.config.telegram, Some(telegram) if telegram.dc.is_some())
             }

@@ -2,10 +2,11 @@
 
 use super::keys::Default::{Needed, Text, Words};
 use super::keys::Kind::{
-    AuthKeyFile, Chats, Choice, Count, Name, Names, Path, SecretWord, SessionKey, Size, Socket,
-    Span, Switch, Url,
+    AuthKeyFile, Chats, Choice, Count, Kinds, Name, Names, Path, SecretWord, SessionKey, Size,
+    Socket, Span, Switch, Url,
 };
 use super::keys::{Default, Key, Kind, Section};
+use super::telegram::FILE_KINDS;
 
 /// Every section in the order they are shown. Top-level keys come before them.
 pub(super) const SECTIONS: &[Section] = &[
@@ -26,6 +27,11 @@ pub(super) const SECTIONS: &[Section] = &[
         "A given data centre in place of Telegram's own, for test servers: `login`, or the first `run`, makes a session \
          with this key, without key exchange. Its address never changes. Also written \
          `dc = { id = 1, address = \"127.0.0.1:4430\", auth_key_file = \"dc.key\" }` in `[telegram]`.",
+    ),
+    section(
+        "telegram.media",
+        false,
+        "Downloads of files, which are off. They wait for the text, never the other way round: `docs/media.md`.",
     ),
     section("rabbitmq", true, "The broker."),
     section("timescale", true, "The TimescaleDB projection."),
@@ -61,7 +67,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "wal",
         "segment_bytes_max",
-        Size { min: MIB, max: GIB },
+        size(MIB, GIB),
         Text("64MiB"),
         "A segment is sealed when its records reach this size. After an unclean stop the open segment is read whole, so \
          a large one makes a slow start.",
@@ -93,10 +99,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "wal",
         "ballast",
-        Size {
-            min: 0,
-            max: 16 * GIB,
-        },
+        size(0, 16 * GIB),
         Text("16MiB"),
         "Room on the disk that is kept for trouble, in the file `ballast` of `data_dir`. When the disk is full it is given \
          back so that the log can be read on, trimmed and closed in order; events are taken again once it could be \
@@ -115,10 +118,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "wal",
         "keep_bytes",
-        Size {
-            min: MIB,
-            max: 1 << 50,
-        },
+        size(MIB, 1 << 50),
         Words("no limit"),
         "The oldest sealed segments are removed while the log takes more of the disk than this, but never what the \
          relay or a store still needs.",
@@ -134,10 +134,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "wal",
         "copy_bytes_per_second_max",
-        Size {
-            min: 0,
-            max: 16 * GIB,
-        },
+        size(0, 16 * GIB),
         Text("16MiB"),
         "Record bytes a second that `backup` and the archive pack, and read back, beside the appends: they share processor \
          and disk. 0: as fast as it goes.",
@@ -145,10 +142,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "relay",
         "frame_bytes_max",
-        Size {
-            min: KIB,
-            max: 8 * MIB,
-        },
+        size(KIB, 8 * MIB),
         Text("256KiB"),
         "A frame is sent when it holds this much of records.",
     ),
@@ -313,6 +307,42 @@ pub(super) const KEYS: &[Key] = &[
         "File of the 256 raw bytes of the authorization key. Mode 600 or 400; relative to the folder of this file.",
     ),
     key(
+        "telegram.media",
+        "download",
+        Kinds(FILE_KINDS),
+        Text("off"),
+        "Kinds of files that are downloaded, as `[\"photo\", \"document\"]`, or `\"off\"`. What a file is, its name and \
+         size are kept in any case.",
+    ),
+    key(
+        "telegram.media",
+        "bytes_max",
+        size(KIB, 4 * GIB),
+        Text("20MiB"),
+        "Larger files are not downloaded.",
+    ),
+    key(
+        "telegram.media",
+        "store_bytes_max",
+        size(MIB, 1 << 50),
+        Text("10GiB"),
+        "Nothing is downloaded that would make all files together larger than this.",
+    ),
+    key(
+        "telegram.media",
+        "folder",
+        Path,
+        Text("media"),
+        "Folder of the files. A relative path starts at `data_dir`.",
+    ),
+    key(
+        "telegram.media",
+        "requests_per_minute",
+        count(1, 6000, "requests"),
+        Text("240"),
+        "Most requests a minute and account; one brings 128 KiB.",
+    ),
+    key(
         "rabbitmq",
         "url",
         Url(&["amqp", "amqps"]),
@@ -438,6 +468,10 @@ const fn section(name: &'static str, optional: bool, about: &'static str) -> Sec
         optional,
         about,
     }
+}
+
+const fn size(min: u64, max: u64) -> Kind {
+    Size { min, max }
 }
 
 const fn count(min: u64, max: u64, unit: &'static str) -> Kind {

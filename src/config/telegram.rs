@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddrV4;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::secret::{AuthKey, Secret, SessionKey};
@@ -31,7 +32,36 @@ pub struct Telegram {
     pub requests_per_minute: u32,
     /// How often the newest messages are compared with the log.
     pub reconcile_interval: Duration,
+    /// Which files are downloaded.
+    pub media: Media,
 }
+
+/// `[telegram.media]`: which files are downloaded, and where they go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Media {
+    /// Kinds of files, in the words of the event model; none when nothing is downloaded.
+    pub download: Vec<String>,
+    /// Larger files are not downloaded.
+    pub bytes_max: u64,
+    /// Nothing is downloaded that would make all files together larger.
+    pub store_bytes_max: u64,
+    /// Where they go; already joined with `data_dir` when it was written relative.
+    pub folder: PathBuf,
+    /// Most requests a minute and account.
+    pub requests_per_minute: u32,
+}
+
+/// The kinds of media that are files.
+pub(super) const FILE_KINDS: &[&str] = &[
+    "photo",
+    "document",
+    "video",
+    "video_message",
+    "audio",
+    "voice_message",
+    "animation",
+    "sticker",
+];
 
 impl Telegram {
     /// What to tell an operator whose gateway mirrors nothing; none when something is followed.

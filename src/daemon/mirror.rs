@@ -10,7 +10,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use wal::Record;
 
-use super::{Daemon, DaemonError};
+use super::{Daemon, DaemonError, media};
 use crate::config::{self, Chat, Follow};
 use crate::event::{Envelope, PeerId};
 use crate::failure::{Class, Classify, chain, io_class};
@@ -21,6 +21,7 @@ use crate::source::telegram::account::{Inputs, Orders, Watch, jobs, positions};
 use crate::source::telegram::backfill::JobError;
 use crate::source::telegram::driver::PositionError;
 use crate::source::telegram::index::{Index, IndexError};
+use crate::source::telegram::media::MediaError;
 use crate::source::telegram::normalise::Normaliser;
 use crate::source::telegram::policy::Policy;
 use crate::source::telegram::session::Gate;
@@ -53,6 +54,9 @@ pub enum MirrorError {
     /// The index could not be brought up to the log.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// Files cannot be kept.
+    #[error(transparent)]
+    Media(#[from] MediaError),
     /// The folder of the live source cannot be made.
     #[error("cannot make the folder {0}")]
     Folder(String, #[source] std::io::Error),
@@ -67,6 +71,7 @@ impl Classify for MirrorError {
             | MirrorError::Position(_)
             | MirrorError::Job(_) => Class::Corrupt,
             MirrorError::Journal(error) => error.class(),
+            MirrorError::Media(error) => error.class(),
         }
     }
 
@@ -82,6 +87,7 @@ impl Classify for MirrorError {
                 "run the newest version that wrote this log; telegram-gateway verify log tells of damage".to_owned(),
             ),
             MirrorError::Journal(error) => error.hint(),
+            MirrorError::Media(error) => error.hint(),
             MirrorError::Folder(..) => None,
         }
     }
@@ -112,8 +118,10 @@ impl Daemon {
         if let Some(hint) = config.nothing_followed() {
             tracing::warn!("{hint}");
         }
-        let bookmarks = self.journal.reader.bookmarks().await?;
+        let reader = self.journal.reader.clone();
+        let bookmarks = reader.bookmarks().await?;
         let index = self.followed_index(stop).await?;
+        let depot = self.depot(config).await?;
         let mut accounts = Vec::new();
         for (at, name) in config.accounts.iter().enumerate() {
             let policy = policy(config, at == 0);
@@ -128,8 +136,14 @@ impl Daemon {
                 // No command gives any yet.
                 orders: Orders::new().1,
                 meaning: Box::new(Normaliser::new(name, policy, Arc::clone(&index))),
+                files: depot
+                    .as_ref()
+                    .map(|depot| depot.seat(at, config.media.requests_per_minute)),
             };
             accounts.push((inputs, Gate::new(&self.config.data_dir, config, name)));
+        }
+        if let Some(depot) = depot {
+            tokio::spawn(media::follow(depot, reader, stop.clone()));
         }
         Ok(Telegram::start(accounts, &self.status, stop))
     }
@@ -198,7 +212,7 @@ async fn catch_up(index: &Arc<Index>, reader: &JournalReader) -> Result<(), Mirr
 }
 
 /// Those that can be read; the projectors tell of the others.
-fn envelopes(records: &[Record]) -> Vec<Envelope> {
+pub(super) fn envelopes(records: &[Record]) -> Vec<Envelope> {
     let read = records.iter().map(Envelope::from_record);
     read.filter_map(Result::ok).collect()
 }

@@ -13,6 +13,7 @@ mod control;
 mod fence;
 mod floors;
 mod janitor;
+mod media;
 mod mirror;
 mod stages;
 

@@ -15,6 +15,8 @@
 //! | `link` | the client library as one piece, with time limits; the socket is always emptied |
 //! | `watchdog` | is anyone there? |
 //! | `hearing` | does the server still push? |
+//! | `media` | files, fetched behind the text |
+//! | `raw` | messages out of the raw bytes of the log |
 //! | `budget` | which request may be sent when: waits that Telegram asked for, places, tokens |
 
 pub mod account;
@@ -26,8 +28,10 @@ pub mod hearing;
 pub mod index;
 pub mod link;
 pub mod login;
+pub mod media;
 pub mod normalise;
 pub mod policy;
+mod raw;
 pub mod reconcile;
 pub mod session;
 pub mod watchdog;

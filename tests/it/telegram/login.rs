@@ -31,12 +31,20 @@ pub(super) struct Entrance {
 
 impl Entrance {
     pub(super) async fn new(account: Option<usize>) -> Entrance {
-        Entrance::at(Gateway::embedded(), account).await
+        Entrance::of(Centre::default(), account).await
+    }
+
+    pub(super) async fn of(options: Centre, account: Option<usize>) -> Entrance {
+        Entrance::at(Gateway::embedded(), options, account).await
     }
 
     /// The same for a gateway that is configured otherwise already.
-    pub(super) async fn at(mut gateway: Gateway, account: Option<usize>) -> Entrance {
-        let dc = DataCentre::start(Centre::default()).await;
+    pub(super) async fn at(
+        mut gateway: Gateway,
+        options: Centre,
+        account: Option<usize>,
+    ) -> Entrance {
+        let dc = DataCentre::start(options).await;
         let dc = Arc::new(dc.expect("a data centre"));
         let key = dc.add_key(account);
         let file = gateway.path("dc.key");

@@ -48,6 +48,7 @@ async fn start(gateway: &Gateway, world: &World, names: &[&'static str]) -> Runn
             watch: watch.clone(),
             orders: account::Orders::new().1,
             meaning: Box::new(everything(name, &index)),
+            files: None,
         };
         let door = Open {
             world: world.clone(),

@@ -144,6 +144,7 @@ impl Mirror {
             watch: self.settings.watch.clone(),
             orders: taken,
             meaning: meaning(&daemon, NAME, &stop).await,
+            files: None,
         };
         let (dc, channels) = (Arc::clone(&self.dc), self.channels.clone());
         let source = Telegram::start(vec![(inputs, Key { dc, channels })], &status, &stop);

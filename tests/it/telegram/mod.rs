@@ -5,6 +5,7 @@ mod day;
 mod line;
 mod login;
 mod loss;
+mod media;
 mod mirror;
 mod past;
 mod program;
@@ -61,6 +62,7 @@ fn inputs(name: &str, meaning: Box<dyn Meaning>) -> Inputs {
         watch: Watch::default(),
         orders: Orders::new().1,
         meaning,
+        files: None,
     }
 }
 

@@ -120,7 +120,7 @@ fn events(gateway: &Gateway) -> Vec<Envelope> {
     Handle::current().block_on(gateway.events())
 }
 
-fn state(gateway: &Gateway) -> Value {
+pub(super) fn state(gateway: &Gateway) -> Value {
     let said = gateway.run(&["status", "--json"]);
     let report: Value = serde_json::from_slice(&said.stdout).unwrap_or_default();
     report["accounts"][0]["state"].clone()

@@ -23,7 +23,7 @@ pub(super) struct Asker<S> {
     pub(super) link: Link,
     pub(super) session: Arc<S>,
     /// When the dialogs were last looked through; held while that is done.
-    dialogs: Arc<Mutex<Option<Instant>>>,
+    pub(super) dialogs: Arc<Mutex<Option<Instant>>>,
 }
 
 impl<S> Asker<S> {

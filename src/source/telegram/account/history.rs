@@ -126,7 +126,7 @@ where
     }
 }
 
-fn read(answer: tl::enums::messages::Messages) -> Result<History, Fault> {
+pub(super) fn read(answer: tl::enums::messages::Messages) -> Result<History, Fault> {
     use tl::enums::messages::Messages;
     let (messages, users, chats, pts) = match answer {
         Messages::Messages(it) => (it.messages, it.users, it.chats, None),

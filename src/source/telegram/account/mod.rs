@@ -7,11 +7,13 @@
 //! | `asking` | what the driver wants asked, asked |
 //! | `watch` | what it is to do about the past: figures and orders |
 //! | `history` | the past, asked for |
+//! | `files` | files, asked for |
 //! | `heard` | when which channel spoke, and with which delay |
 //! | `peers` | who came along with an answer |
 //! | `standing` | where the account is, in one word |
 
 mod asking;
+mod files;
 mod heard;
 mod history;
 mod outlet;
@@ -29,12 +31,14 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use grammers_session::Session;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::backfill::{Job, JobError};
 use super::budget::Budget;
 use super::driver::{Page, Position, PositionError};
 use super::link::{Connection, Link, panic_text};
+use super::media::Seat;
 use crate::backoff::Backoff;
 use crate::source::SourceBatch;
 use crate::status::{AccountState, Status};
@@ -73,6 +77,8 @@ pub struct Inputs {
     pub orders: mpsc::Receiver<Order>,
     /// Makes events of pages.
     pub meaning: Box<dyn Meaning>,
+    /// Its place at the depot of files; none when none are downloaded.
+    pub files: Option<Seat>,
 }
 
 /// Makes events of pages.
@@ -158,6 +164,7 @@ pub async fn run<D: Door>(
             inputs.requests_per_minute,
             Instant::now(),
         ))),
+        files: inputs.files.clone(),
         status: status.clone(),
         stop: stop.clone(),
     };
@@ -196,6 +203,7 @@ struct Account {
     api_id: i32,
     pace: Pace,
     budget: Arc<Mutex<Budget>>,
+    files: Option<Seat>,
     status: Status,
     stop: CancellationToken,
 }
@@ -255,6 +263,11 @@ impl Account {
             &self.status,
         );
         let asker = Asker::new(link, Arc::clone(session));
+        // They end with the connection.
+        let mut downloads = JoinSet::new();
+        if let Some(seat) = &self.files {
+            downloads.spawn(files::fetch(seat.clone(), asker.clone()));
+        }
         let unit = Unit::new(outlet, asker, parts, self.pace);
         contained(unit.live(&self.stop)).await
     }

@@ -1,9 +1,9 @@
 //! What an event changes in the index: the same for the events of the log and for those on their way there.
 
 use grammers_tl_types as tl;
-use grammers_tl_types::Deserializable;
 use serde::{Deserialize, Serialize};
 
+use super::super::raw::message_of;
 use super::print::Print;
 use crate::event::{Body, ChannelInfo, Event, Gap, GapBounds, Message, Origin, PeerId, PeerKind};
 
@@ -121,17 +121,8 @@ fn reprint<S: Shelf>(
 
 /// The poll as Telegram told it is in the raw bytes: the event model leaves out what links results to answers.
 fn poll<S: Shelf>(shelf: &mut S, at: At, id: i64, event: &Event) -> Result<(), S::Error> {
-    let update = event
-        .raw
-        .as_ref()
-        .filter(|raw| i64::from(raw.layer) == i64::from(tl::LAYER))
-        .and_then(|raw| tl::enums::Update::from_bytes(&raw.bytes).ok());
-    let message = match update {
-        Some(tl::enums::Update::NewMessage(it)) => it.message,
-        Some(tl::enums::Update::NewChannelMessage(it)) => it.message,
-        Some(tl::enums::Update::EditMessage(it)) => it.message,
-        Some(tl::enums::Update::EditChannelMessage(it)) => it.message,
-        _ => return Ok(()),
+    let Some(message) = message_of(event) else {
+        return Ok(());
     };
     match message {
         tl::enums::Message::Message(tl::types::Message {

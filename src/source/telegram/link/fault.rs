@@ -16,8 +16,19 @@ pub struct Fault {
     pub failure: Failure,
     /// Where it arose.
     pub place: Place,
+    /// The error of Telegram, for those who know what to make of it.
+    pub error: Option<RpcName>,
     /// How it is told.
     pub text: String,
+}
+
+/// An error of Telegram: its name without the number in it, and the number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RpcName {
+    /// As in `FILE_MIGRATE`.
+    pub name: String,
+    /// As in `FILE_MIGRATE_4`.
+    pub number: Option<u32>,
 }
 
 /// Where a fault arose.
@@ -57,6 +68,7 @@ impl Fault {
         Fault {
             failure,
             place,
+            error: None,
             text,
         }
     }
@@ -66,6 +78,7 @@ impl Fault {
         Fault {
             failure: Failure::Temporary,
             place: Place::Silence,
+            error: None,
             text: format!("no answer within {} s", limit.as_secs_f32()),
         }
     }
@@ -75,6 +88,7 @@ impl Fault {
         Fault {
             failure: Failure::Undecodable { raw },
             place: Place::Server,
+            error: None,
             text: format!("the answer to {method} cannot be read"),
         }
     }
@@ -83,6 +97,7 @@ impl Fault {
         Fault {
             failure: Failure::SessionEnded,
             place: Place::Server,
+            error: None,
             text: why.to_string(),
         }
     }
@@ -96,8 +111,15 @@ impl From<InvocationError> for Fault {
                 if failure == Failure::SessionEnded {
                     return Fault::ended(Ended::of(&error.name));
                 }
-                let text = format!("Telegram says {} {}", error.code, error.name);
-                (failure, Place::Server, text)
+                return Fault {
+                    failure,
+                    place: Place::Server,
+                    text: format!("Telegram says {} {}", error.code, error.name),
+                    error: Some(RpcName {
+                        name: error.name,
+                        number: error.value,
+                    }),
+                };
             }
             // Said before anything is encrypted: the server does not know the key. The library then asks for another
             // one, which is not made, or which the session refuses to keep.
@@ -135,6 +157,7 @@ impl From<InvocationError> for Fault {
         Fault {
             failure,
             place,
+            error: None,
             text,
         }
     }

@@ -22,11 +22,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 pub use drain::{Incoming, Overflow, QUEUE_MAX};
-pub use fault::{Fault, Place};
+pub use fault::{Fault, Place, RpcName};
 
 use super::budget::{Budget, Priority};
 use super::driver::Failure;
-use crate::status::Status;
+use crate::status::{AccountState, Status};
 
 /// How long an answer may take.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -44,6 +44,12 @@ pub struct Link {
 pub trait Wire: Send + Sync {
     /// Sends a request's bytes, and gives the answer's.
     fn invoke(&self, request: Vec<u8>) -> BoxFuture<'_, Result<Vec<u8>, InvocationError>>;
+    /// The same in another data centre, on a connection of its own.
+    fn invoke_in(
+        &self,
+        dc: i32,
+        request: Vec<u8>,
+    ) -> BoxFuture<'_, Result<Vec<u8>, InvocationError>>;
     /// Drops the connection; the next request makes another.
     fn disconnect(&self);
 }
@@ -57,6 +63,14 @@ impl Wire for SenderPoolFatHandle {
                 .map_err(InvocationError::Session)?;
             self.thin.raw_invoke_in_dc(home, request).await
         })
+    }
+
+    fn invoke_in(
+        &self,
+        dc: i32,
+        request: Vec<u8>,
+    ) -> BoxFuture<'_, Result<Vec<u8>, InvocationError>> {
+        Box::pin(self.thin.raw_invoke_in_dc(dc, request))
     }
 
     fn disconnect(&self) {
@@ -179,15 +193,55 @@ impl Link {
         (link, parts)
     }
 
+    /// The same line with another budget.
+    pub fn with_budget(&self, budget: Arc<Mutex<Budget>>) -> Link {
+        Link {
+            budget,
+            ..self.clone()
+        }
+    }
+
+    /// Whether the account is here and has missed nothing.
+    pub fn is_live(&self) -> bool {
+        let state = &AccountState::Live;
+        self.status
+            .account(&self.account, |board| board.state == *state)
+    }
+
     /// Sends a request when the budget has room for it, and again whenever Telegram asked for a wait and it is over.
     /// May take hours.
     pub async fn call<R>(&self, priority: Priority, request: &R) -> Result<R::Return, Fault>
     where
         R: RemoteCall + Identifiable,
     {
+        self.call_at(None, priority, request).await
+    }
+
+    /// The same in another data centre.
+    pub async fn call_in<R>(
+        &self,
+        dc: i32,
+        priority: Priority,
+        request: &R,
+    ) -> Result<R::Return, Fault>
+    where
+        R: RemoteCall + Identifiable,
+    {
+        self.call_at(Some(dc), priority, request).await
+    }
+
+    async fn call_at<R>(
+        &self,
+        dc: Option<i32>,
+        priority: Priority,
+        request: &R,
+    ) -> Result<R::Return, Fault>
+    where
+        R: RemoteCall + Identifiable,
+    {
         loop {
             let ticket = self.ticket(method_of::<R>(), priority).await;
-            let answer = self.send(request, REQUEST_TIMEOUT).await;
+            let answer = self.send_at(dc, request, REQUEST_TIMEOUT).await;
             drop(ticket);
             match answer {
                 Err(fault) if matches!(fault.failure, Failure::Wait(_)) => {}
@@ -212,9 +266,24 @@ impl Link {
     where
         R: RemoteCall + Identifiable,
     {
+        self.send_at(None, request, limit).await
+    }
+
+    async fn send_at<R>(
+        &self,
+        dc: Option<i32>,
+        request: &R,
+        limit: Duration,
+    ) -> Result<R::Return, Fault>
+    where
+        R: RemoteCall + Identifiable,
+    {
         let method = method_of::<R>();
         self.board(|board| board.requested(method));
-        let answer = self.wire.invoke(request.to_bytes());
+        let answer = match dc {
+            None => self.wire.invoke(request.to_bytes()),
+            Some(dc) => self.wire.invoke_in(dc, request.to_bytes()),
+        };
         let fault = match tokio::time::timeout(limit, answer).await {
             Ok(Ok(bytes)) => match R::Return::from_bytes(&bytes) {
                 Ok(answer) => return Ok(answer),

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use grammers_tl_types as tl;
 
-use super::{media, parts, service};
-use crate::event::{Forward, Message, PeerId, PeerKind, ReplyTo, Timestamp};
+use super::{media, parts, rich, service};
+use crate::event::{Entity, Forward, Media, Message, PeerId, PeerKind, ReplyTo, Timestamp};
 
 /// The names of those who came along with a page.
 #[derive(Debug, Default)]
@@ -84,10 +84,8 @@ fn ordinary(it: &tl::types::Message, names: &Names) -> Option<(PeerId, Message)>
         _ => None,
     };
     let media = it.media.as_ref().and_then(media::read);
-    let rich = it
-        .rich_message
-        .as_ref()
-        .map(|_| media::other("rich_message"));
+    let (text, entities) = text(it);
+    let rich = it.rich_message.as_ref().map(rich_media);
     let message = Message {
         id: i64::from(it.id),
         posted_at: date(it.date),
@@ -96,8 +94,8 @@ fn ordinary(it: &tl::types::Message, names: &Names) -> Option<(PeerId, Message)>
         sender,
         sender_name: names.get(sender),
         post_author: it.post_author.clone(),
-        entities: parts::entities(&it.message, it.entities.as_deref()),
-        text: it.message.clone(),
+        entities,
+        text,
         reply_to,
         topic_id,
         grouped_id: it.grouped_id.filter(|id| *id != 0),
@@ -113,6 +111,24 @@ fn ordinary(it: &tl::types::Message, names: &Names) -> Option<(PeerId, Message)>
         service: None,
     };
     Some((peer, message))
+}
+
+/// The text: a rich message has it in its blocks, and what stands beside them is for those who cannot read these.
+fn text(it: &tl::types::Message) -> (String, Vec<Entity>) {
+    let read = it.rich_message.as_ref().map(rich::read);
+    read.filter(|(text, _)| !text.is_empty())
+        .unwrap_or_else(|| {
+            let entities = parts::entities(&it.message, it.entities.as_deref());
+            (it.message.clone(), entities)
+        })
+}
+
+/// That it is rich, and whether only a part of it came.
+fn rich_media(message: &tl::enums::RichMessage) -> Media {
+    Media {
+        details: media::keep([("part", rich::is_partial(message).into())]),
+        ..media::other("rich_message")
+    }
 }
 
 fn service_message(it: &tl::types::MessageService, names: &Names) -> Option<(PeerId, Message)> {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `update` | one update |
 //! | `message` | a message |
+//! | `rich` | the text of rich messages |
 //! | `parts` | formatting, reactions, buttons, polls |
 //! | `media` | what a message carries |
 //! | `service` | service messages |
@@ -13,6 +14,7 @@ mod chats;
 mod media;
 mod message;
 mod parts;
+mod rich;
 mod service;
 #[cfg(test)]
 mod tests;

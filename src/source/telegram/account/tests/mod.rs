@@ -22,5 +22,6 @@ fn inputs(name: &str, positions: Vec<Position>, meaning: Box<dyn Meaning>) -> In
         watch: Watch::default(),
         orders: Orders::new().1,
         meaning,
+        files: None,
     }
 }

@@ -192,6 +192,7 @@ async fn a_key_that_the_server_does_not_know_is_not_tried_again() {
             check: Duration::from_millis(400),
         },
         budget: Arc::new(Mutex::new(Budget::new(60, Instant::now()))),
+        files: None,
         status: account.status.clone(),
         stop: account.stop.clone(),
     };

@@ -4,4 +4,5 @@ mod chats;
 mod content;
 mod happenings;
 mod random;
+mod rich;
 mod support;

@@ -1,0 +1,5 @@
+//! Downloads without a network.
+
+mod downloads;
+mod listing;
+mod support;
