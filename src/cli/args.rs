@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use jiff::tz::TimeZone;
 
 use super::backup::args::{BackupArgs, RestoreArgs};
-use super::telegram::args::{LoginArgs, LogoutArgs, SessionArgs};
+use super::telegram::args::{BackfillArgs, ChannelsArgs, LoginArgs, LogoutArgs, SessionArgs};
 use super::wal::args::WalArgs;
 use crate::event::{PeerId, Timestamp};
 use crate::telemetry::Format;
@@ -150,6 +150,10 @@ pub enum Command {
     Logout(LogoutArgs),
     /// Show the sessions of the accounts
     Session(SessionArgs),
+    /// Show which channels there are, and which are mirrored
+    Channels(ChannelsArgs),
+    /// Fetch the past of a channel
+    Backfill(BackfillArgs),
     /// Append the messages of export files to the log
     Import(ImportArgs),
     /// Apply part of the log to a projection again

@@ -1,5 +1,6 @@
 //! The live source in a running daemon.
 
+mod commands;
 mod line;
 mod login;
 mod loss;

@@ -18,7 +18,7 @@ fn kills() -> usize {
 }
 
 /// Texts by message id that the server has.
-fn told(it: &Entrance, channel: i64) -> BTreeMap<i64, String> {
+pub(super) fn told(it: &Entrance, channel: i64) -> BTreeMap<i64, String> {
     let messages = it.dc.messages(channel).into_iter();
     let texts = messages.filter_map(|message| match message {
         tl::enums::Message::Message(message) => Some((i64::from(message.id), message.message)),
@@ -28,7 +28,7 @@ fn told(it: &Entrance, channel: i64) -> BTreeMap<i64, String> {
 }
 
 /// Texts by message id that the store shows, without those that were deleted.
-fn shown(gateway: &Gateway) -> BTreeMap<i64, String> {
+pub(super) fn shown(gateway: &Gateway) -> BTreeMap<i64, String> {
     use sqlx::ConnectOptions as _;
     let path = gateway.config().sqlite.expect("configured").path;
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
@@ -43,7 +43,7 @@ fn shown(gateway: &Gateway) -> BTreeMap<i64, String> {
     rows.into_iter().collect()
 }
 
-fn state(gateway: &Gateway) -> Value {
+pub(super) fn state(gateway: &Gateway) -> Value {
     let said = gateway.run(&["status", "--json"]);
     let report: Value = serde_json::from_slice(&said.stdout).unwrap_or_default();
     report["accounts"][0]["state"].clone()

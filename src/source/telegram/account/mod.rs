@@ -5,15 +5,21 @@
 //! | `unit` | one connection's life |
 //! | `outlet` | what outlives it: positions, and the way out |
 //! | `asking` | what the driver wants asked, asked |
-//! | `watch` | what it is to do about the past: figures and orders |
+//! | `watch` | what it is to do about the past, in figures |
+//! | `orders` | what an operator wants of it |
+//! | `chats` | who is behind a name or an id, and which chats there are |
+//! | `names` | the configured names that no channel is known by |
 //! | `history` | the past, asked for |
 //! | `heard` | when which channel spoke, and with which delay |
 //! | `peers` | who came along with an answer |
 //! | `standing` | where the account is, in one word |
 
 mod asking;
+mod chats;
 mod heard;
 mod history;
+mod names;
+mod orders;
 mod outlet;
 mod peers;
 mod standing;
@@ -42,7 +48,9 @@ use asking::Asker;
 use outlet::Outlet;
 use unit::{End, Pace, Unit};
 
-pub use watch::{NoOrder, Order, Orders, Watch};
+pub use chats::{Met, Question, Visitor, visit};
+pub use orders::{NoOrder, Order, Orders, Wish};
+pub use watch::Watch;
 
 /// How soon to look for a session again where there is none, or none that works.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -69,8 +77,8 @@ pub struct Inputs {
     pub jobs: Vec<Job>,
     /// What it does about the past.
     pub watch: Watch,
-    /// What an operator wants of the past.
-    pub orders: mpsc::Receiver<Order>,
+    /// What an operator wants of it.
+    pub orders: mpsc::Receiver<Wish>,
     /// Makes events of pages.
     pub meaning: Box<dyn Meaning>,
 }

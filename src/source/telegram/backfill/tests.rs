@@ -5,7 +5,7 @@ use super::*;
 use crate::event::GapBounds;
 
 fn newest(count: u32) -> Stretch {
-    Stretch::newest(Reason::FirstSight, count, 0)
+    Stretch::newest(Reason::FirstSight, count, Since::Beginning)
 }
 
 fn job(channel: i64, stretches: Vec<Stretch>) -> Job {
