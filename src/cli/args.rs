@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::backup::args::{BackupArgs, RestoreArgs};
 use super::media::args::MediaArgs;
-use super::telegram::args::{LoginArgs, LogoutArgs, SessionArgs};
+use super::telegram::args::{BackfillArgs, ChannelsArgs, LoginArgs, LogoutArgs, SessionArgs};
 use super::wal::args::WalArgs;
 use crate::event::{PeerId, Timestamp};
 use crate::telemetry::Format;
@@ -151,6 +151,10 @@ pub enum Command {
     Logout(LogoutArgs),
     /// Show the sessions of the accounts
     Session(SessionArgs),
+    /// Show which channels there are, and which are mirrored
+    Channels(ChannelsArgs),
+    /// Fetch the past of a channel
+    Backfill(BackfillArgs),
     /// Show and check the files that were downloaded
     Media(MediaArgs),
     /// Append the messages of export files to the log

@@ -6,7 +6,7 @@
 //! | `demo` `run` `import` `replay` `verify` `status` `bench` `config` | one command each (`replay`: `rebuild` too) |
 //! | `wal` | what is done with the log itself: `stat`, `dump`, `tail`, `seal`, `trim` |
 //! | `backup` | `backup` and `restore` |
-//! | `telegram` | `login`, `logout` and `session` |
+//! | `telegram` | `login`, `logout`, `session`, `channels` and `backfill` |
 //! | `media` | files that were downloaded |
 //! | `stores` | the configured stores |
 //! | `confirm` | asking before something is lost |
@@ -40,7 +40,9 @@ use tokio_util::sync::CancellationToken;
 pub use self::backup::args::{BackupArgs, BackupCommand, RestoreArgs};
 pub use self::media::args::{MediaArgs, MediaCommand, MediaListArgs, MediaShownArgs};
 pub use self::telegram::args::{
-    LoginArgs, LogoutArgs, SessionArgs, SessionCommand, SessionStatusArgs,
+    BackfillArgs, BackfillCommand, BackfillStatusArgs, CancelArgs, ChannelsArgs, ChannelsCommand,
+    DiscoverArgs, ListArgs, LoginArgs, LogoutArgs, ResolveArgs, SessionArgs, SessionCommand,
+    SessionStatusArgs,
 };
 pub use self::wal::args::{DumpArgs, TailArgs, TrimArgs, WalArgs, WalCommand};
 pub use args::{
@@ -147,6 +149,8 @@ pub async fn run(cli: Cli) -> CommandResult {
         Command::Login(args) => telegram::login(&globals, &args).await,
         Command::Logout(args) => telegram::logout(&globals, &args).await,
         Command::Session(args) => telegram::session(&globals, &args),
+        Command::Channels(args) => telegram::channels(&globals, &args).await,
+        Command::Backfill(args) => telegram::backfill(&globals, &args).await,
         Command::Media(args) => media::run(&globals, &args).await,
         Command::Bench(args) => bench::command(&globals, args).await,
     }

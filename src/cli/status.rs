@@ -1,5 +1,7 @@
 //! `status`: the log, its readers and the stores, read from where they are; the daemon says only how the log is.
 
+pub(super) mod accounts;
+
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -10,12 +12,10 @@ use super::{CommandResult, output, stores};
 use crate::config::Config;
 use crate::event::Timestamp;
 use crate::failure::Exit;
-use crate::journal::control::{Answer, Command};
-use crate::journal::socket::Remote;
 use crate::journal::{Holes, JournalError, JournalReader};
 use crate::projector::standing::Standing;
 use crate::projector::{judge, next_seq};
-use crate::status::AccountReport;
+use crate::status::{AccountReport, GapReport};
 use crate::store::ProjectionName;
 
 #[derive(Debug, Serialize)]
@@ -29,6 +29,8 @@ struct Report {
     complaints: Vec<String>,
     /// The accounts of a running daemon.
     accounts: Vec<AccountReport>,
+    /// Gaps of the accounts that nobody has closed; none of them when no daemon is running.
+    gaps: Vec<GapReport>,
     first: u64,
     tail: u64,
     /// When the last event was received.
@@ -65,13 +67,15 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
     let tail_received_at = received_at(&journal, holes.back(tail)).await?;
     let segments = journal.segments().await?;
     let live = live(config).await;
+    let (accounts, gaps) = accounts::ask(config).await.unwrap_or_default();
     let mut report = Report {
         data_dir: config.data_dir.display().to_string(),
         log_id: journal.identity().log_id.to_string(),
         epoch: journal.identity().epoch,
         running: live.is_some(),
         complaints: live.map(|it| it.complaints).unwrap_or_default(),
-        accounts: accounts(config).await.unwrap_or_default(),
+        accounts,
+        gaps,
         first: journal.first().await?.map_or(0, wal::Seq::get),
         tail,
         tail_received_at,
@@ -113,15 +117,6 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
         report.stores.push(position);
     }
     Ok(report)
-}
-
-/// How the daemon's connections to Telegram are, if one answers.
-async fn accounts(config: &Config) -> Option<Vec<AccountReport>> {
-    let mut remote = Remote::connect(&config.data_dir).await.ok()?;
-    match remote.ask(&Command::Accounts).await.ok()? {
-        Answer::Accounts { accounts } => Some(accounts),
-        _ => None,
-    }
 }
 
 impl Report {
@@ -186,8 +181,9 @@ fn text(report: &Report) -> String {
         let _ = write!(text, "\n  not well: {}", output::escape(complaint));
     }
     for account in &report.accounts {
-        account_text(&mut text, account);
+        text.push_str(&accounts::text(account));
     }
+    text.push_str(&accounts::gaps(&report.gaps));
     for (title, positions) in [("cursor", &report.cursors), ("store", &report.stores)] {
         for it in positions {
             let _ = match &it.error {
@@ -206,29 +202,4 @@ fn text(report: &Report) -> String {
         }
     }
     text
-}
-
-fn account_text(text: &mut String, account: &AccountReport) {
-    let _ = write!(
-        text,
-        "\naccount {:<13} {}, {} updates, {} connections lost, {} clients made anew",
-        account.name, account.state, account.updates, account.reconnects, account.rebuilds
-    );
-    if let Some(reason) = &account.reason {
-        let _ = write!(text, "\n  {}", output::escape(reason));
-    }
-    for wait in &account.waits {
-        let _ = write!(
-            text,
-            "\n  Telegram wants {} left alone for {} s more",
-            wait.method, wait.seconds_left
-        );
-    }
-    if account.dropped > 0 {
-        let _ = write!(
-            text,
-            "\n  {} containers came while the queue was full, and were fetched again",
-            account.dropped
-        );
-    }
 }

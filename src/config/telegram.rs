@@ -99,7 +99,7 @@ const GROUP_IDS: std::ops::RangeInclusive<i64> = -999_999_999_999..=-1;
 
 impl Chat {
     /// Reads `@name`, `https://t.me/name` or a marked id; none for anything else.
-    pub(super) fn parse(text: &str) -> Option<Chat> {
+    pub fn parse(text: &str) -> Option<Chat> {
         if let Ok(id) = text.parse::<i64>() {
             let legal = CHANNEL_IDS.contains(&id) || GROUP_IDS.contains(&id);
             return legal.then_some(Chat::Id(id));

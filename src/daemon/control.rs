@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::floors;
+use super::office::Office;
+use super::refusal::refused;
 use super::stages::lanes;
 use crate::config::Config;
 use crate::event::Timestamp;
@@ -39,6 +41,8 @@ pub struct Desk {
     status: Status,
     config: Arc<Config>,
     holder: Holder,
+    /// Of the live source, where it runs.
+    office: Option<Office>,
 }
 
 impl Desk {
@@ -50,7 +54,14 @@ impl Desk {
             status: status.clone(),
             config: Arc::new(config.clone()),
             holder,
+            office: None,
         }
+    }
+
+    /// One that answers for the live source, too.
+    pub(super) fn with(self, office: Office) -> Desk {
+        let office = Some(office);
+        Desk { office, ..self }
     }
 
     /// What each store still needs, by its own word.
@@ -64,6 +75,14 @@ impl Desk {
         let said = floors::ask(&self.config).await.into_iter();
         said.map(|(name, said)| floors::of_store(name, said, board(name), ours))
             .collect()
+    }
+
+    fn accounts(&self) -> Answer {
+        let (accounts, gaps) = match &self.office {
+            Some(office) => (office.accounts(), office.gaps()),
+            None => (self.status.accounts(), Vec::new()),
+        };
+        Answer::Accounts { accounts, gaps }
     }
 
     /// Whether the configuration wants anything removed, ever.
@@ -259,9 +278,14 @@ impl Control for Desk {
     async fn run(&self, command: Command) -> Result<Answer, JournalError> {
         match command {
             Command::Stat => Ok(Answer::Stat(Box::new(self.status.log_report()))),
-            Command::Accounts => Ok(Answer::Accounts {
-                accounts: self.status.accounts(),
-            }),
+            Command::Accounts => Ok(self.accounts()),
+            Command::Chats
+            | Command::Meet { .. }
+            | Command::Backfill { .. }
+            | Command::CancelBackfill { .. } => match &self.office {
+                Some(office) => office.run(command).await,
+                None => Ok(Answer::Refused(refused::no_mirror())),
+            },
             Command::Seal => self.seal().await,
             Command::Trim { keep_from, plan } => {
                 let (plan, done) = self.trim(keep_from, plan).await?;

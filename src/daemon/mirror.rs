@@ -1,5 +1,6 @@
 //! The live source as the configuration has it: its accounts, and the message index that follows the log.
 
+use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use wal::Record;
 
+use super::office::Office;
 use super::{Daemon, DaemonError, media};
 use crate::config::{self, Chat, Follow};
 use crate::event::{Envelope, PeerId};
@@ -105,9 +107,8 @@ impl Daemon {
     }
 
     async fn followed_index(&self, stop: &CancellationToken) -> Result<Arc<Index>, MirrorError> {
-        let index = Arc::new(self.index()?);
+        let index = self.caught_up_index().await?;
         let reader = self.journal.reader.clone();
-        catch_up(&index, &reader).await?;
         tokio::spawn(follow(Arc::clone(&index), reader, stop.clone()));
         Ok(index)
     }
@@ -122,9 +123,11 @@ impl Daemon {
         let bookmarks = reader.bookmarks().await?;
         let index = self.followed_index(stop).await?;
         let depot = self.depot(config).await?;
-        let mut accounts = Vec::new();
+        let (mut accounts, mut desk) = (Vec::new(), BTreeMap::new());
         for (at, name) in config.accounts.iter().enumerate() {
             let policy = policy(config, at == 0);
+            let (orders, taken) = Orders::new();
+            desk.insert(name.clone(), orders);
             let inputs = Inputs {
                 name: name.clone(),
                 api_id: config.api_id,
@@ -133,8 +136,7 @@ impl Daemon {
                 positions: positions(name, &bookmarks)?,
                 jobs: jobs(name, &bookmarks)?,
                 watch: watch(config),
-                // No command gives any yet.
-                orders: Orders::new().1,
+                orders: taken,
                 meaning: Box::new(Normaliser::new(name, policy, Arc::clone(&index))),
                 files: depot
                     .as_ref()
@@ -142,10 +144,20 @@ impl Daemon {
             };
             accounts.push((inputs, Gate::new(&self.config.data_dir, config, name)));
         }
+        let office = Office::new(config, &index, &reader, &self.status, desk);
+        // One daemon starts its accounts once.
+        let _ = self.office.set(office);
         if let Some(depot) = depot {
             tokio::spawn(media::follow(depot, reader, stop.clone()));
         }
         Ok(Telegram::start(accounts, &self.status, stop))
+    }
+
+    /// The message index, up to the log.
+    pub(super) async fn caught_up_index(&self) -> Result<Arc<Index>, MirrorError> {
+        let index = Arc::new(self.index()?);
+        catch_up(&index, &self.journal.reader).await?;
+        Ok(index)
     }
 
     fn index(&self) -> Result<Index, MirrorError> {
@@ -160,7 +172,7 @@ impl Daemon {
 }
 
 /// What the configuration says to mirror. A hot channel is followed without being named twice.
-fn policy(config: &config::Telegram, is_first: bool) -> Policy {
+pub(super) fn policy(config: &config::Telegram, is_first: bool) -> Policy {
     let mut policy = Policy::nothing(is_first);
     let mut chats: Vec<&Chat> = config.hot.iter().collect();
     match &config.follow {
@@ -185,6 +197,7 @@ fn policy(config: &config::Telegram, is_first: bool) -> Policy {
 /// What is to be done about the past.
 fn watch(config: &config::Telegram) -> Watch {
     Watch {
+        names: policy(config, true).names().map(str::to_owned).collect(),
         first_sight: config.backfill_depth,
         reconcile_interval: config.reconcile_interval,
         hot: config.hot.iter().map(Chat::to_string).collect(),

@@ -15,9 +15,13 @@ mod floors;
 mod janitor;
 mod media;
 mod mirror;
+mod office;
+mod refusal;
 mod stages;
+mod visit;
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -26,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use control::{Desk, Holder, configured, first_of, salvage_dirs};
 pub use mirror::MirrorError;
+pub use visit::VisitError;
 
 use crate::config::Config;
 use crate::failure::{Class, Classify, Exit};
@@ -33,6 +38,7 @@ use crate::ingest::{self, IngestError, Ingested, Receipts};
 use crate::journal::{Holes, Journal, JournalError, Opening, socket};
 use crate::source::Source;
 use crate::status::{Stage, Status};
+use office::Office;
 
 /// How long a stage may take to stop once it was told; then it is abandoned. What it had not finished is done again
 /// from the log at the next start.
@@ -117,6 +123,8 @@ pub struct Daemon {
     config: Config,
     journal: Journal,
     status: Status,
+    /// Once it has accounts.
+    office: OnceLock<Office>,
 }
 
 impl Daemon {
@@ -137,6 +145,7 @@ impl Daemon {
             config,
             journal,
             status,
+            office: OnceLock::new(),
         })
     }
 
@@ -188,11 +197,15 @@ impl Daemon {
             config,
             journal,
             status,
+            office,
         } = self;
         let receipts = options.receipts.as_deref().map(open_receipts).transpose()?;
         let listener = socket::bind(&config.data_dir)?;
         let serve_stop = CancellationToken::new();
-        let desk = Desk::new(&journal, &config, &status, Holder::Daemon);
+        let mut desk = Desk::new(&journal, &config, &status, Holder::Daemon);
+        if let Some(office) = office.into_inner() {
+            desk = desk.with(office);
+        }
         let janitor = tokio::spawn(janitor::run(desk.clone(), serve_stop.clone()));
         let served = tokio::spawn(socket::serve(
             listener,

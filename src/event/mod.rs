@@ -10,6 +10,7 @@
 //! | `time` | [`Timestamp`]: microseconds, UTC |
 //! | `message` | [`Message`] and its parts |
 //! | `channel` | [`ChannelInfo`], [`Gap`], [`GapClosed`] |
+//! | `since` | [`Since`]: how far back a history is wanted |
 //! | `key` | the dedup key that makes an append idempotent |
 //! | `json` | text and JSON as every store and the broker hold them |
 //! | `text` | [`Json`]: the same, written as text in one go |
@@ -23,6 +24,7 @@ mod key;
 mod message;
 mod peer;
 mod record;
+mod since;
 mod text;
 mod time;
 
@@ -36,6 +38,7 @@ pub use message::{
 };
 pub use peer::{PeerId, PeerIdError, PeerKind};
 pub use record::{Envelope, RecordError};
+pub use since::{Since, SinceError};
 pub use text::Json;
 pub use time::{Timestamp, TimestampError};
 

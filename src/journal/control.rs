@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::retention::{Plan, Segment};
 use super::sources::Given;
-use crate::status::{AccountReport, LogReport};
+use crate::event::Since;
+use crate::failure::{Class, Classify, Exit};
+use crate::status::{AccountReport, ChatReport, GapReport, LogReport, UnresolvedName};
 
 /// What is asked. Whoever holds the log does it: the running daemon, or the command itself when none runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +18,35 @@ pub enum Command {
     Stat,
     /// How the accounts' connections to Telegram are.
     Accounts,
+    /// Which chats are known, and which are mirrored.
+    Chats,
+    /// Ask Telegram about chats.
+    Meet {
+        /// Through this account.
+        account: String,
+        /// About this one, as an operator names it; none for all dialogs of the account.
+        chat: Option<String>,
+        /// Keep what is told.
+        keep: bool,
+    },
+    /// Fetch the past of a channel.
+    Backfill {
+        /// Through this account.
+        account: String,
+        /// Of this channel, as an operator names it.
+        chat: String,
+        /// How far back.
+        since: Since,
+        /// So many messages at most.
+        limit: u32,
+    },
+    /// Stop all that is fetched of a channel.
+    CancelBackfill {
+        /// Through this account.
+        account: String,
+        /// Of this channel, as an operator names it.
+        chat: String,
+    },
     /// Seal the active segment.
     Seal,
     /// Remove old segments that nobody needs.
@@ -47,7 +78,20 @@ pub enum Answer {
     Accounts {
         /// Each account.
         accounts: Vec<AccountReport>,
+        /// The gaps that nobody has closed.
+        gaps: Vec<GapReport>,
     },
+    /// To [`Command::Chats`] and [`Command::Meet`].
+    Chats(Chats),
+    /// To [`Command::Backfill`] and [`Command::CancelBackfill`].
+    Ordered {
+        /// The channel.
+        chat: Box<ChatReport>,
+        /// Stretches of its past that are not done.
+        waiting: usize,
+    },
+    /// To whatever could not be done.
+    Refused(Refusal),
     /// To [`Command::Seal`]: the segment that is sealed now, none when there was nothing to seal.
     Sealed {
         /// The segment.
@@ -72,6 +116,56 @@ pub enum Answer {
         /// What each directory of containers gave.
         given: Vec<Given>,
     },
+}
+
+/// Chats, as an operator sees them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Chats {
+    /// Each chat.
+    pub chats: Vec<ChatReport>,
+    /// Configured names that no channel is known by.
+    pub unresolved: Vec<UnresolvedName>,
+}
+
+/// Why a command could not be done, with all that whoever gave it has to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{text}")]
+pub struct Refusal {
+    /// Why.
+    pub text: String,
+    /// What mends it.
+    pub hint: Option<String>,
+    /// What the command exits with.
+    pub exit: Exit,
+}
+
+impl Refusal {
+    /// With what the operator has to do.
+    pub fn new(exit: Exit, text: impl Into<String>, hint: impl Into<String>) -> Refusal {
+        Refusal {
+            text: text.into(),
+            hint: Some(hint.into()),
+            exit,
+        }
+    }
+}
+
+impl Classify for Refusal {
+    fn class(&self) -> Class {
+        match self.exit {
+            Exit::Backend => Class::Transient,
+            Exit::Data => Class::Corrupt,
+            _ => Class::Operator,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        self.hint.clone()
+    }
+
+    fn exit(&self) -> Exit {
+        self.exit
+    }
 }
 
 /// A segment that was replaced by what could be read of it.

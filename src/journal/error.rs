@@ -84,6 +84,17 @@ impl JournalError {
         shared || self.io_cause().is_some_and(access::is_refusal)
     }
 
+    /// Whether no daemon is there to be spoken to.
+    pub fn is_absent(&self) -> bool {
+        let JournalError::Socket { source, .. } = self else {
+            return false;
+        };
+        matches!(
+            source.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+        )
+    }
+
     fn is_read_only(&self) -> bool {
         self.io_cause()
             .is_some_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem)

@@ -37,11 +37,12 @@ impl ChannelBoard {
         self.delays += 1;
     }
 
-    fn report(&self, channel: i64) -> ChannelReport {
+    pub(super) fn report(&self, channel: i64) -> ChannelReport {
         let now = now_us() / 1_000_000;
         let age = self.last_at.map(|at| now.saturating_sub(at));
         ChannelReport {
             channel,
+            name: None,
             hot: self.is_hot,
             age_seconds: age.map(|age| u64::try_from(age).unwrap_or(0)),
             usual_seconds: self.usual_seconds,
@@ -59,6 +60,8 @@ impl ChannelBoard {
 pub struct ChannelReport {
     /// Its bare id.
     pub channel: i64,
+    /// What it is called, where the log knows.
+    pub name: Option<String>,
     /// It is short-polled.
     pub hot: bool,
     /// Since it spoke last.
@@ -93,12 +96,29 @@ pub(super) fn reports<'a>(
 pub struct BackfillReport {
     /// The channel's bare id.
     pub channel: i64,
+    /// What it is called, where the log knows.
+    pub name: Option<String>,
     /// Stretches that are not done.
     pub waiting: usize,
+    /// Those stretches, in the order in which they come.
+    pub stretches: Vec<StretchReport>,
     /// Messages of the last stretch.
     pub found: u32,
-    /// How the last stretch ended: filled, partial, unfillable, refused, cancelled.
+    /// How the last stretch ended: filled, partial, unfillable, cancelled.
     pub outcome: Option<String>,
+}
+
+/// A stretch of a channel's past that is not done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StretchReport {
+    /// What it is for: `first-sight`, `gap`, `by-hand`.
+    pub reason: String,
+    /// Messages that were fetched.
+    pub found: u32,
+    /// Messages that it may still fetch; none where only an answer tells.
+    pub left: Option<u32>,
+    /// All down to this message has been asked for; none before the first answer.
+    pub reached: Option<i32>,
 }
 
 #[cfg(test)]

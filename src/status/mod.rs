@@ -3,6 +3,7 @@
 //! Latency of every stage is counted from the moment an event was received (or was due, for a paced source).
 
 mod channels;
+mod chats;
 mod log;
 mod telegram;
 
@@ -13,7 +14,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
 
-pub use channels::{BackfillReport, ChannelBoard, ChannelReport};
+pub use channels::{BackfillReport, ChannelBoard, ChannelReport, StretchReport};
+pub use chats::{ChatReport, GapReport, UnresolvedName};
 pub use log::{BallastState, LogBoard, LogReport, Spread, micros};
 pub use telegram::{AccountBoard, AccountReport, AccountState, Wait};
 
@@ -152,6 +154,27 @@ impl Status {
             .unwrap_or_else(PoisonError::into_inner);
         let reports = accounts.iter().map(|(name, board)| board.report(name));
         reports.collect()
+    }
+
+    /// What an account has heard of a channel, by its bare id.
+    pub fn channel(&self, account: &str, channel: i64) -> Option<ChannelReport> {
+        let accounts = self
+            .0
+            .accounts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let board = accounts.get(account)?.channels.get(&channel)?;
+        Some(board.report(channel))
+    }
+
+    /// What is being fetched of a channel's past, or was.
+    pub fn backfill(&self, account: &str, channel: i64) -> Option<BackfillReport> {
+        let accounts = self
+            .0
+            .accounts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        accounts.get(account)?.backfills.get(&channel).cloned()
     }
 
     /// The log's figures.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::channels::{self, BackfillReport, ChannelBoard, ChannelReport};
+use super::channels::{self, BackfillReport, ChannelBoard, ChannelReport, StretchReport};
+use super::chats::UnresolvedName;
 use super::now_us;
 
 /// Where an account is.
@@ -91,6 +92,8 @@ pub struct AccountBoard {
     pub channels: BTreeMap<i64, ChannelBoard>,
     /// What is fetched of their past.
     pub backfills: BTreeMap<i64, BackfillReport>,
+    /// Configured names that no channel is known by.
+    pub unresolved: Vec<UnresolvedName>,
 }
 
 impl AccountBoard {
@@ -110,10 +113,18 @@ impl AccountBoard {
     }
 
     /// What was fetched of a channel's past; with an outcome when a stretch of it is over.
-    pub fn filled(&mut self, channel: i64, waiting: usize, found: u32, outcome: Option<&str>) {
+    pub fn filled(
+        &mut self,
+        channel: i64,
+        stretches: Vec<StretchReport>,
+        found: u32,
+        outcome: Option<&str>,
+    ) {
         let report = BackfillReport {
             channel,
-            waiting,
+            name: None,
+            waiting: stretches.len(),
+            stretches,
             found,
             outcome: outcome.map(str::to_owned),
         };
@@ -165,6 +176,7 @@ impl AccountBoard {
             missed_deletions: self.missed_deletions,
             channels: channels::reports(&self.channels),
             backfills: self.backfills(),
+            unresolved: self.unresolved.clone(),
         }
     }
 }
@@ -202,6 +214,8 @@ pub struct AccountReport {
     pub channels: Vec<ChannelReport>,
     /// What is fetched of their past.
     pub backfills: Vec<BackfillReport>,
+    /// Configured names that no channel is known by.
+    pub unresolved: Vec<UnresolvedName>,
 }
 
 /// A method that Telegram wants left alone.

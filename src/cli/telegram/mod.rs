@@ -1,21 +1,34 @@
-//! Commands of the live source that need a person: who the gateway is at Telegram.
+//! Commands of the live source: who the gateway is at Telegram, which channels there are, and what is fetched of their
+//! past.
+//!
+//! | file | what |
+//! |---|---|
+//! | `args` | arguments and help |
+//! | `login` `logout` `status` `channels` `backfill` | one command each (`status`: `session status`) |
+//! | `person` | whoever is at the terminal |
+//! | `hand` | whoever can answer: the running daemon, or this process |
+//! | `words` | words and tables |
 
 pub(super) mod args;
+mod backfill;
+mod channels;
+mod hand;
 mod login;
 mod logout;
 mod person;
 mod status;
-
-use std::path::PathBuf;
+pub(super) mod words;
 
 use super::args::Globals;
 use super::{CommandError, CommandResult};
-use crate::config::Telegram;
+use crate::config::{Config, Telegram};
 use crate::failure::{Class, Classify, Exit};
 use crate::journal;
 use crate::source::telegram::session::Place;
 use args::{SessionArgs, SessionCommand};
 
+pub(super) use backfill::run as backfill;
+pub(super) use channels::run as channels;
 pub(super) use login::run as login;
 pub(super) use logout::run as logout;
 
@@ -27,19 +40,16 @@ pub(super) fn session(globals: &Globals, args: &SessionArgs) -> CommandResult {
 
 /// What these commands need of the configuration.
 struct Setting {
-    data_dir: PathBuf,
+    config: Config,
     telegram: Telegram,
 }
 
 impl Setting {
     fn load(globals: &Globals) -> Result<Setting, CommandError> {
         let config = globals.load()?.config;
-        let telegram = config.telegram.ok_or(Unset::Section)?;
+        let telegram = config.telegram.clone().ok_or(Unset::Section)?;
         journal::prepare(&config.data_dir)?;
-        Ok(Setting {
-            data_dir: config.data_dir,
-            telegram,
-        })
+        Ok(Setting { config, telegram })
     }
 
     /// Where the session of an account is, by its name; without one, of the first.
@@ -50,7 +60,7 @@ impl Setting {
             Some(name) => accounts.iter().find(|known| *known == name),
         };
         let found = found.ok_or_else(|| Unset::Account(accounts.clone()))?;
-        Ok(Place::new(&self.data_dir, found))
+        Ok(Place::new(&self.config.data_dir, found))
     }
 }
 

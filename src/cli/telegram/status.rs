@@ -30,7 +30,7 @@ pub(super) fn run(globals: &Globals, args: &SessionStatusArgs) -> CommandResult 
     let setting = Setting::load(globals)?;
     let (mut reports, mut exit) = (Vec::new(), Exit::Ok);
     for account in &setting.telegram.accounts {
-        let place = Place::new(&setting.data_dir, account);
+        let place = Place::new(&setting.config.data_dir, account);
         let found = look(&place, &setting);
         reports.push(found.unwrap_or_else(|error| {
             let is_held = matches!(error, SessionError::Held { .. });

@@ -27,6 +27,58 @@ pub struct Standing {
     pub migrated_from: Option<PeerId>,
 }
 
+/// Whether a chat is mirrored, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Its id is followed.
+    Id,
+    /// A name of its is followed.
+    Name,
+    /// The basic group that it was is followed.
+    Grown,
+    /// Everything is.
+    Everything,
+    /// Private chats are.
+    Private,
+    /// Nobody named it.
+    Unnamed,
+    /// Everything is followed that the account is in, and it is not in this.
+    Left,
+    /// Only the first account mirrors it.
+    OtherAccount,
+    /// Private chats are not.
+    NotPrivate,
+}
+
+impl Verdict {
+    /// Whether it is mirrored.
+    pub fn follows(self) -> bool {
+        match self {
+            Verdict::Id
+            | Verdict::Name
+            | Verdict::Grown
+            | Verdict::Everything
+            | Verdict::Private => true,
+            Verdict::Unnamed | Verdict::Left | Verdict::OtherAccount | Verdict::NotPrivate => false,
+        }
+    }
+
+    /// As an operator reads it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Id => "named by its id",
+            Verdict::Name => "named",
+            Verdict::Grown => "the group that it was is named",
+            Verdict::Everything => "all are followed",
+            Verdict::Private => "private chats are followed",
+            Verdict::Unnamed => "not in telegram.follow",
+            Verdict::Left => "the account is not in it",
+            Verdict::OtherAccount => "only the first account mirrors groups and private chats",
+            Verdict::NotPrivate => "private chats are not followed",
+        }
+    }
+}
+
 impl Policy {
     /// Nothing yet. Only the first account mirrors basic groups and private chats: their numbers differ from account
     /// to account.
@@ -84,18 +136,40 @@ impl Policy {
     /// Whether what happens there is mirrored. Of a channel that is wanted as one of all, nothing needs to be known:
     /// Telegram tells its updates to those who are in it.
     pub fn follows(&self, peer: PeerId, standing: Standing) -> bool {
+        self.judge(peer, standing).follows()
+    }
+
+    /// The same, with the reason.
+    pub fn judge(&self, peer: PeerId, standing: Standing) -> Verdict {
         match peer.kind() {
-            PeerKind::User => self.has_private_chats(),
-            PeerKind::Chat => self.is_first && (self.everything || self.ids.contains(&peer)),
-            PeerKind::Channel if standing.is_direct && !self.private_chats => false,
-            PeerKind::Channel => {
-                self.ids.contains(&peer)
-                    || standing.is_named
-                    || standing
-                        .migrated_from
-                        .is_some_and(|group| self.ids.contains(&group))
-                    || (self.everything && !standing.has_left)
-            }
+            PeerKind::User if self.has_private_chats() => Verdict::Private,
+            PeerKind::User => Verdict::NotPrivate,
+            PeerKind::Chat if self.ids.contains(&peer) || self.everything => match self.is_first {
+                true if self.ids.contains(&peer) => Verdict::Id,
+                true => Verdict::Everything,
+                false => Verdict::OtherAccount,
+            },
+            PeerKind::Chat => Verdict::Unnamed,
+            PeerKind::Channel => self.judge_channel(peer, standing),
+        }
+    }
+
+    fn judge_channel(&self, peer: PeerId, standing: Standing) -> Verdict {
+        let group = standing.migrated_from;
+        if standing.is_direct && !self.private_chats {
+            Verdict::NotPrivate
+        } else if self.ids.contains(&peer) {
+            Verdict::Id
+        } else if standing.is_named {
+            Verdict::Name
+        } else if group.is_some_and(|group| self.ids.contains(&group)) {
+            Verdict::Grown
+        } else if self.everything && standing.has_left {
+            Verdict::Left
+        } else if self.everything {
+            Verdict::Everything
+        } else {
+            Verdict::Unnamed
         }
     }
 }

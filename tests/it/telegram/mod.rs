@@ -1,6 +1,7 @@
 //! The live source in a running daemon.
 
 mod burst;
+mod commands;
 mod day;
 mod line;
 mod login;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use datacentre::{DataCentre, Delivery, Reaction, RpcError, Rule};
-use telegram_gateway::event::{Body, Gap, GapCause, GapClosed, GapOutcome, Origin};
+use telegram_gateway::event::{Body, Gap, GapCause, GapClosed, GapOutcome, Origin, Since};
 use telegram_gateway::source::telegram::account::{Order, Watch};
 
 use super::mirror::{Mirror, Settings, is_deletion, is_post};
@@ -220,7 +220,7 @@ async fn history_comes_by_hand_and_can_be_cancelled() {
     mirror.shows("live", |it| it.state == "live").await;
     mirror.order(Order::Backfill {
         channel: first,
-        since: DATE + 20,
+        since: Since::Date(DATE + 20),
         limit: 1000,
     });
     ends(&mirror, first, "filled").await;
@@ -233,7 +233,7 @@ async fn history_comes_by_hand_and_can_be_cancelled() {
     let asked = mirror.dc.count(HISTORY);
     mirror.order(Order::Backfill {
         channel: second,
-        since: 0,
+        since: Since::Beginning,
         limit: 1000,
     });
     until("asked", async || mirror.dc.count(HISTORY) > asked).await;
@@ -244,7 +244,7 @@ async fn history_comes_by_hand_and_can_be_cancelled() {
     // Whatever still comes of it comes before this.
     mirror.order(Order::Backfill {
         channel: first,
-        since: 0,
+        since: Since::Beginning,
         limit: 1,
     });
     ends(&mirror, first, "filled").await;

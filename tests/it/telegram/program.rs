@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use datacentre::Options as Centre;
 use serde_json::Value;
 use telegram_gateway::event::{Body, Envelope, Message, PeerKind, Reaction};
 use telegram_gateway::store::contract::MESSAGES;
@@ -143,7 +144,7 @@ async fn it_is_in_log_and_stores_behind_a_broker_too() {
 async fn survives(mut gateway: Gateway) {
     gateway.set("TGW_TELEGRAM__FOLLOW", "all");
     gateway.set("TGW_TELEGRAM__PRIVATE_CHATS", "true");
-    let it = Entrance::at(gateway, Some(0)).await;
+    let it = Entrance::at(gateway, Centre::default(), Some(0)).await;
     let mut burst = Burst::new(Arc::clone(&it.dc));
     tokio::task::block_in_place(|| {
         let views = kill_and_cut(&it.gateway, &mut burst);

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use super::super::budget::Priority;
 use super::super::driver::{Answer, Failure, Request};
 use super::super::link::{Fault, Link, REQUEST_TIMEOUT};
+use super::chats::Met;
 use super::peers;
 
 /// Pages of the dialogs that are looked through for a channel: of 100 each, more than an account can have.
@@ -117,7 +118,7 @@ where
         self.known(channel).await
     }
 
-    async fn known(&self, channel: i64) -> Result<Option<i64>, Fault> {
+    pub(super) async fn known(&self, channel: i64) -> Result<Option<i64>, Fault> {
         let Some(id) = PeerId::channel(channel) else {
             return Ok(None);
         };
@@ -127,6 +128,14 @@ where
 
     /// Remembers all peers of the account's dialogs.
     async fn look_through_dialogs(&self) -> Result<(), Fault> {
+        for page in self.dialogs().await? {
+            peers::remember(&*self.session, &page.users, &page.chats).await?;
+        }
+        Ok(())
+    }
+
+    /// The account's dialogs, page by page.
+    pub(super) async fn dialogs(&self) -> Result<Vec<Met>, Fault> {
         let mut call = tl::functions::messages::GetDialogs {
             exclude_pinned: false,
             folder_id: None,
@@ -136,26 +145,31 @@ where
             limit: 100,
             hash: 0,
         };
-        for _ in 0..DIALOG_PAGES_MAX {
+        let mut pages = Vec::new();
+        while pages.len() < DIALOG_PAGES_MAX {
             use tl::enums::messages::Dialogs;
-            let answer = self.link.call(Priority::Resolve, &call).await?;
+            let answer = self.link.call_once(Priority::Resolve, &call).await?;
             let (dialogs, messages, chats, users, is_last) = match answer {
                 Dialogs::Dialogs(it) => (it.dialogs, it.messages, it.chats, it.users, true),
                 Dialogs::Slice(it) => {
                     let is_last = it.dialogs.is_empty();
                     (it.dialogs, it.messages, it.chats, it.users, is_last)
                 }
-                Dialogs::NotModified(_) => return Ok(()),
+                Dialogs::NotModified(_) => break,
             };
             let next = peers::offset(&dialogs, &messages, &chats, &users);
-            peers::remember(&*self.session, &users, &chats).await?;
+            pages.push(Met {
+                peers: dialogs.iter().filter_map(peers::of_dialog).collect(),
+                users,
+                chats,
+            });
             match next {
                 Some((date, id, peer)) if !is_last && id != call.offset_id => {
                     (call.offset_date, call.offset_id, call.offset_peer) = (date, id, peer);
                 }
-                _ => return Ok(()),
+                _ => break,
             }
         }
-        Ok(())
+        Ok(pages)
     }
 }

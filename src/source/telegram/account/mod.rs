@@ -5,7 +5,10 @@
 //! | `unit` | one connection's life |
 //! | `outlet` | what outlives it: positions, and the way out |
 //! | `asking` | what the driver wants asked, asked |
-//! | `watch` | what it is to do about the past: figures and orders |
+//! | `watch` | what it is to do about the past, in figures |
+//! | `orders` | what an operator wants of it |
+//! | `chats` | who is behind a name or an id, and which chats there are |
+//! | `names` | the configured names that no channel is known by |
 //! | `history` | the past, asked for |
 //! | `files` | files, asked for |
 //! | `heard` | when which channel spoke, and with which delay |
@@ -13,9 +16,12 @@
 //! | `standing` | where the account is, in one word |
 
 mod asking;
+mod chats;
 mod files;
 mod heard;
 mod history;
+mod names;
+mod orders;
 mod outlet;
 mod peers;
 mod standing;
@@ -46,7 +52,9 @@ use asking::Asker;
 use outlet::Outlet;
 use unit::{End, Pace, Unit};
 
-pub use watch::{NoOrder, Order, Orders, Watch};
+pub use chats::{Met, Question, Visitor, visit};
+pub use orders::{NoOrder, Order, Orders, Wish};
+pub use watch::Watch;
 
 /// How soon to look for a session again where there is none, or none that works.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -73,8 +81,8 @@ pub struct Inputs {
     pub jobs: Vec<Job>,
     /// What it does about the past.
     pub watch: Watch,
-    /// What an operator wants of the past.
-    pub orders: mpsc::Receiver<Order>,
+    /// What an operator wants of it.
+    pub orders: mpsc::Receiver<Wish>,
     /// Makes events of pages.
     pub meaning: Box<dyn Meaning>,
     /// Its place at the depot of files; none when none are downloaded.

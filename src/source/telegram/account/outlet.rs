@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -9,9 +10,11 @@ use tokio_util::sync::CancellationToken;
 use super::super::backfill::{Backfill, Job};
 use super::super::driver::{BoxName, Page, Position};
 use super::heard::{self, Heard};
+use super::names::Names;
+use super::orders::Wish;
 use super::standing::Told;
 use super::unit::End;
-use super::watch::{Order, Watch};
+use super::watch::Watch;
 use super::{Inputs, Meaning};
 use crate::event::{Body, Event, Origin, PeerId, PeerKind};
 use crate::source::SourceBatch;
@@ -24,7 +27,8 @@ pub(super) struct Outlet {
     positions: BTreeMap<BoxName, Position>,
     pub(super) backfill: Backfill,
     pub(super) watch: Watch,
-    pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) orders: mpsc::Receiver<Wish>,
+    pub(super) names: Names,
     heard: Heard,
     out: mpsc::Sender<SourceBatch>,
     shown: Option<AccountState>,
@@ -41,20 +45,28 @@ impl Outlet {
         stop: CancellationToken,
     ) -> Outlet {
         let positions = inputs.positions.into_iter();
-        Outlet {
+        let names = Names::new(inputs.watch.names.iter().cloned(), Instant::now());
+        let outlet = Outlet {
             account: inputs.name,
             meaning: inputs.meaning,
             positions: positions.map(|it| (it.name(), it)).collect(),
             backfill: Backfill::load(inputs.jobs),
             watch: inputs.watch,
             orders: inputs.orders,
+            names,
             heard: Heard::default(),
             out,
             shown: None,
             told: Told::default(),
             status,
             stop,
-        }
+        };
+        outlet.board(|board| {
+            for channel in outlet.backfill.channels() {
+                board.filled(channel, outlet.backfill.waiting(channel), 0, None);
+            }
+        });
+        outlet
     }
 
     pub(super) fn account(&self) -> &str {
@@ -114,6 +126,19 @@ impl Outlet {
         (known, is_complete)
     }
 
+    /// The configured names that no channel is known by, as they are now, on the board.
+    pub(super) fn show_names(&mut self) {
+        let meaning = &*self.meaning;
+        self.names.forget(|name| meaning.named(name).is_some());
+        let unresolved = self.names.report();
+        self.board(|board| board.unresolved = unresolved);
+    }
+
+    /// The channel that is known by a public name.
+    pub(super) fn named(&self, name: &str) -> Option<i64> {
+        self.meaning.named(name)
+    }
+
     pub(super) fn board(&self, change: impl FnOnce(&mut AccountBoard)) {
         self.status.account(&self.account, change);
     }
@@ -131,6 +156,7 @@ impl Outlet {
             .backfill
             .found(&first, &gaps, depth, |id| meaning.follows(id));
         words.retain(|word| meaning.follows(word.channel));
+        let news: Vec<_> = found.iter().map(|it| (it.channel, it.report())).collect();
         let jobs: Vec<Job> = found.into_iter().chain(job).collect();
         let bookmarks = jobs.iter().map(|job| job.bookmark(&self.account));
         batch.bookmarks.extend(bookmarks);
@@ -139,6 +165,9 @@ impl Outlet {
             board.updates += updates;
             board.unknown += unknown;
             heard.note(&words, board);
+            for (channel, stretches) in news {
+                board.filled(channel, stretches, 0, None);
+            }
         });
         self.send(batch).await?;
         jobs.into_iter().for_each(|job| self.backfill.apply(job));

@@ -44,6 +44,14 @@ fn chat(chat: &tl::enums::Chat) -> Option<PeerInfo> {
     }
 }
 
+/// Whose dialog it is; none for what holds several.
+pub(super) fn of_dialog(dialog: &tl::enums::Dialog) -> Option<tl::enums::Peer> {
+    match dialog {
+        tl::enums::Dialog::Dialog(it) => Some(it.peer.clone()),
+        tl::enums::Dialog::Folder(_) | tl::enums::Dialog::Community(_) => None,
+    }
+}
+
 /// Where the next page of the dialogs begins: behind the last one that has a message.
 pub(super) fn offset(
     dialogs: &[tl::enums::Dialog],

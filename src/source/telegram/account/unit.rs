@@ -4,6 +4,7 @@
 //! handed over.
 
 mod past;
+mod wishes;
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -21,14 +22,19 @@ use super::super::link::{Fault, Parts, Place};
 use super::super::reconcile::Rounds;
 use super::super::watchdog::{Cure, Watchdog};
 use super::asking::Asker;
+use super::chats::Met;
+use super::orders::Wish;
 use super::outlet::Outlet;
 use super::peers;
 use super::standing::Standing;
-use super::watch::Order;
 use past::Looked;
+use wishes::Whose;
 
 /// Containers of updates that are taken before anything else gets its turn.
 const TAKEN_AT_ONCE: usize = 256;
+
+/// Questions about chats that are on their way at once; further ones wait.
+const MEETINGS_MAX: usize = 4;
 
 /// How a life ended.
 #[derive(Debug)]
@@ -69,6 +75,8 @@ pub(super) struct Unit<'a, S> {
     rounds: Rounds,
     /// A look at what Telegram has; one at a time.
     looks: JoinSet<Looked>,
+    /// Questions about chats on their way.
+    meetings: JoinSet<(Whose, Result<Vec<Met>, Fault>)>,
     /// All hot channels are known.
     is_heated: bool,
 }
@@ -83,7 +91,8 @@ enum Event {
     Pushed(Vec<UpdatesLike>),
     Filled(Box<(Ask, Result<History, Fault>)>),
     Looked(Box<Looked>),
-    Ordered(Order),
+    Met(Box<(Whose, Result<Vec<Met>, Fault>)>),
+    Wished(Box<Wish>),
     Due,
 }
 
@@ -115,13 +124,17 @@ where
             fills: JoinSet::new(),
             rounds: Rounds::new(interval, now),
             looks: JoinSet::new(),
+            meetings: JoinSet::new(),
             is_heated: false,
         }
     }
 
     /// Lives until something ends it.
     pub(super) async fn live(mut self, stop: &CancellationToken) -> End {
-        self.heat(Instant::now());
+        let now = Instant::now();
+        self.heat(now);
+        self.outlet.names.interrupted(now);
+        self.outlet.show_names();
         loop {
             self.ask();
             if let ControlFlow::Break(end) = self.show().await {
@@ -158,6 +171,7 @@ where
             self.standing.settled();
         }
         self.ask_past(now);
+        self.ask_names(now);
     }
 
     async fn show(&mut self) -> Step {
@@ -174,6 +188,7 @@ where
             self.watchdog.due(),
             self.hearing.due(),
             self.past_deadline(),
+            self.names_deadline(),
         ];
         let due = due.into_iter().flatten().min();
         let sleep = async {
@@ -212,7 +227,13 @@ where
                 Ok(looked) => Event::Looked(Box::new(looked)),
                 Err(error) => Event::Broken(format!("a request failed badly: {error}")),
             },
-            Some(order) = self.outlet.orders.recv() => Event::Ordered(order),
+            Some(done) = self.meetings.join_next() => match done {
+                Ok(met) => Event::Met(Box::new(met)),
+                Err(error) => Event::Broken(format!("a request failed badly: {error}")),
+            },
+            Some(wish) = self.outlet.orders.recv(), if self.meetings.len() < MEETINGS_MAX => {
+                Event::Wished(Box::new(wish))
+            }
             () = sleep => Event::Due,
         }
     }
@@ -235,7 +256,11 @@ where
                 self.filled(ask, answer).await
             }
             Event::Looked(looked) => self.looked(*looked).await,
-            Event::Ordered(order) => self.ordered(order).await,
+            Event::Met(met) => {
+                let (whose, met) = *met;
+                self.met(whose, met).await
+            }
+            Event::Wished(wish) => self.wished(*wish).await,
             Event::Due => self.check().await,
         }
     }
@@ -400,10 +425,13 @@ where
             // Without its access hash a channel is looked up in the dialogs: slower, and nothing is lost.
             tracing::warn!(account = self.outlet.account(), %fault, "peers could not be kept");
         }
-        let may_heat = !self.is_heated && !page.chats.is_empty();
+        let may_name = !page.chats.is_empty();
         self.outlet.hand_over(page, job).await?;
-        if may_heat {
+        if may_name && !self.is_heated {
             self.heat(Instant::now());
+        }
+        if may_name && !self.outlet.names.is_empty() {
+            self.outlet.show_names();
         }
         Step::Continue(())
     }

@@ -2,7 +2,7 @@
 
 use super::stretch::{Reason, Stretch, Wanted};
 use super::{Job, STRETCHES_MAX};
-use crate::event::GapBounds;
+use crate::event::{GapBounds, Since};
 
 /// The version of the encoding below. An older version stays readable for ever.
 const VERSION: u8 = 1;
@@ -16,13 +16,18 @@ pub struct JobError {
 }
 
 impl Job {
-    /// As a bookmark of the log: its name, `tg/<account>/backfill/<channel>`, and its bytes.
+    /// Where the log has a channel's job: `tg/<account>/backfill/<channel>`.
+    pub fn bookmark_name(account: &str, channel: i64) -> String {
+        format!("{}{channel}", prefix(account))
+    }
+
+    /// As a bookmark of the log: its name and its bytes.
     pub fn bookmark(&self, account: &str) -> (String, Vec<u8>) {
         let mut bytes = vec![VERSION];
         for stretch in &self.stretches {
             write(stretch, &mut bytes);
         }
-        (format!("{}{}", prefix(account), self.channel), bytes)
+        (Job::bookmark_name(account, self.channel), bytes)
     }
 
     /// From a bookmark of the log; none when it is not one of this account's jobs.
@@ -66,10 +71,28 @@ fn write(stretch: &Stretch, bytes: &mut Vec<u8>) {
     };
     bytes.push(kind);
     bytes.extend_from_slice(&wanted);
-    bytes.extend_from_slice(&stretch.since.to_le_bytes());
+    bytes.extend_from_slice(&number(stretch.since).to_le_bytes());
     bytes.extend_from_slice(&stretch.below.to_le_bytes());
     bytes.extend_from_slice(&stretch.found.to_le_bytes());
     bytes.push(u8::from(stretch.is_cut));
+}
+
+/// A date is positive, a message id negative.
+fn number(since: Since) -> i32 {
+    match since {
+        Since::Beginning => 0,
+        Since::Date(date) => date.max(1),
+        Since::Message(id) => -id.max(1),
+    }
+}
+
+fn since(number: i32) -> Since {
+    match number {
+        0 => Since::Beginning,
+        1.. => Since::Date(number),
+        // The one number without an opposite is no message's.
+        _ => Since::Message(number.saturating_neg()),
+    }
 }
 
 fn read(bytes: &[u8]) -> Option<Vec<Stretch>> {
@@ -128,7 +151,7 @@ impl Reader<'_> {
                 true => Wanted::SincePts(i32::from_le_bytes(wanted)),
                 false => Wanted::Messages(u32::from_le_bytes(wanted)),
             },
-            since: i32::from_le_bytes(self.bytes()?),
+            since: since(i32::from_le_bytes(self.bytes()?)),
             below: i32::from_le_bytes(self.bytes()?),
             found: u32::from_le_bytes(self.bytes()?),
             is_cut: self.choice(&[false, true])?,
@@ -151,7 +174,7 @@ mod tests {
         let first = Stretch {
             below: 300,
             found: 5,
-            ..Stretch::newest(Reason::FirstSight, 258, 0)
+            ..Stretch::newest(Reason::FirstSight, 258, Since::Beginning)
         };
         Job {
             channel: 1_234_567_890,

@@ -19,7 +19,8 @@ use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 use super::driver::{BoxName, Failure, Page, Seen};
-use crate::event::{Gap, GapCause, GapClosed, GapOutcome, Origin};
+use crate::event::{Gap, GapCause, GapClosed, GapOutcome, Origin, Since};
+use crate::status::StretchReport;
 use grammers_tl_types as tl;
 
 pub use bookmark::JobError;
@@ -42,6 +43,13 @@ pub struct Job {
     pub channel: i64,
     /// One after the other.
     pub stretches: Vec<Stretch>,
+}
+
+impl Job {
+    /// As `status` shows it.
+    pub fn report(&self) -> Vec<StretchReport> {
+        self.stretches.iter().map(Stretch::report).collect()
+    }
 }
 
 /// A page of a history to ask for.
@@ -102,10 +110,11 @@ impl Backfill {
         (stretches.len() > before).then_some(Job { channel, stretches })
     }
 
-    /// A channel's job with nothing in it.
-    pub fn without(&self, channel: i64) -> Job {
+    /// A channel's job with nothing in it; none when nothing waits there.
+    pub fn without(&self, channel: i64) -> Option<Job> {
         let stretches = Vec::new();
-        Job { channel, stretches }
+        let waits = self.jobs.contains_key(&channel);
+        waits.then_some(Job { channel, stretches })
     }
 
     /// The jobs that a page makes: of the channels that are seen for the first time, `depth` messages, and of its gaps.
@@ -117,7 +126,7 @@ impl Backfill {
         follows: impl Fn(i64) -> bool,
     ) -> Vec<Job> {
         let first = first.iter().filter(|_| depth > 0).map(|channel| {
-            let stretch = Stretch::newest(Reason::FirstSight, depth, 0);
+            let stretch = Stretch::newest(Reason::FirstSight, depth, Since::Beginning);
             (*channel, stretch)
         });
         let gaps = gaps.iter().filter_map(|(place, gap)| match place {
@@ -147,9 +156,15 @@ impl Backfill {
         }
     }
 
-    /// How many stretches a channel waits for.
-    pub fn waiting(&self, channel: i64) -> usize {
-        self.jobs.get(&channel).map_or(0, Vec::len)
+    /// The channels that something is fetched of.
+    pub fn channels(&self) -> impl Iterator<Item = i64> {
+        self.jobs.keys().copied()
+    }
+
+    /// What a channel waits for, as `status` shows it.
+    pub fn waiting(&self, channel: i64) -> Vec<StretchReport> {
+        let stretches = self.jobs.get(&channel).into_iter().flatten();
+        stretches.map(Stretch::report).collect()
     }
 
     /// The next page to ask for: channels take turns.

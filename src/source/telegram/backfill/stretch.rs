@@ -2,7 +2,8 @@
 
 use grammers_tl_types as tl;
 
-use crate::event::{GapBounds, GapOutcome};
+use crate::event::{GapBounds, GapOutcome, Since};
+use crate::status::StretchReport;
 
 /// Messages that are fetched for one gap at most: behind that it is closed as partly filled.
 const GAP_MESSAGES_MAX: u32 = 100_000;
@@ -38,8 +39,8 @@ pub struct Stretch {
     pub reason: Reason,
     /// How much is missing.
     pub wanted: Wanted,
-    /// Nothing from before this date, in seconds since the epoch; 0 for no such bound.
-    pub since: i32,
+    /// How far back.
+    pub since: Since,
     /// Messages below this id come next; 0 for the newest.
     pub below: i32,
     /// Messages that were fetched.
@@ -74,7 +75,7 @@ pub(super) struct Taken {
 
 impl Stretch {
     /// The newest messages, so many and not older than `since`.
-    pub fn newest(reason: Reason, count: u32, since: i32) -> Stretch {
+    pub fn newest(reason: Reason, count: u32, since: Since) -> Stretch {
         Stretch {
             reason,
             wanted: Wanted::Messages(count),
@@ -89,7 +90,7 @@ impl Stretch {
     pub fn gap(bounds: GapBounds, after_pts: i32) -> Stretch {
         Stretch {
             wanted: Wanted::SincePts(after_pts),
-            ..Stretch::newest(Reason::Gap(bounds), 0, 0)
+            ..Stretch::newest(Reason::Gap(bounds), 0, Since::Beginning)
         }
     }
 
@@ -110,7 +111,8 @@ impl Stretch {
         older.retain(|message| message.id() > 0 && (self.below == 0 || message.id() < self.below));
         older.sort_by_key(|message| std::cmp::Reverse(message.id()));
         let lowest = older.last().map(tl::enums::Message::id);
-        let is_too_old = |message: &tl::enums::Message| date(message) < self.since;
+        let since = self.since;
+        let is_too_old = |message: &tl::enums::Message| since.excludes(message.id(), date(message));
         let reaches_since = older.iter().any(is_too_old);
         older.retain(|message| !is_too_old(message));
         older.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
@@ -132,6 +134,24 @@ impl Stretch {
             messages: older,
             rest,
             found: self.found,
+        }
+    }
+
+    /// As `status` shows it.
+    pub fn report(&self) -> StretchReport {
+        let reason = match self.reason {
+            Reason::FirstSight => "first-sight",
+            Reason::Gap(_) => "gap",
+            Reason::ByHand => "by-hand",
+        };
+        StretchReport {
+            reason: reason.to_owned(),
+            found: self.found,
+            left: match self.wanted {
+                Wanted::Messages(left) => Some(left),
+                Wanted::SincePts(_) => None,
+            },
+            reached: (self.below != 0).then_some(self.below),
         }
     }
 
@@ -205,7 +225,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_newest_come_first_and_in_order_until_there_are_enough() {
-        let stretch = Stretch::newest(Reason::FirstSight, 5, 0);
+        let stretch = Stretch::newest(Reason::FirstSight, 5, Since::Beginning);
         assert_eq!(stretch.limit(), 5);
         let taken = stretch.take(messages([9, 8, 7]), None);
         assert_eq!(ids(&taken), [7, 8, 9]);
@@ -218,7 +238,7 @@ pub(super) mod tests {
 
     #[test]
     fn only_an_empty_answer_is_the_end_of_a_history() {
-        let stretch = Stretch::newest(Reason::ByHand, 500, 0);
+        let stretch = Stretch::newest(Reason::ByHand, 500, Since::Beginning);
         let rest = stretch.take(messages([2]), None).rest.expect("one of many");
         let end = rest.take(Vec::new(), None);
         assert_eq!((end.rest, end.found), (Err(GapOutcome::Filled), 1));
@@ -229,10 +249,12 @@ pub(super) mod tests {
 
     #[test]
     fn nothing_is_older_than_it_may_be() {
-        let stretch = Stretch::newest(Reason::ByHand, 500, 6);
-        let taken = stretch.take(messages([8, 7, 6, 5, 4]), None);
-        assert_eq!(ids(&taken), [6, 7, 8]);
-        assert_eq!(taken.rest, Err(GapOutcome::Filled));
+        for since in [Since::Date(6), Since::Message(6)] {
+            let stretch = Stretch::newest(Reason::ByHand, 500, since);
+            let taken = stretch.take(messages([8, 7, 6, 5, 4]), None);
+            assert_eq!(ids(&taken), [6, 7, 8]);
+            assert_eq!(taken.rest, Err(GapOutcome::Filled));
+        }
     }
 
     #[test]

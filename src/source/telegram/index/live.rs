@@ -1,6 +1,6 @@
 //! The index as it is now: what the file has, and what is on its way to the log.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use redb::{Database, ReadableDatabase, ReadableTable};
 
@@ -157,6 +157,22 @@ impl Through<'_> {
         }
         let open = open.into_iter();
         Ok(open.map(|((peer, _), gap)| OpenGap { peer, gap }).collect())
+    }
+
+    /// The chats that something is known of.
+    pub(super) fn chats(&self) -> Result<Vec<PeerId>, redb::Error> {
+        let mut marked: BTreeSet<i64> = self
+            .live
+            .facts
+            .values
+            .keys()
+            .map(|peer| peer.marked())
+            .collect();
+        for row in self.db.begin_read()?.open_table(stored::FACTS)?.iter()? {
+            marked.insert(row?.0.value());
+        }
+        let peers = marked.into_iter().map(PeerId::from_marked);
+        Ok(peers.filter_map(Result::ok).collect())
     }
 
     pub(super) fn poll(&self, id: i64) -> Result<Option<SeenPoll>, redb::Error> {

@@ -197,6 +197,16 @@ impl Index {
         tell(through.facts(peer)).flatten()
     }
 
+    /// All chats that something is known of, in ascending order of their marked ids.
+    pub fn chats(&self) -> Vec<PeerId> {
+        let mut live = self.live();
+        let through = Through {
+            live: &mut live,
+            db: &self.db,
+        };
+        tell(through.chats()).unwrap_or_default()
+    }
+
     /// Who had this public name first, by what was told so far.
     pub fn named(&self, name: &str) -> Option<PeerId> {
         let mut live = self.live();

@@ -73,6 +73,13 @@ impl Fault {
         }
     }
 
+    /// Telegram wants a method left alone for so long.
+    pub(super) fn waits(method: &str, wait: Duration) -> Fault {
+        let seconds = wait.as_secs_f64().ceil();
+        let text = format!("Telegram wants {method} left alone for {seconds} s");
+        Fault::here(Failure::Wait(wait), text)
+    }
+
     /// Nothing came in time.
     pub(super) fn timed_out(limit: Duration) -> Fault {
         Fault {

@@ -250,6 +250,19 @@ impl Link {
         }
     }
 
+    /// The same for whoever does not wait for hours: a wait that Telegram asks for, now or before, is the answer.
+    pub async fn call_once<R>(&self, priority: Priority, request: &R) -> Result<R::Return, Fault>
+    where
+        R: RemoteCall + Identifiable,
+    {
+        let (method, now) = (method_of::<R>(), Instant::now());
+        if let Some(due) = lock(&self.budget).waits_until(method, now) {
+            return Err(Fault::waits(method, due.saturating_duration_since(now)));
+        }
+        let _ticket = self.ticket(method, priority).await;
+        self.send(request, REQUEST_TIMEOUT).await
+    }
+
     async fn ticket(&self, method: &'static str, priority: Priority) -> Ticket {
         loop {
             let taken = lock(&self.budget).take(method, priority, Instant::now());

@@ -9,6 +9,7 @@
 //! | `media` | what a message carries |
 //! | `service` | service messages |
 //! | `chats` | titles, names, kinds of chats |
+//! | `sight` | chats as an operator sees them |
 
 mod chats;
 mod media;
@@ -16,6 +17,7 @@ mod message;
 mod parts;
 mod rich;
 mod service;
+mod sight;
 #[cfg(test)]
 mod tests;
 mod update;
@@ -36,6 +38,7 @@ use crate::event::{
 };
 use crate::source::SourceBatch;
 use message::Names;
+pub use sight::Sight;
 
 /// Raw bytes up to here fit a record beside everything that is read from them.
 const RAW_BYTES_SMALL: usize = 512 * 1024;
@@ -106,20 +109,9 @@ impl Normaliser {
     }
 
     fn logged_standing(&self, peer: PeerId) -> Standing {
-        let facts = self.index.facts(peer).map(|facts| facts.info);
-        Standing {
-            is_named: self.has_followed_name(peer),
-            has_left: false,
-            is_direct: facts.as_ref().is_some_and(|it| it.kind == chats::DIRECT),
-            migrated_from: facts.and_then(|it| it.migrated_from),
-        }
-    }
-
-    /// Whether one of the followed names is this channel's, by the log: a name that was resolved once stays resolved,
-    /// whoever takes it later.
-    fn has_followed_name(&self, peer: PeerId) -> bool {
-        let mut names = self.policy.names();
-        names.any(|name| self.index.named(name) == Some(peer))
+        let (policy, index) = (&self.policy, &*self.index);
+        let known = index.facts(peer).map(|facts| facts.info);
+        Sight { policy, index }.standing(peer, known.as_ref())
     }
 
     fn meet(&mut self, chat: &tl::enums::Chat, draft: &mut Draft<'_>) {

@@ -46,30 +46,33 @@ impl Gate {
     }
 }
 
+impl Gate {
+    /// The session, of somebody who is logged in. Nobody else can open it while it is held.
+    pub async fn enter(&self) -> Result<Arc<FileSession>, LoginError> {
+        let (place, config) = (self.place.clone(), self.config.clone());
+        let opened = tokio::task::spawn_blocking(move || Gate::session(&place, &config)).await;
+        let opened = opened.unwrap_or(Err(SessionError::Unfinished))?;
+        let session = Arc::new(opened.ok_or(LoginError::NotLoggedIn)?);
+        match (session.own(), session.is_given()) {
+            (Some(_), _) => Ok(session),
+            // A login was begun and not finished.
+            (None, false) => Err(LoginError::NotLoggedIn),
+            (None, true) => {
+                login::recognise(&session, self.config.api_id).await?;
+                Ok(session)
+            }
+        }
+    }
+}
+
 impl Door for Gate {
     type Session = FileSession;
 
     async fn open(&self) -> Result<Arc<FileSession>, Closed> {
-        let (place, config) = (self.place.clone(), self.config.clone());
-        let opened = tokio::task::spawn_blocking(move || Gate::session(&place, &config)).await;
-        let opened = opened.unwrap_or(Err(SessionError::Unfinished));
-        let session = match opened {
-            Ok(Some(session)) => Arc::new(session),
-            Ok(None) => return Err(Closed::NeedsLogin),
-            Err(error) => return Err(stuck(&error)),
-        };
-        if session.own().is_some() {
-            return Ok(session);
-        }
-        if !session.is_given() {
-            // A login was begun and not finished.
-            return Err(Closed::NeedsLogin);
-        }
-        match login::recognise(&session, self.config.api_id).await {
-            Ok(_) => Ok(session),
-            Err(LoginError::NotLoggedIn) => Err(Closed::NeedsLogin),
-            Err(error) => Err(stuck(&error)),
-        }
+        self.enter().await.map_err(|error| match error {
+            LoginError::NotLoggedIn => Closed::NeedsLogin,
+            error => stuck(&error),
+        })
     }
 }
 

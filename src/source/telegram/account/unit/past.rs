@@ -5,17 +5,13 @@ use std::time::Instant;
 use grammers_session::Session;
 use grammers_tl_types as tl;
 
-use super::super::super::backfill::{Ask, History, Reason, Stretch, as_update};
+use super::super::super::backfill::{Ask, History, as_update};
 use super::super::super::driver::{Failure, Page, Seen};
 use super::super::super::link::Fault;
 use super::super::super::reconcile::Look;
 use super::super::history::{Heads, Newest};
-use super::super::watch::Order;
 use super::{End, Step, Unit};
 use crate::event::Origin;
-
-/// Messages that one order fetches at most.
-const ORDER_MAX: u32 = 1_000_000;
 
 /// Telegram gives no more of a history at once.
 const DEPTH_MAX: u32 = 100;
@@ -110,7 +106,7 @@ where
         let Some(step) = self.outlet.backfill.answered(&ask, answer, Instant::now()) else {
             return Step::Continue(());
         };
-        let waiting = step.job.stretches.len();
+        let waiting = step.job.report();
         let (ended, found) = (step.ended, step.found);
         self.hand_over_page(step.page, Some(step.job)).await?;
         if let Some(outcome) = ended {
@@ -182,37 +178,6 @@ where
             });
         }
         self.hand_over_page(page, None).await
-    }
-
-    pub(super) async fn ordered(&mut self, order: Order) -> Step {
-        let (channel, job) = match order {
-            Order::Backfill {
-                channel,
-                since,
-                limit,
-            } => {
-                let stretch = Stretch::newest(Reason::ByHand, limit.clamp(1, ORDER_MAX), since);
-                let job = match self.outlet.follows(channel) {
-                    true => self.outlet.backfill.with(channel, [stretch]),
-                    false => None,
-                };
-                let Some(job) = job else {
-                    let waiting = self.outlet.backfill.waiting(channel);
-                    self.outlet
-                        .board(|board| board.filled(channel, waiting, 0, Some("refused")));
-                    return Step::Continue(());
-                };
-                (channel, job)
-            }
-            Order::Cancel { channel } => (channel, self.outlet.backfill.without(channel)),
-        };
-        let waiting = job.stretches.len();
-        let outcome = (waiting == 0).then_some("cancelled");
-        let page = Page::empty(Origin::Backfill);
-        self.hand_over_page(page, Some(job)).await?;
-        self.outlet
-            .board(|board| board.filled(channel, waiting, 0, outcome));
-        Step::Continue(())
     }
 
     /// What a failed request of the past means; the end of the session is the end of this life.
