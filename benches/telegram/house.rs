@@ -58,6 +58,7 @@ impl House {
             },
             orders: Orders::new().1,
             meaning: Box::new(Normaliser::new(NAME, policy, Arc::clone(&index))),
+            files: None,
         };
         let durable = daemon.durable();
         let source = Telegram::start(vec![(inputs, door)], &status, &stop);
