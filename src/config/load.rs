@@ -192,6 +192,8 @@ fn assemble(layers: &Layers) -> Config {
                 .map(|_| from.url("timescale.direct_url")),
             chunk_interval: from.span("timescale.chunk_interval"),
             synchronous_commit: from.switch("timescale.synchronous_commit"),
+            counter_history: written("timescale.counter_history")
+                .then(|| from.span("timescale.counter_history")),
         }),
         redis: on("redis").then(|| Redis {
             url: from.url("redis.url"),
@@ -201,6 +203,8 @@ fn assemble(layers: &Layers) -> Config {
         }),
         sqlite: sqlite.map(|path| Sqlite {
             path: data_dir.join(path),
+            counter_history: written("sqlite.counter_history")
+                .then(|| from.span("sqlite.counter_history")),
         }),
         data_dir,
     }

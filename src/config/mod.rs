@@ -130,6 +130,8 @@ pub struct Timescale {
     /// Wait for PostgreSQL's own fsync on each batch. Without it, rows and checkpoint vanish together in a crash of
     /// the server and are applied again from the log.
     pub synchronous_commit: bool,
+    /// The interval of the sampled history of counters; none for no history.
+    pub counter_history: Option<Duration>,
 }
 
 /// `[redis]`: the cache projection.
@@ -150,6 +152,8 @@ pub struct Redis {
 pub struct Sqlite {
     /// The file; already joined with `data_dir` when it was written relative.
     pub path: PathBuf,
+    /// The interval of the sampled history of counters; none for no history.
+    pub counter_history: Option<Duration>,
 }
 
 impl Default for Config {

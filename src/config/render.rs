@@ -33,7 +33,7 @@ impl Loaded {
             }
             if let Some(setting) = self.layers.get(&key.path()) {
                 shown.push(show(key, setting));
-            } else if key.section == "sqlite"
+            } else if key.path() == "sqlite.path"
                 && let Some(sqlite) = &self.config.sqlite
             {
                 shown.push(Shown {

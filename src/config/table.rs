@@ -55,6 +55,10 @@ const TLS: &[&str] = &["required", "off"];
 const ABOUT_TLS: &str = "`required`: TLS with a checked certificate for every host but loopback. `off`: plaintext, even \
      across a network.";
 
+const ABOUT_HISTORY: &str = "Views, forwards, reactions and polls over time: one row in `counter_samples` for each message and \
+     interval of this length, with the last value of each that came in it. It begins where it is switched on or given \
+     another length, and what there was goes; `rebuild` makes it for the whole log.";
+
 /// Every key, by section.
 pub(super) const KEYS: &[Key] = &[
     key(
@@ -75,10 +79,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "wal",
         "segment_age_max",
-        Span {
-            min: MINUTE,
-            max: 365 * DAY,
-        },
+        span(MINUTE, 365 * DAY),
         Text("1d"),
         "A segment is sealed at this age.",
     ),
@@ -108,10 +109,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "wal",
         "keep_age",
-        Span {
-            min: HOUR,
-            max: 36_500 * DAY,
-        },
+        span(HOUR, 36_500 * DAY),
         Words("for ever"),
         "Sealed segments whose last record is older than this are removed, but never what the relay or a store still needs.",
     ),
@@ -170,30 +168,21 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "relay",
         "backoff_min",
-        Span {
-            min: 1,
-            max: MINUTE,
-        },
+        span(1, MINUTE),
         Text("100ms"),
         "Wait after the first failed delivery; each further failure waits longer.",
     ),
     key(
         "relay",
         "backoff_max",
-        Span {
-            min: 100,
-            max: HOUR,
-        },
+        span(100, HOUR),
         Text("30s"),
         "Longest wait after a failed delivery; not below `backoff_min`.",
     ),
     key(
         "relay",
         "marker_interval",
-        Span {
-            min: SECOND,
-            max: 10 * MINUTE,
-        },
+        span(SECOND, 10 * MINUTE),
         Text("5s"),
         "How often a tail marker is sent while nothing else is. A projector notices a lost last frame this late.",
     ),
@@ -278,10 +267,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "telegram",
         "reconcile_interval",
-        Span {
-            min: MINUTE,
-            max: DAY,
-        },
+        span(MINUTE, DAY),
         Text("10m"),
         "How often the newest messages of the channels are compared with the log.",
     ),
@@ -390,10 +376,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "timescale",
         "chunk_interval",
-        Span {
-            min: HOUR,
-            max: 3650 * DAY,
-        },
+        span(HOUR, 3650 * DAY),
         Text("90d"),
         "Width of a chunk of the hypertable. A chunk costs about 3 ms to make, so a long history wants wide chunks.",
     ),
@@ -404,6 +387,13 @@ pub(super) const KEYS: &[Key] = &[
         Text("false"),
         "Wait for PostgreSQL's own fsync on each batch. Without it, rows and checkpoint vanish together in a crash of \
          the server and are applied again from the log.",
+    ),
+    key(
+        "timescale",
+        "counter_history",
+        span(MINUTE, 365 * DAY),
+        Words("no history, the newest counters alone"),
+        ABOUT_HISTORY,
     ),
     key(
         "redis",
@@ -430,10 +420,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "redis",
         "ttl",
-        Span {
-            min: MINUTE,
-            max: 3650 * DAY,
-        },
+        span(MINUTE, 3650 * DAY),
         Text("7d"),
         "How long a key lives after it was last written.",
     ),
@@ -443,6 +430,13 @@ pub(super) const KEYS: &[Key] = &[
         Path,
         Words("`messages.sqlite` in `data_dir`"),
         "The file. A relative path starts at `data_dir`.",
+    ),
+    key(
+        "sqlite",
+        "counter_history",
+        span(MINUTE, 365 * DAY),
+        Words("no history, the newest counters alone"),
+        ABOUT_HISTORY,
     ),
 ];
 
@@ -468,6 +462,10 @@ const fn section(name: &'static str, optional: bool, about: &'static str) -> Sec
         optional,
         about,
     }
+}
+
+const fn span(min: u64, max: u64) -> Kind {
+    Span { min, max }
 }
 
 const fn size(min: u64, max: u64) -> Kind {

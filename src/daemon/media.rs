@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use wal::Seq;
 
 use super::Daemon;
 use super::mirror::{MirrorError, envelopes};
@@ -19,7 +20,7 @@ use crate::source::telegram::media::{Depot, Limits};
 /// Records that are looked through at once.
 const RECORDS_MAX: usize = 2_000;
 const BYTES_MAX: usize = 8 << 20;
-/// Between two looks at the log. Each may cost a sync of the disk, which the log needs too.
+/// Between two looks at the log. Each that finds a file costs a sync of the disk, which the log needs too.
 const EVERY: Duration = Duration::from_secs(1);
 
 impl Daemon {
@@ -49,16 +50,24 @@ impl Daemon {
     }
 }
 
-/// Follows the log until stopped. What a failure left out, the next look takes in.
+/// Follows the log until stopped.
 pub(super) async fn follow(depot: Arc<Depot>, reader: JournalReader, stop: CancellationToken) {
     let mut tail = reader.subscribe();
+    // None while the list has to be asked.
+    let mut from = None;
     loop {
-        if let Err(error) = take_in(&depot, &reader).await {
-            tracing::warn!(error = chain(&error), "the list of files lags");
-        }
+        let taken = take_in(&depot, &reader, from).await;
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
+        }
+        match taken {
+            Ok(next) => from = Some(next),
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "the list of files lags");
+                from = None;
+                continue;
+            }
         }
         tokio::select! {
             () = stop.cancelled() => return,
@@ -69,12 +78,20 @@ pub(super) async fn follow(depot: Arc<Depot>, reader: JournalReader, stop: Cance
     }
 }
 
-async fn take_in(depot: &Depot, reader: &JournalReader) -> Result<(), MirrorError> {
-    let mut from = next_seq(depot.covered().await?);
+/// Looks through the log, and gives the number to go on from.
+async fn take_in(
+    depot: &Depot,
+    reader: &JournalReader,
+    from: Option<Seq>,
+) -> Result<Seq, MirrorError> {
+    let mut from = match from {
+        Some(from) => from,
+        None => next_seq(depot.covered().await?),
+    };
     loop {
         let tail = reader.tail();
         if from.get() > tail {
-            return Ok(());
+            return Ok(from);
         }
         if let Some(first) = reader.first().await?
             && from < first
@@ -89,7 +106,7 @@ async fn take_in(depot: &Depot, reader: &JournalReader) -> Result<(), MirrorErro
         }
         let records = reader.range(from, tail, RECORDS_MAX, BYTES_MAX).await?;
         let Some(last) = records.last() else {
-            return Ok(());
+            return Ok(from);
         };
         let covered = last.header().seq;
         depot.absorb(&envelopes(&records), covered.get()).await?;

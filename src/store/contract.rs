@@ -136,5 +136,30 @@ pub const GAPS: Table = Table {
     ],
 };
 
+/// The counters of messages over time, where a store is told to keep them: one row a message and interval, with the
+/// last value of each counter that came in it.
+pub const COUNTER_SAMPLES: Table = Table {
+    name: "counter_samples",
+    key: 3,
+    columns: &[
+        ("peer_id", Type::Int),
+        ("message_id", Type::Int),
+        ("interval_at", Type::Time),
+        ("sampled_at", Type::Time),
+        ("views", Type::Int),
+        ("forwards", Type::Int),
+        ("reactions", Type::Json),
+        ("poll", Type::Json),
+        ("seq", Type::Int),
+    ],
+};
+
 /// The tables that `verify` compares with the fold of the log, row by row.
-pub const VERIFIED: [Table; 5] = [MESSAGES, MESSAGE_VERSIONS, CHANNELS, CHANNEL_NAMES, GAPS];
+pub const VERIFIED: [Table; 6] = [
+    MESSAGES,
+    MESSAGE_VERSIONS,
+    CHANNELS,
+    CHANNEL_NAMES,
+    GAPS,
+    COUNTER_SAMPLES,
+];

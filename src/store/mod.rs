@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `contract` | the public tables and columns, the same in every SQL store |
 //! | `rows` | events to rows: pure, commutative, idempotent (I6, I7) |
+//! | `samples` | the sampled history of counters, as pure |
 //! | `public` | what readers see of those rows, computed without a store: what `verify` compares with |
 //! | `sql` | what the SQL stores share: error classes, scans, the search for a poison event |
 //! | `sqlite` | the embedded projection |
@@ -17,6 +18,7 @@ pub mod contract;
 pub mod public;
 pub mod redis;
 pub mod rows;
+pub mod samples;
 mod sql;
 pub mod sqlite;
 pub mod timescale;
@@ -277,6 +279,8 @@ pub trait Inspect: Projection {
 pub trait Snapshot: Send {
     /// The checkpoint of that moment: the rows are the fold of the log up to it.
     fn checkpoint(&self) -> Option<Checkpoint>;
+    /// What it samples of counters; none when it keeps no history of them.
+    fn sampling(&self) -> Option<samples::Sampling>;
     /// Gives the rows of a public table to `each`, in key order, without holding more than a few of them. Stops early
     /// when `each` breaks; the snapshot can then be used no further.
     fn scan(

@@ -15,6 +15,7 @@ use super::contract::{self, Table};
 use super::rows::{
     ChannelNameRow, GapClosingRow, GapRow, MessageRow, Rows, Stamped, StateRow, VersionRow,
 };
+use super::samples::{self, SampleRow};
 use crate::event::{Json, Timestamp};
 
 /// One public row: values in the order of the contract's columns.
@@ -138,6 +139,21 @@ pub fn gap(row: &GapRow, closing: Option<&GapClosingRow>) -> PublicRow {
     ]
 }
 
+/// The public row of a sample of counters.
+pub fn counter_sample(row: &SampleRow) -> PublicRow {
+    vec![
+        row.peer_id.into(),
+        row.message_id.into(),
+        time(row.interval_at),
+        time(row.sampled_at),
+        row.views.map(|(_, value)| value).into(),
+        row.forwards.map(|(_, value)| value).into(),
+        json(row.reactions.as_ref().map(|(_, value)| value)),
+        json(row.poll.as_ref().map(|(_, value)| value)),
+        row.seq.into(),
+    ]
+}
+
 fn json(value: Option<&Json>) -> Value {
     value.map_or(Value::Null, Json::value)
 }
@@ -155,6 +171,7 @@ pub struct Fold {
     channel_names: BTreeMap<(i64, i64), ChannelNameRow>,
     gaps: BTreeMap<i64, GapRow>,
     gap_closings: BTreeMap<i64, GapClosingRow>,
+    samples: BTreeMap<(i64, i64, Timestamp), SampleRow>,
 }
 
 impl Fold {
@@ -195,6 +212,13 @@ impl Fold {
         }
     }
 
+    /// Takes in the samples of a batch, likewise.
+    pub fn merge_samples(&mut self, rows: Vec<SampleRow>) {
+        for row in rows {
+            samples::merge(&mut self.samples, row);
+        }
+    }
+
     fn version(&mut self, row: Option<VersionRow>) {
         if let Some(row) = row {
             let key = (row.peer_id, row.message_id, row.posted_at, row.seq);
@@ -212,6 +236,9 @@ impl Fold {
                 Box::new(self.channel_names.values().map(channel_name))
             }
             name if name == contract::GAPS.name => Box::new(self.gap_rows()),
+            name if name == contract::COUNTER_SAMPLES.name => {
+                Box::new(self.samples.values().map(counter_sample))
+            }
             _ => Box::new(std::iter::empty()),
         }
     }

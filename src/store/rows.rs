@@ -443,7 +443,7 @@ fn seq_part<T>(value: &Stamped<T>) -> i64 {
     value.as_ref().map_or(0, |(seq, _)| *seq)
 }
 
-fn later<T>(mine: &mut Stamped<T>, other: Stamped<T>) {
+pub(super) fn later<T>(mine: &mut Stamped<T>, other: Stamped<T>) {
     if seq_part(&other) > seq_part(mine) {
         *mine = other;
     }

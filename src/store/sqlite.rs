@@ -23,6 +23,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Executor as _};
 
 use self::statements::Statements;
+use super::samples::Sampling;
 use super::sql::{StoredCheckpoint, backend, refusal};
 use super::{Batch, Checkpoint, Inspect, Projection, ProjectionError, ProjectionName};
 use crate::config;
@@ -45,8 +46,8 @@ impl Sqlite {
     /// The projection in the configured file, which is made when it does not exist.
     pub fn new(config: config::Sqlite) -> Sqlite {
         Sqlite {
+            statements: Arc::new(Statements::new(config.counter_history.is_some())),
             config,
-            statements: Arc::new(Statements::new()),
             connection: None,
         }
     }
@@ -60,6 +61,15 @@ impl Sqlite {
             Some(connection) => Ok(connection),
             None => setup::open(&self.config, doing).await,
         }
+    }
+
+    async fn read_sampling(
+        connection: &mut SqliteConnection,
+    ) -> Result<Option<Sampling>, sqlx::Error> {
+        let row: Option<(i64, i64)> = sqlx::query_as(statements::READ_SAMPLING)
+            .fetch_optional(connection)
+            .await?;
+        Ok(row.map(|(interval_us, after)| Sampling { interval_us, after }))
     }
 
     async fn read_checkpoint(

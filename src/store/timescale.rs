@@ -25,6 +25,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
 
 use self::statements::Statements;
+use super::samples::Sampling;
 use super::sql::{StoredCheckpoint, backend, ours, refusal};
 use super::{Batch, Checkpoint, Inspect, Projection, ProjectionError, ProjectionName};
 use crate::config;
@@ -118,7 +119,7 @@ impl Timescale {
         let statements = Arc::new(Statements::new(
             generation,
             self.wanted.is_none(),
-            self.config.synchronous_commit,
+            &self.config,
         ));
         self.ready = Some(Arc::clone(&statements));
         Ok(statements)
@@ -131,6 +132,15 @@ impl Timescale {
             Some(connection) => Ok(connection),
             None => setup::connect(&self.config.url, doing).await,
         }
+    }
+
+    /// By the statement that reads it of a generation.
+    async fn read_sampling(
+        sql: &str,
+        connection: &mut PgConnection,
+    ) -> Result<Option<Sampling>, sqlx::Error> {
+        let row: Option<(i64, i64)> = sqlx::query_as(ours(sql)).fetch_optional(connection).await?;
+        Ok(row.map(|(interval_us, after)| Sampling { interval_us, after }))
     }
 
     async fn read_checkpoint(

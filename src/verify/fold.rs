@@ -14,6 +14,7 @@ use crate::projector::{entry, next_seq};
 use crate::store::contract::{Table, VERIFIED};
 use crate::store::public::{Fold, PublicRow};
 use crate::store::rows::Rows;
+use crate::store::samples::{self, Sampling};
 
 /// Events folded in one pass; about 1 KiB of memory each.
 const PART_EVENTS: u64 = 400_000;
@@ -27,6 +28,7 @@ pub(super) async fn digests(
     first: u64,
     until: u64,
     events: u64,
+    sampling: Option<Sampling>,
     report: &mut (dyn FnMut(u64, u64) + Send),
 ) -> Result<Digests, VerifyError> {
     let parts = events.div_ceil(PART_EVENTS).max(1);
@@ -34,7 +36,7 @@ pub(super) async fn digests(
     for part in 0..parts {
         let mut done = |at: u64| report(part * until + at, parts * until);
         let mine = |header: &Header| part_of(header, parts) == part;
-        let fold = pass(journal, first, until, &mine, &mut done).await?;
+        let fold = pass(journal, (first, until), sampling, &mine, &mut done).await?;
         for table in &VERIFIED {
             fold.rows(table).for_each(|row| digests.add(table, &row));
         }
@@ -45,13 +47,14 @@ pub(super) async fn digests(
 /// The rows of the fold that fall into these buckets of one table.
 pub(super) async fn rows(
     journal: &JournalReader,
-    (first, until): (u64, u64),
+    range: (u64, u64),
+    sampling: Option<Sampling>,
     table: &Table,
     buckets: &BTreeSet<Bucket>,
 ) -> Result<Vec<PublicRow>, VerifyError> {
     let peers: BTreeSet<i64> = buckets.iter().map(|bucket| bucket.peer_id).collect();
     let mine = |header: &Header| peers.contains(&marked(header));
-    let fold = pass(journal, first, until, &mine, &mut |_| {}).await?;
+    let fold = pass(journal, range, sampling, &mine, &mut |_| {}).await?;
     Ok(fold
         .rows(table)
         .filter(|row| buckets.contains(&Bucket::of(table, row)))
@@ -60,8 +63,8 @@ pub(super) async fn rows(
 
 async fn pass(
     journal: &JournalReader,
-    first: u64,
-    until: u64,
+    (first, until): (u64, u64),
+    sampling: Option<Sampling>,
     mine: &(dyn Fn(&Header) -> bool + Sync),
     done: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Fold, VerifyError> {
@@ -79,6 +82,7 @@ async fn pass(
             .map(entry)
             .collect();
         fold.merge(Rows::of(&entries));
+        fold.merge_samples(samples::of(&entries, sampling));
         done(at);
     }
     Ok(fold)

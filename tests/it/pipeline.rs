@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use serde_json::Value;
 use telegram_gateway::event::Body;
-use telegram_gateway::store::contract::VERIFIED;
+use telegram_gateway::store::contract::{COUNTER_SAMPLES, VERIFIED};
 use telegram_gateway::store::public::PublicRow;
 use telegram_gateway::store::sqlite::Sqlite;
 use telegram_gateway::store::timescale::Timescale;
@@ -46,6 +46,16 @@ async fn timescale_rows(gateway: &Gateway) -> Vec<(&'static str, PublicRow)> {
     .await
 }
 
+/// Both SQL stores, with a history of counters in each.
+async fn with_both_stores() -> Option<Gateway> {
+    let mut gateway = Gateway::with_services().await?;
+    // Beside TimescaleDB the SQLite projection runs when its path is written out.
+    gateway.set("TGW_SQLITE__PATH", "beside.sqlite");
+    gateway.set("TGW_SQLITE__COUNTER_HISTORY", "1m");
+    gateway.set("TGW_TIMESCALE__COUNTER_HISTORY", "1m");
+    Some(gateway)
+}
+
 fn play(gateway: &Gateway, events: &str) {
     let script = repository(SCRIPT);
     let script = format!("script:{}", script.display());
@@ -64,22 +74,22 @@ fn play(gateway: &Gateway, events: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_sql_stores_show_the_same_rows_field_by_field() {
-    let Some(mut gateway) = Gateway::with_services().await else {
+    let Some(gateway) = with_both_stores().await else {
         return;
     };
-    // Beside TimescaleDB the SQLite projection runs when its path is written out.
-    gateway.set("TGW_SQLITE__PATH", "beside.sqlite");
     play(&gateway, "3000");
     gateway.verify();
-    assert_eq!(sqlite_rows(&gateway).await, timescale_rows(&gateway).await);
+    let rows = sqlite_rows(&gateway).await;
+    let samples = rows.iter().filter(|row| row.0 == COUNTER_SAMPLES.name);
+    assert!(samples.count() > 0);
+    assert_eq!(rows, timescale_rows(&gateway).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_of_any_part_changes_nothing() {
-    let Some(mut gateway) = Gateway::with_services().await else {
+    let Some(gateway) = with_both_stores().await else {
         return;
     };
-    gateway.set("TGW_SQLITE__PATH", "beside.sqlite");
     play(&gateway, "1500");
     let (sqlite, timescale) = (sqlite_rows(&gateway).await, timescale_rows(&gateway).await);
     for to in ["sqlite", "timescale", "redis"] {
@@ -94,10 +104,9 @@ async fn a_replay_of_any_part_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_emptied_and_rebuilt_is_equal_to_before() {
-    let Some(mut gateway) = Gateway::with_services().await else {
+    let Some(gateway) = with_both_stores().await else {
         return;
     };
-    gateway.set("TGW_SQLITE__PATH", "beside.sqlite");
     play(&gateway, "1500");
     let (sqlite, timescale) = (sqlite_rows(&gateway).await, timescale_rows(&gateway).await);
     for store in ["sqlite", "timescale", "redis"] {

@@ -13,6 +13,7 @@ use telegram_gateway::failure::{Class, Classify as _};
 use telegram_gateway::store::contract::{self, Table, VERIFIED};
 use telegram_gateway::store::public::{Fold, PublicRow};
 use telegram_gateway::store::rows::Rows;
+use telegram_gateway::store::samples::{self, Sampling};
 use telegram_gateway::store::{
     Batch, Checkpoint, Entry, Filter, Inspect, Poison, ProjectionError, Snapshot,
 };
@@ -81,9 +82,15 @@ async fn everything<P: Inspect>(store: &mut P) -> Vec<(&'static str, Vec<PublicR
     all
 }
 
+/// What a store without a history of counters has to show.
 fn folded(entries: &[Entry]) -> Vec<(&'static str, Vec<PublicRow>)> {
+    folded_by(entries, None)
+}
+
+fn folded_by(entries: &[Entry], sampling: Option<Sampling>) -> Vec<(&'static str, Vec<PublicRow>)> {
     let mut fold = Fold::default();
     fold.merge(Rows::of(entries));
+    fold.merge_samples(samples::of(entries, sampling));
     VERIFIED
         .iter()
         .map(|table| (table.name, fold.rows(table).collect()))
@@ -97,6 +104,7 @@ async fn check_deliveries<P: Inspect>(
     deliveries: &[Vec<prop::sample::Index>],
 ) {
     store.clear().await.expect("clear");
+    let sampling = store.snapshot().await.expect("a snapshot").sampling();
     let mut missing: Vec<bool> = vec![true; log.len()];
     let mut fold = Fold::default();
     for indexes in deliveries {
@@ -109,6 +117,7 @@ async fn check_deliveries<P: Inspect>(
             })
             .collect();
         fold.merge(Rows::of(&part));
+        fold.merge_samples(samples::of(&part, sampling));
         store.apply(&batch(&part, None)).await.expect("apply");
     }
     let left: Vec<Entry> = log
@@ -118,9 +127,10 @@ async fn check_deliveries<P: Inspect>(
         .map(|(entry, _)| entry.clone())
         .collect();
     fold.merge(Rows::of(&left));
+    fold.merge_samples(samples::of(&left, sampling));
     let end = checkpoint(1, log.len() as u64);
     store.apply(&batch(&left, Some(end))).await.expect("apply");
-    let expected = folded(log);
+    let expected = folded_by(log, sampling);
     let pieces: Vec<_> = VERIFIED
         .iter()
         .map(|table| (table.name, fold.rows(table).collect::<Vec<_>>()))
@@ -315,4 +325,74 @@ fn mixed_log() -> Vec<Entry> {
         }
     }
     entries(events)
+}
+
+/// The history of counters begins where it is switched on, is the same whatever is applied again, and goes with the
+/// switch. `store` opens the same store with an interval of so many seconds.
+async fn check_counter_history<P: Inspect>(store: impl Fn(Option<u64>) -> P) {
+    let counted = |views| {
+        let body = Body::Counters {
+            message_id: 1,
+            views: Some(views),
+            forwards: None,
+            reactions: None,
+        };
+        event(peer(1), Origin::Live, body)
+    };
+    let log = entries((1..=20).map(counted).collect());
+    let shown = async |store: &mut P| {
+        let mut snapshot = store.snapshot().await.expect("a snapshot");
+        let sampling = snapshot.sampling();
+        let table = &contract::COUNTER_SAMPLES;
+        (
+            sampling,
+            rows(&mut snapshot, table, &Filter::default()).await,
+        )
+    };
+    let expected = |sampling| {
+        let mut fold = Fold::default();
+        fold.merge_samples(samples::of(&log, sampling));
+        let rows: Vec<PublicRow> = fold.rows(&contract::COUNTER_SAMPLES).collect();
+        rows
+    };
+    let mut off = store(None);
+    let half = batch(&log[..10], Some(checkpoint(1, 10)));
+    off.apply(&half).await.expect("applied");
+    assert_eq!(shown(&mut off).await, (None, Vec::new()));
+    drop(off);
+
+    let mut on = store(Some(4));
+    on.checkpoint().await.expect("opened");
+    on.apply(&batch(&log, Some(checkpoint(1, 20))))
+        .await
+        .expect("applied");
+    let (sampling, rows) = shown(&mut on).await;
+    assert_eq!(
+        sampling.map(|it| it.after),
+        Some(10),
+        "from its checkpoint on"
+    );
+    assert_eq!(rows, expected(sampling));
+    assert!((2..=4).contains(&rows.len()), "{rows:?}");
+    on.apply(&batch(&log, None)).await.expect("a replay");
+    assert_eq!(shown(&mut on).await, (sampling, rows));
+    on.clear().await.expect("emptied");
+    on.apply(&batch(&log, Some(checkpoint(1, 20))))
+        .await
+        .expect("rebuilt");
+    let (sampling, rows) = shown(&mut on).await;
+    assert_eq!(sampling.map(|it| it.after), Some(0), "of the whole log");
+    assert_eq!(rows, expected(sampling));
+    assert!((5..=6).contains(&rows.len()), "{rows:?}");
+    drop(on);
+
+    let mut longer = store(Some(3600));
+    longer.checkpoint().await.expect("opened");
+    let (sampling, rows) = shown(&mut longer).await;
+    assert_eq!(sampling.map(|it| it.after), Some(20), "begins anew");
+    assert!(rows.is_empty());
+    drop(longer);
+    let mut off = store(None);
+    off.checkpoint().await.expect("opened");
+    assert_eq!(shown(&mut off).await, (None, Vec::new()));
 }

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
-use super::{NAME, statements};
+use super::{NAME, Sqlite, statements};
 use crate::config;
 use crate::store::ProjectionError;
+use crate::store::samples::interval_us;
 use crate::store::sql::{backend, migration, migrator};
 
 /// The steps of the schema, oldest first. Released steps never change: their checksums are in the files.
@@ -24,6 +25,11 @@ const STEPS: &[(i64, &str, &str)] = &[
         2,
         "gap closings and albums",
         include_str!("../../../migrations/sqlite/0002_gap_closings_albums.sql"),
+    ),
+    (
+        3,
+        "counter samples",
+        include_str!("../../../migrations/sqlite/0003_counter_samples.sql"),
     ),
 ];
 
@@ -60,7 +66,33 @@ pub(super) async fn open(
         .await
         .map_err(|error| backend(NAME, doing, error))?;
     migrate(&mut connection).await?;
+    settle_sampling(config.counter_history, &mut connection)
+        .await
+        .map_err(|error| backend(NAME, doing, error))?;
     Ok(connection)
+}
+
+/// Has the file sample as the configuration says, from its checkpoint on.
+async fn settle_sampling(
+    wanted: Option<Duration>,
+    connection: &mut SqliteConnection,
+) -> Result<(), sqlx::Error> {
+    let wanted = wanted.map(interval_us);
+    let stored = Sqlite::read_sampling(connection).await?;
+    if stored.map(|stored| stored.interval_us) == wanted {
+        return Ok(());
+    }
+    let mut transaction = connection.begin_with(statements::BEGIN).await?;
+    for sql in statements::FORGET_SAMPLES {
+        transaction.execute(*sql).await?;
+    }
+    if let Some(interval) = wanted {
+        sqlx::query(statements::BEGIN_SAMPLES)
+            .bind(interval)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await
 }
 
 /// Opens the file for reading; it must exist.

@@ -10,6 +10,7 @@ use super::{NAME, Sqlite, readable, setup, value};
 use crate::config;
 use crate::store::contract::Table;
 use crate::store::public::PublicRow;
+use crate::store::samples::Sampling;
 use crate::store::sql::backend;
 use crate::store::{Checkpoint, Filter, ProjectionError, Snapshot};
 
@@ -20,6 +21,7 @@ const DOING: &str = "reading rows back";
 pub struct SqliteSnapshot {
     connection: SqliteConnection,
     checkpoint: Option<Checkpoint>,
+    sampling: Option<Sampling>,
 }
 
 impl SqliteSnapshot {
@@ -28,12 +30,15 @@ impl SqliteSnapshot {
         let begun = async {
             // The first read fixes the moment; the transaction ends with the connection.
             connection.execute("begin").await?;
-            Sqlite::read_checkpoint(&mut connection).await
+            let stored = Sqlite::read_checkpoint(&mut connection).await?;
+            let sampling = Sqlite::read_sampling(&mut connection).await?;
+            Ok::<_, sqlx::Error>((stored, sampling))
         };
-        let stored = begun.await.map_err(|error| backend(NAME, DOING, error))?;
+        let (stored, sampling) = begun.await.map_err(|error| backend(NAME, DOING, error))?;
         Ok(SqliteSnapshot {
             checkpoint: stored.map(|stored| readable(&stored)).transpose()?,
             connection,
+            sampling,
         })
     }
 }
@@ -41,6 +46,10 @@ impl SqliteSnapshot {
 impl Snapshot for SqliteSnapshot {
     fn checkpoint(&self) -> Option<Checkpoint> {
         self.checkpoint
+    }
+
+    fn sampling(&self) -> Option<Sampling> {
+        self.sampling
     }
 
     async fn scan(

@@ -62,6 +62,42 @@ const STATE: &[&str] = &[
     "poll_seq",
 ];
 
+/// Columns of `counter_sample`, in the order in which `value` binds them.
+const SAMPLE: &[&str] = &[
+    "peer_id",
+    "message_id",
+    "interval_at",
+    "sampled_at",
+    "seq",
+    "views",
+    "views_seq",
+    "forwards",
+    "forwards_seq",
+    "reactions",
+    "reactions_seq",
+    "poll",
+    "poll_seq",
+];
+
+/// Values that go by the number of their own, and that number.
+type Parts = [(&'static str, &'static str)];
+
+const STATE_PARTS: &Parts = &[
+    ("deleted_at", "deleted_seq"),
+    ("pinned", "pinned_seq"),
+    ("views", "views_seq"),
+    ("forwards", "forwards_seq"),
+    ("reactions", "reactions_seq"),
+    ("poll", "poll_seq"),
+];
+
+const SAMPLE_PARTS: &Parts = &[
+    ("views", "views_seq"),
+    ("forwards", "forwards_seq"),
+    ("reactions", "reactions_seq"),
+    ("poll", "poll_seq"),
+];
+
 const VERSION: &str =
     "peer_id, message_id, posted_at, seq, edited_at, text, entities, media, changed";
 
@@ -95,6 +131,15 @@ pub(super) const INSERT_QUARANTINE: &str = "insert into quarantine \
      (projection, generation, seq, kind, received_at, reason, raw) \
      values ('sqlite', 1, ?, ?, ?, ?, ?) on conflict do nothing";
 
+pub(super) const READ_SAMPLING: &str = "select interval_us, after_seq from counter_sampling";
+
+/// Begins another history, or none: what there is of the last one goes, and the log can make it anew.
+pub(super) const FORGET_SAMPLES: &[&str] =
+    &["delete from counter_sample", "delete from counter_sampling"];
+
+pub(super) const BEGIN_SAMPLES: &str = "insert into counter_sampling (interval_us, after_seq) values (?, \
+     coalesce((select seq from checkpoints where projection = 'sqlite' and generation = 1), 0))";
+
 /// No trigger follows deletions, so that `delete` without a condition just drops the pages; the index is told.
 pub(super) const CLEAR: &[&str] = &[
     "delete from message_content",
@@ -104,6 +149,8 @@ pub(super) const CLEAR: &[&str] = &[
     "delete from channel_name",
     "delete from gap",
     "delete from gap_closing",
+    "delete from counter_sample",
+    "update counter_sampling set after_seq = 0",
     "delete from quarantine where projection = 'sqlite' and generation = 1",
     "delete from checkpoints where projection = 'sqlite' and generation = 1",
 ];
@@ -123,10 +170,14 @@ pub(super) struct Statements {
     pub lower_first_seq: String,
     /// Merges states; for each of [`LENGTHS`].
     pub merge_state: [String; 3],
+    /// Merges a sample of counters.
+    pub merge_sample: String,
+    /// Whether there may be any.
+    pub is_sampled: bool,
 }
 
 impl Statements {
-    pub(super) fn new() -> Statements {
+    pub(super) fn new(is_sampled: bool) -> Statements {
         let set: Vec<String> = CONTENT
             .iter()
             .enumerate()
@@ -153,6 +204,8 @@ impl Statements {
                 "update message_content set first_seq = ?4, received_at = ?5 where {KEY}"
             ),
             merge_state: LENGTHS.map(merge_state),
+            merge_sample: merge_sample(),
+            is_sampled,
         }
     }
 }
@@ -163,32 +216,39 @@ fn values(columns: usize, rows: usize) -> String {
     vec![row; rows].join(", ")
 }
 
-fn merge_state(rows: usize) -> String {
-    const PARTS: &[(&str, &str)] = &[
-        ("deleted_at", "deleted_seq"),
-        ("pinned", "pinned_seq"),
-        ("views", "views_seq"),
-        ("forwards", "forwards_seq"),
-        ("reactions", "reactions_seq"),
-        ("poll", "poll_seq"),
-    ];
-    let newer = |seq: &str| format!("excluded.{seq} > coalesce(message_state.{seq}, 0)");
-    let set: Vec<String> = PARTS
+/// What a newer value replaces, and whether there is one.
+fn newer(table: &str, parts: &Parts) -> (String, String) {
+    let newer = |seq: &str| format!("excluded.{seq} > coalesce({table}.{seq}, 0)");
+    let set: Vec<String> = parts
         .iter()
         .map(|(value, seq)| {
             let newer = newer(seq);
             format!(
-                "{value} = case when {newer} then excluded.{value} else message_state.{value} end, \
-                 {seq} = case when {newer} then excluded.{seq} else message_state.{seq} end"
+                "{value} = case when {newer} then excluded.{value} else {table}.{value} end, \
+                 {seq} = case when {newer} then excluded.{seq} else {table}.{seq} end"
             )
         })
         .collect();
-    let any: Vec<String> = PARTS.iter().map(|(_, seq)| newer(seq)).collect();
+    let any: Vec<String> = parts.iter().map(|(_, seq)| newer(seq)).collect();
+    (set.join(", "), any.join(" or "))
+}
+
+fn merge_state(rows: usize) -> String {
+    let (set, any) = newer("message_state", STATE_PARTS);
     format!(
-        "insert into message_state ({}) values {} on conflict (peer_id, message_id) do update set {} where {}",
+        "insert into message_state ({}) values {} on conflict (peer_id, message_id) do update set {set} where {any}",
         STATE.join(", "),
         values(STATE.len(), rows),
-        set.join(", "),
-        any.join(" or ")
+    )
+}
+
+fn merge_sample() -> String {
+    let (set, any) = newer("counter_sample", SAMPLE_PARTS);
+    format!(
+        "insert into counter_sample ({}) values {} on conflict (peer_id, message_id, interval_at) do update set {set}, \
+         sampled_at = case when excluded.seq > counter_sample.seq then excluded.sampled_at else counter_sample.sampled_at end, \
+         seq = max(excluded.seq, counter_sample.seq) where {any}",
+        SAMPLE.join(", "),
+        values(SAMPLE.len(), 1),
     )
 }

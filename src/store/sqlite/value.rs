@@ -8,6 +8,7 @@ use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
 use crate::event::{Json, Timestamp};
 use crate::store::contract;
 use crate::store::rows::{MessageRow, Stamped, StateRow, VersionRow};
+use crate::store::samples::SampleRow;
 
 pub(super) type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
 
@@ -17,6 +18,10 @@ pub(super) fn time(at: Timestamp) -> String {
 
 fn json(value: Option<&Json>) -> Option<String> {
     value.map(|json| json.as_str().to_owned())
+}
+
+fn stamp<T>(part: &Stamped<T>) -> Option<i64> {
+    part.as_ref().map(|(seq, _)| *seq)
 }
 
 /// In the order of `statements::CONTENT`.
@@ -58,9 +63,6 @@ pub(super) fn bind_content<'q>(query: Statement<'q>, row: &MessageRow) -> Statem
 
 /// In the order of `statements::STATE`.
 pub(super) fn bind_state<'q>(query: Statement<'q>, row: &StateRow) -> Statement<'q> {
-    fn stamp<T>(part: &Stamped<T>) -> Option<i64> {
-        part.as_ref().map(|(seq, _)| *seq)
-    }
     query
         .bind(row.peer_id)
         .bind(row.message_id)
@@ -68,6 +70,24 @@ pub(super) fn bind_state<'q>(query: Statement<'q>, row: &StateRow) -> Statement<
         .bind(stamp(&row.deleted_at))
         .bind(row.pinned.map(|(_, pinned)| pinned))
         .bind(stamp(&row.pinned))
+        .bind(row.views.map(|(_, views)| views))
+        .bind(stamp(&row.views))
+        .bind(row.forwards.map(|(_, forwards)| forwards))
+        .bind(stamp(&row.forwards))
+        .bind(json(row.reactions.as_ref().map(|(_, value)| value)))
+        .bind(stamp(&row.reactions))
+        .bind(json(row.poll.as_ref().map(|(_, value)| value)))
+        .bind(stamp(&row.poll))
+}
+
+/// In the order of `statements::SAMPLE`.
+pub(super) fn bind_sample<'q>(query: Statement<'q>, row: &SampleRow) -> Statement<'q> {
+    query
+        .bind(row.peer_id)
+        .bind(row.message_id)
+        .bind(time(row.interval_at))
+        .bind(time(row.sampled_at))
+        .bind(row.seq)
         .bind(row.views.map(|(_, views)| views))
         .bind(stamp(&row.views))
         .bind(row.forwards.map(|(_, forwards)| forwards))

@@ -9,6 +9,7 @@ use super::statements::{self, LENGTHS, Statements};
 use super::{NAME, Sqlite, value};
 use crate::failure::Class;
 use crate::store::rows::{MessageRow, Rows, StateRow};
+use crate::store::samples;
 use crate::store::sql::{Bisect, StoredCheckpoint, backend, cause, moves, ours, poison};
 use crate::store::{Batch, Checkpoint, Entry, Poison, ProjectionError};
 
@@ -25,7 +26,7 @@ pub(super) async fn apply(
     batch: &Batch,
 ) -> Result<(), ProjectionError> {
     let mut transaction = begin(connection, batch).await?;
-    match write(statements, &mut transaction, &Rows::of(&batch.entries)).await {
+    match write(statements, &mut transaction, &batch.entries).await {
         Ok(()) => return transaction.commit().await.map_err(fail),
         Err(error) if cause(NAME, &error).class == Class::Corrupt => {}
         Err(error) => return Err(fail(error)),
@@ -82,7 +83,7 @@ async fn write_what_fits(
     while let Some(part) = parts.next() {
         connection.execute("savepoint part").await.map_err(fail)?;
         let tried = &entries[part.clone()];
-        let error = match write(statements, connection, &Rows::of(tried)).await {
+        let error = match write(statements, connection, tried).await {
             Ok(()) => {
                 connection.execute("release part").await.map_err(fail)?;
                 continue;
@@ -109,8 +110,9 @@ async fn write_what_fits(
 async fn write(
     statements: &Statements,
     connection: &mut SqliteConnection,
-    rows: &Rows,
+    entries: &[Entry],
 ) -> Result<(), sqlx::Error> {
+    let rows = Rows::of(entries);
     write_contents(statements, connection, &rows.messages).await?;
     for row in &rows.versions {
         value::bind_version(sqlx::query(statements::INSERT_VERSION), row)
@@ -157,7 +159,25 @@ async fn write(
             .execute(&mut *connection)
             .await?;
     }
+    write_samples(statements, connection, entries).await?;
     write_quarantine(connection, &rows.quarantine).await
+}
+
+async fn write_samples(
+    statements: &Statements,
+    connection: &mut SqliteConnection,
+    entries: &[Entry],
+) -> Result<(), sqlx::Error> {
+    if !statements.is_sampled {
+        return Ok(());
+    }
+    let sampling = Sqlite::read_sampling(connection).await?;
+    for row in samples::of(entries, sampling) {
+        value::bind_sample(sqlx::query(ours(&statements.merge_sample)), &row)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
 }
 
 /// Parts of a list with the lengths that have statements, longest first, and which statement fits each.

@@ -6,10 +6,12 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 
-use super::{APPLY_SECONDS, CONNECT_SECONDS, NAME, limited, too_slow};
+use super::statements::Statements;
+use super::{APPLY_SECONDS, CONNECT_SECONDS, NAME, Timescale, limited, too_slow};
 use crate::config::{self, BackendUrl};
 use crate::store::ProjectionError;
-use crate::store::sql::{backend, migration, migrator};
+use crate::store::samples::interval_us;
+use crate::store::sql::{backend, migration, migrator, ours};
 
 /// The steps of the schema, oldest first. Released steps never change: their checksums are in the databases.
 const STEPS: &[(i64, &str, &str)] = &[
@@ -22,6 +24,11 @@ const STEPS: &[(i64, &str, &str)] = &[
         2,
         "gap closings and albums",
         include_str!("../../../migrations/timescale/0002_gap_closings_albums.sql"),
+    ),
+    (
+        3,
+        "counter samples",
+        include_str!("../../../migrations/timescale/0003_counter_samples.sql"),
     ),
 ];
 
@@ -117,8 +124,31 @@ async fn settle(
     } else {
         set_chunk_width(&mut transaction, generation, &width).await?;
     }
+    settle_sampling(config, generation, &mut transaction).await?;
     transaction.commit().await?;
     Ok(generation)
+}
+
+/// Has a generation sample as the configuration says, from its checkpoint on.
+async fn settle_sampling(
+    config: &config::Timescale,
+    generation: i32,
+    connection: &mut PgConnection,
+) -> Result<(), sqlx::Error> {
+    let statements = Statements::new(generation, false, config);
+    let wanted = config.counter_history.map(interval_us);
+    let stored = Timescale::read_sampling(&statements.read_sampling, connection).await?;
+    if stored.map(|stored| stored.interval_us) == wanted {
+        return Ok(());
+    }
+    connection.execute(ours(&statements.forget_samples)).await?;
+    if let Some(interval) = wanted {
+        sqlx::query(ours(&statements.begin_samples))
+            .bind(interval)
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
 }
 
 /// New chunks get the configured width; those that exist keep theirs.

@@ -12,6 +12,7 @@ use super::{CONNECT_SECONDS, NAME, Timescale, limited, readable, setup, value};
 use crate::config;
 use crate::store::contract::Table;
 use crate::store::public::PublicRow;
+use crate::store::samples::Sampling;
 use crate::store::sql::backend;
 use crate::store::{Checkpoint, Filter, ProjectionError, Snapshot};
 
@@ -23,6 +24,7 @@ pub struct TimescaleSnapshot {
     connection: PgConnection,
     schema: String,
     checkpoint: Option<Checkpoint>,
+    sampling: Option<Sampling>,
 }
 
 impl TimescaleSnapshot {
@@ -39,9 +41,14 @@ impl TimescaleSnapshot {
                      set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0",
                 )
                 .await?;
-            Timescale::read_checkpoint(&statements, &mut connection).await
+            let stored = Timescale::read_checkpoint(&statements, &mut connection).await?;
+            let sql = &statements.read_sampling;
+            Ok((
+                stored,
+                Timescale::read_sampling(sql, &mut connection).await?,
+            ))
         };
-        let stored = limited(CONNECT_SECONDS, DOING, begun).await?;
+        let (stored, sampling) = limited(CONNECT_SECONDS, DOING, begun).await?;
         Ok(TimescaleSnapshot {
             checkpoint: stored
                 .checkpoint
@@ -49,6 +56,7 @@ impl TimescaleSnapshot {
                 .transpose()?,
             schema: statements.schema.clone(),
             connection,
+            sampling,
         })
     }
 }
@@ -56,6 +64,10 @@ impl TimescaleSnapshot {
 impl Snapshot for TimescaleSnapshot {
     fn checkpoint(&self) -> Option<Checkpoint> {
         self.checkpoint
+    }
+
+    fn sampling(&self) -> Option<Sampling> {
+        self.sampling
     }
 
     async fn scan(

@@ -3,6 +3,8 @@
 //! The merges say what `rows` says: the content of the higher rank wins, the lowest number that carried content is
 //! `first_seq`, each part of the state goes by its own number. A repeat changes no row.
 
+use crate::config;
+
 /// Columns of `message_content`, their array element types, in the order in which `write` binds them.
 pub(super) const CONTENT: &[(&str, &str)] = &[
     ("peer_id", "bigint"),
@@ -55,6 +57,41 @@ const STATE: &[(&str, &str)] = &[
     ("reactions_seq", "bigint"),
     ("poll", "jsonb"),
     ("poll_seq", "bigint"),
+];
+
+const SAMPLE: &[(&str, &str)] = &[
+    ("peer_id", "bigint"),
+    ("message_id", "bigint"),
+    ("interval_at", "timestamptz"),
+    ("sampled_at", "timestamptz"),
+    ("seq", "bigint"),
+    ("views", "bigint"),
+    ("views_seq", "bigint"),
+    ("forwards", "bigint"),
+    ("forwards_seq", "bigint"),
+    ("reactions", "jsonb"),
+    ("reactions_seq", "bigint"),
+    ("poll", "jsonb"),
+    ("poll_seq", "bigint"),
+];
+
+/// Values that go by the number of their own, and that number.
+type Parts = [(&'static str, &'static str)];
+
+const STATE_PARTS: &Parts = &[
+    ("deleted_at", "deleted_seq"),
+    ("pinned", "pinned_seq"),
+    ("views", "views_seq"),
+    ("forwards", "forwards_seq"),
+    ("reactions", "reactions_seq"),
+    ("poll", "poll_seq"),
+];
+
+const SAMPLE_PARTS: &Parts = &[
+    ("views", "views_seq"),
+    ("forwards", "forwards_seq"),
+    ("reactions", "reactions_seq"),
+    ("poll", "poll_seq"),
 ];
 
 const VERSION: &[(&str, &str)] = &[
@@ -137,6 +174,13 @@ pub(super) struct Statements {
     /// Merges contents into those that are there, and keeps as versions those that lose.
     pub merge_content: String,
     pub merge_state: String,
+    pub merge_samples: String,
+    pub read_sampling: String,
+    /// Begins another history of counters, or none: what there is of the last one goes, and the log can make it anew.
+    pub forget_samples: String,
+    pub begin_samples: String,
+    /// Whether there may be samples.
+    pub is_sampled: bool,
     pub insert_versions: String,
     pub insert_channel_names: String,
     pub insert_gaps: String,
@@ -148,14 +192,17 @@ pub(super) struct Statements {
     /// It may be written only while it is shown.
     pub live: bool,
     pub truncate: String,
-    pub forget: [String; 2],
+    pub forget: [String; 3],
 }
 
 impl Statements {
-    pub(super) fn new(generation: i32, live: bool, synchronous_commit: bool) -> Statements {
+    pub(super) fn new(generation: i32, live: bool, config: &config::Timescale) -> Statements {
         let schema = format!("telegram_g{generation}.");
         // Rows and checkpoint vanish together in a crash of the server, and the log has them (see the configuration).
-        let commit = if synchronous_commit { "on" } else { "off" };
+        let commit = match config.synchronous_commit {
+            true => "on",
+            false => "off",
+        };
         let here = format!("projection = 'timescale' and generation = {generation}");
         Statements {
             begin: format!(
@@ -169,6 +216,14 @@ impl Statements {
             ),
             merge_content: merge_content(&schema),
             merge_state: merge_state(&schema),
+            merge_samples: merge_samples(&schema),
+            read_sampling: read_sampling(&schema),
+            forget_samples: format!("truncate {schema}counter_sample, {schema}counter_sampling"),
+            begin_samples: format!(
+                "insert into {schema}counter_sampling (interval_us, after_seq) \
+                 select $1, coalesce((select seq from telegram.checkpoints where {here}), 0)"
+            ),
+            is_sampled: config.counter_history.is_some(),
             insert_versions: insert(&schema, "message_version", VERSION),
             insert_channel_names: insert(&schema, "channel_name", CHANNEL_NAME),
             insert_gaps: insert(&schema, "gap", GAP),
@@ -194,16 +249,21 @@ impl Statements {
             live,
             truncate: format!(
                 "truncate {schema}message_content, {schema}message_state, {schema}message_version, \
-                 {schema}channel_name, {schema}gap, {schema}gap_closing"
+                 {schema}channel_name, {schema}gap, {schema}gap_closing, {schema}counter_sample"
             ),
             forget: [
                 format!("delete from telegram.quarantine where {here}"),
                 format!("delete from telegram.checkpoints where {here}"),
+                format!("update {schema}counter_sampling set after_seq = 0"),
             ],
             generation,
             schema,
         }
     }
+}
+
+fn read_sampling(schema: &str) -> String {
+    format!("select interval_us, after_seq from {schema}counter_sampling")
 }
 
 fn names(columns: &[(&str, &str)]) -> String {
@@ -284,17 +344,10 @@ fn merge_content(schema: &str) -> String {
     )
 }
 
-fn merge_state(schema: &str) -> String {
-    const PARTS: &[(&str, &str)] = &[
-        ("deleted_at", "deleted_seq"),
-        ("pinned", "pinned_seq"),
-        ("views", "views_seq"),
-        ("forwards", "forwards_seq"),
-        ("reactions", "reactions_seq"),
-        ("poll", "poll_seq"),
-    ];
+/// What a newer value replaces in the row `s`, and whether there is one.
+fn newer(parts: &Parts) -> (String, String) {
     let newer = |seq: &str| format!("excluded.{seq} > coalesce(s.{seq}, 0)");
-    let set: Vec<String> = PARTS
+    let set: Vec<String> = parts
         .iter()
         .map(|(value, seq)| {
             let newer = newer(seq);
@@ -304,12 +357,26 @@ fn merge_state(schema: &str) -> String {
             )
         })
         .collect();
-    let any: Vec<String> = PARTS.iter().map(|(_, seq)| newer(seq)).collect();
+    let any: Vec<String> = parts.iter().map(|(_, seq)| newer(seq)).collect();
+    (set.join(", "), any.join(" or "))
+}
+
+fn merge_state(schema: &str) -> String {
+    let (set, any) = newer(STATE_PARTS);
     format!(
-        "insert into {schema}message_state as s ({}) {} on conflict (peer_id, message_id) do update set {} where {}",
+        "insert into {schema}message_state as s ({}) {} on conflict (peer_id, message_id) do update set {set} where {any}",
         names(STATE),
         unnest(STATE),
-        set.join(", "),
-        any.join(" or ")
+    )
+}
+
+fn merge_samples(schema: &str) -> String {
+    let (set, any) = newer(SAMPLE_PARTS);
+    format!(
+        "insert into {schema}counter_sample as s ({}) {} on conflict (peer_id, message_id, interval_at) do update set {set}, \
+         sampled_at = case when excluded.seq > s.seq then excluded.sampled_at else s.sampled_at end, \
+         seq = greatest(excluded.seq, s.seq) where {any}",
+        names(SAMPLE),
+        unnest(SAMPLE),
     )
 }

@@ -12,6 +12,7 @@ use super::{NAME, Timescale};
 use crate::event::{Json, Timestamp};
 use crate::failure::Class;
 use crate::store::rows::{GapClosingRow, MessageRow, Rows, Stamped, StateRow, VersionRow};
+use crate::store::samples::{self, SampleRow};
 use crate::store::sql::{Bisect, StoredCheckpoint, backend, cause, moves, ours, poison, refusal};
 use crate::store::{Batch, Entry, Poison, ProjectionError};
 
@@ -28,7 +29,7 @@ pub(super) async fn apply(
     batch: &Batch,
 ) -> Result<(), ProjectionError> {
     let mut transaction = begin(statements, connection, batch).await?;
-    match write(statements, &mut transaction, &Rows::of(&batch.entries)).await {
+    match write(statements, &mut transaction, &batch.entries).await {
         Ok(()) => return transaction.commit().await.map_err(fail),
         Err(error) if cause(NAME, &error).class == Class::Corrupt => {}
         Err(error) => return Err(fail(error)),
@@ -88,7 +89,7 @@ async fn write_what_fits(
     while let Some(part) = parts.next() {
         connection.execute("savepoint part").await.map_err(fail)?;
         let tried = &entries[part.clone()];
-        let error = match write(statements, connection, &Rows::of(tried)).await {
+        let error = match write(statements, connection, tried).await {
             Ok(()) => {
                 connection
                     .execute("release savepoint part")
@@ -118,8 +119,9 @@ async fn write_what_fits(
 async fn write(
     statements: &Statements,
     connection: &mut PgConnection,
-    rows: &Rows,
+    entries: &[Entry],
 ) -> Result<(), sqlx::Error> {
+    let rows = Rows::of(entries);
     write_contents(statements, connection, &rows.messages).await?;
     if !rows.versions.is_empty() {
         let query = sqlx::query(ours(&statements.insert_versions));
@@ -165,7 +167,26 @@ async fn write(
             .await?;
     }
     write_gap_closings(statements, connection, &rows.gap_closings).await?;
+    write_samples(statements, connection, entries).await?;
     write_quarantine(statements, connection, &rows.quarantine).await
+}
+
+async fn write_samples(
+    statements: &Statements,
+    connection: &mut PgConnection,
+    entries: &[Entry],
+) -> Result<(), sqlx::Error> {
+    if !statements.is_sampled {
+        return Ok(());
+    }
+    let sampling = Timescale::read_sampling(&statements.read_sampling, connection).await?;
+    let list = samples::of(entries, sampling);
+    if list.is_empty() {
+        return Ok(());
+    }
+    let query = sqlx::query(ours(&statements.merge_samples));
+    bind_samples(query, &list).execute(connection).await?;
+    Ok(())
 }
 
 async fn write_gap_closings(
@@ -346,6 +367,30 @@ fn bind_states<'q>(query: Statement<'q>, rows: &[StateRow]) -> Statement<'q> {
         .bind(rows.iter().map(|row| stamp(&row.deleted_at)).bind_iter())
         .bind(rows.iter().map(|row| value(&row.pinned)).bind_iter())
         .bind(rows.iter().map(|row| stamp(&row.pinned)).bind_iter())
+        .bind(rows.iter().map(|row| value(&row.views)).bind_iter())
+        .bind(rows.iter().map(|row| stamp(&row.views)).bind_iter())
+        .bind(rows.iter().map(|row| value(&row.forwards)).bind_iter())
+        .bind(rows.iter().map(|row| stamp(&row.forwards)).bind_iter())
+        .bind(
+            rows.iter()
+                .map(|row| json_value(&row.reactions))
+                .bind_iter(),
+        )
+        .bind(rows.iter().map(|row| stamp(&row.reactions)).bind_iter())
+        .bind(rows.iter().map(|row| json_value(&row.poll)).bind_iter())
+        .bind(rows.iter().map(|row| stamp(&row.poll)).bind_iter())
+}
+
+/// In the order of `statements::SAMPLE`.
+fn bind_samples<'q>(query: Statement<'q>, rows: &[SampleRow]) -> Statement<'q> {
+    let sampled = rows.iter().map(|row| Time::from(row.sampled_at));
+    let intervals = rows.iter().map(|row| Time::from(row.interval_at));
+    query
+        .bind(rows.iter().map(|row| row.peer_id).bind_iter())
+        .bind(rows.iter().map(|row| row.message_id).bind_iter())
+        .bind(intervals.bind_iter())
+        .bind(sampled.bind_iter())
+        .bind(rows.iter().map(|row| row.seq).bind_iter())
         .bind(rows.iter().map(|row| value(&row.views)).bind_iter())
         .bind(rows.iter().map(|row| stamp(&row.views)).bind_iter())
         .bind(rows.iter().map(|row| value(&row.forwards)).bind_iter())

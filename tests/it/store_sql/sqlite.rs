@@ -1,6 +1,7 @@
 //! The SQLite projection.
 
 use std::path::Path;
+use std::time::Duration;
 
 use sqlx::{Connection as _, Executor as _, Row as _};
 use telegram_gateway::config;
@@ -10,15 +11,35 @@ use telegram_gateway::store::sqlite::Sqlite;
 use telegram_gateway::store::{Entry, Projection as _, ProjectionError};
 
 use super::{
-    any_order, batch, check_contract, check_poison, check_two_writers, checkpoint, everything,
-    folded, mixed_log, posts, wait,
+    any_order, batch, check_contract, check_counter_history, check_poison, check_two_writers,
+    checkpoint, everything, folded, mixed_log, posts, wait,
 };
 use crate::support::events::{entries, event, message, peer};
 
 fn sqlite(dir: &Path) -> Sqlite {
+    sampling(dir, None)
+}
+
+/// With a history of counters in intervals of so many seconds.
+fn sampling(dir: &Path, seconds: Option<u64>) -> Sqlite {
     Sqlite::new(config::Sqlite {
         path: dir.join("messages.sqlite"),
+        counter_history: seconds.map(Duration::from_secs),
     })
+}
+
+#[test]
+fn any_order_gives_the_same_history_of_counters() {
+    let dir = tempfile::tempdir().expect("a directory");
+    any_order(sampling(dir.path(), Some(4)), 64);
+}
+
+#[test]
+fn the_history_of_counters_follows_its_switch() {
+    let dir = tempfile::tempdir().expect("a directory");
+    wait(check_counter_history(|seconds| {
+        sampling(dir.path(), seconds)
+    }));
 }
 
 #[test]

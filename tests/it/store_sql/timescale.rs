@@ -10,8 +10,8 @@ use telegram_gateway::store::timescale::Timescale;
 use telegram_gateway::store::{Projection as _, ProjectionError};
 
 use super::{
-    any_order, batch, check_contract, check_poison, check_two_writers, checkpoint, everything,
-    folded, mixed_log, posts, wait,
+    any_order, batch, check_contract, check_counter_history, check_poison, check_two_writers,
+    checkpoint, everything, folded, mixed_log, posts, wait,
 };
 use crate::support::services::{
     connect, fresh_database, in_database, pgbouncer_url, timescale_url,
@@ -23,6 +23,7 @@ fn timescale_config(url: &str) -> config::Timescale {
         direct_url: None,
         chunk_interval: Duration::from_secs(90 * 86_400),
         synchronous_commit: false,
+        counter_history: None,
     }
 }
 
@@ -31,6 +32,29 @@ fn any_order_gives_the_fold_of_the_log() {
     let Some(url) = timescale_url() else { return };
     let url = wait(fresh_database(&url));
     any_order(Timescale::new(timescale_config(&url)), 32);
+}
+
+fn sampling(url: &str, seconds: Option<u64>) -> Timescale {
+    Timescale::new(config::Timescale {
+        counter_history: seconds.map(Duration::from_secs),
+        ..timescale_config(url)
+    })
+}
+
+#[test]
+fn any_order_gives_the_same_history_of_counters() {
+    let Some(url) = timescale_url() else { return };
+    let url = wait(fresh_database(&url));
+    any_order(sampling(&url, Some(4)), 32);
+}
+
+#[test]
+fn the_history_of_counters_follows_its_switch() {
+    let Some(url) = timescale_url() else { return };
+    wait(async {
+        let url = fresh_database(&url).await;
+        check_counter_history(|seconds| sampling(&url, seconds)).await;
+    });
 }
 
 #[test]
@@ -183,7 +207,7 @@ fn chunk_width_follows_the_configuration() {
     wait(async {
         let url = fresh_database(&url).await;
         let sql = "select (extract(epoch from time_interval))::bigint from timescaledb_information.dimensions \
-                   where hypertable_schema = 'telegram_g1'";
+                   where hypertable_schema = 'telegram_g1' and hypertable_name = 'message_content'";
         for hours in [24, 24, 48] {
             let config = config::Timescale {
                 chunk_interval: Duration::from_secs(hours * 3600),

@@ -69,7 +69,7 @@ where
         };
         let answer = match is_home {
             true => self.asker.link.call(Priority::History, &request).await,
-            false => self.from_afar(ask.dc, &request).await,
+            false => self.afar(ask.dc, &request).await,
         };
         match answer.map_err(|fault| refusal(fault, is_home))? {
             tl::enums::upload::File::File(file) => Ok(file.bytes),
@@ -106,7 +106,7 @@ where
     }
 
     /// Asks another data centre, which may have to be shown first who asks.
-    async fn from_afar(
+    async fn afar(
         &self,
         dc: i32,
         request: &tl::functions::upload::GetFile,

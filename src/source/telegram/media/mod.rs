@@ -43,6 +43,9 @@ pub use report::{FileRow, Filter, StateRow};
 /// The list of files, in the data directory.
 pub const CATALOG: &str = "telegram/media.sqlite";
 
+/// Records without a file after which the list notes how far it has read.
+const NOTE_EVERY: u64 = 10_000;
+
 /// How often to look whether a file may be tried again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -53,6 +56,8 @@ pub struct Depot {
     folder: Folder,
     limits: Limits,
     accounts: usize,
+    /// The number that the list has as read.
+    noted: Mutex<u64>,
     /// What the folder takes.
     bytes: Mutex<u64>,
     /// Files that are on their way.
@@ -107,7 +112,9 @@ impl Depot {
         let folder = Folder::open(folder)?;
         let catalog = Catalog::open(&path, log, tail, &limits).await?;
         let bytes = catalog.stored_bytes().await?;
+        let noted = catalog.covered().await?;
         Ok(Depot {
+            noted: Mutex::new(noted),
             catalog,
             folder,
             limits,
@@ -128,15 +135,21 @@ impl Depot {
         }
     }
 
-    /// The last number of the log that was read for files; 0 for none.
+    /// The last number of the log that is known to be read; 0 for none.
     pub async fn covered(&self) -> Result<u64, MediaError> {
         self.catalog.covered().await
     }
 
-    /// Lists the files of these events, and notes that the log was read this far.
+    /// Lists the files of these events, with how far the log was read. Where there are none, that is noted now and then
+    /// only, for the sake of the disk: what is read twice is listed once.
     pub async fn absorb(&self, envelopes: &[Envelope], covered: u64) -> Result<(), MediaError> {
         let found: Vec<Found> = envelopes.iter().filter_map(found).collect();
+        let is_due = covered.saturating_sub(*lock(&self.noted)) >= NOTE_EVERY;
+        if found.is_empty() && !is_due {
+            return Ok(());
+        }
         self.catalog.absorb(&found, covered, &self.limits).await?;
+        *lock(&self.noted) = covered;
         if !found.is_empty() {
             self.news.notify_waiters();
         }

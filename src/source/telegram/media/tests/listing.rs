@@ -120,6 +120,18 @@ async fn another_log_is_read_from_its_start_and_what_is_there_stays() {
 }
 
 #[tokio::test]
+async fn what_holds_no_file_is_noted_now_and_then() {
+    let house = House::new(limits()).await;
+    let depot = &house.seat.depot;
+    let mut covered = Vec::new();
+    for read in [5, 9_999, 10_000, 10_001] {
+        depot.absorb(&[], read).await.expect("read");
+        covered.push(depot.covered().await.expect("told"));
+    }
+    assert_eq!(covered, [0, 0, 10_000, 10_000]);
+}
+
+#[tokio::test]
 async fn the_newest_file_is_fetched_first() {
     let house = House::new(limits()).await;
     let shop = Shop::of(b"new".to_vec());
