@@ -147,7 +147,8 @@ impl Burst {
         if let Some((channel, id)) = self.any() {
             self.happened += 1;
             let count = i32::try_from(self.happened).unwrap_or(i32::MAX);
-            self.dc.reactions_as_edit(channel, id, &[("\u{1f44d}", count)]);
+            self.dc
+                .reactions_as_edit(channel, id, &[("\u{1f44d}", count)]);
         }
     }
 
