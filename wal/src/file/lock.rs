@@ -10,6 +10,9 @@ use crate::storage::{LockError, Role, private};
 /// Ends the holder line of a reader that only repairs.
 const REPAIRING: &str = "(repairing)";
 
+/// Between taking the lock and writing its line a holder is nameless for an instant.
+const UNNAMED: &str = "an unnamed process";
+
 /// Locks the file at `path`, making it if needed, and writes the holder line into it. The lock
 /// belongs to the open file, so the operating system frees it however the process ends; the
 /// line stays behind and means nothing without the lock.
@@ -22,7 +25,8 @@ pub(crate) fn acquire(path: &Path, role: Role) -> Result<File, LockError> {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let holder = read_holder(&mut file).map_err(LockError::Io)?;
-            let repair = holder.ends_with(REPAIRING);
+            // One that has not said yet what it is doing may be repairing.
+            let repair = holder.ends_with(REPAIRING) || holder == UNNAMED;
             return Err(LockError::Held { holder, repair });
         }
         Err(TryLockError::Error(e)) => return Err(LockError::Io(e)),
@@ -51,13 +55,7 @@ fn read_holder(file: &mut File) -> io::Result<String> {
     let mut text = String::new();
     file.take(1024).read_to_string(&mut text)?;
     let line = text.trim();
-    // Between taking the lock and writing its line a holder is nameless for an instant.
-    Ok(if line.is_empty() {
-        "an unnamed process"
-    } else {
-        line
-    }
-    .to_owned())
+    Ok(if line.is_empty() { UNNAMED } else { line }.to_owned())
 }
 
 fn host() -> String {

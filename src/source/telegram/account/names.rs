@@ -48,7 +48,7 @@ impl Names {
         Names(names.collect())
     }
 
-    /// Whether a channel is known by each.
+    /// Whether a channel is known by every name.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

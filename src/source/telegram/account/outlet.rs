@@ -46,7 +46,7 @@ impl Outlet {
     ) -> Outlet {
         let positions = inputs.positions.into_iter();
         let names = Names::new(inputs.watch.names.iter().cloned(), Instant::now());
-        let outlet = Outlet {
+        Outlet {
             account: inputs.name,
             meaning: inputs.meaning,
             positions: positions.map(|it| (it.name(), it)).collect(),
@@ -60,13 +60,7 @@ impl Outlet {
             told: Told::default(),
             status,
             stop,
-        };
-        outlet.board(|board| {
-            for channel in outlet.backfill.channels() {
-                board.filled(channel, outlet.backfill.waiting(channel), 0, None);
-            }
-        });
-        outlet
+        }
     }
 
     pub(super) fn account(&self) -> &str {
@@ -132,6 +126,17 @@ impl Outlet {
         self.names.forget(|name| meaning.named(name).is_some());
         let unresolved = self.names.report();
         self.board(|board| board.unresolved = unresolved);
+    }
+
+    /// What is still to be fetched, on the board.
+    pub(super) fn show_past(&self) {
+        self.board(|board| {
+            for channel in self.backfill.channels() {
+                let stretches = self.backfill.waiting(channel);
+                let found = stretches.first().map_or(0, |stretch| stretch.found);
+                board.filled(channel, stretches, found, None);
+            }
+        });
     }
 
     /// The channel that is known by a public name.

@@ -131,10 +131,15 @@ where
 
     /// Lives until something ends it.
     pub(super) async fn live(mut self, stop: &CancellationToken) -> End {
+        // Whoever looks at the board sees where the account is before anything else of it.
+        if let ControlFlow::Break(end) = self.show().await {
+            return end;
+        }
         let now = Instant::now();
         self.heat(now);
         self.outlet.names.interrupted(now);
         self.outlet.show_names();
+        self.outlet.show_past();
         loop {
             self.ask();
             if let ControlFlow::Break(end) = self.show().await {

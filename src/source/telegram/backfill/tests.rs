@@ -87,7 +87,7 @@ fn channels_take_turns_and_a_step_counts_once_it_is_handed_over() {
     let step = step.expect("an end");
     assert_eq!(step.ended, Some(GapOutcome::Filled));
     backfill.apply(step.job);
-    assert_eq!(backfill.waiting(1).len(), 0);
+    assert_eq!(backfill.waiting(1), []);
     let late = backfill.answered(&rest, Ok(history([8])), now);
     assert!(late.is_none(), "it was over, or cancelled");
 }

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use grammers_session::Session;
+use grammers_tl_types as tl;
 use tokio::sync::oneshot;
 
 use super::super::super::backfill::{Reason, Stretch};
@@ -108,12 +109,24 @@ where
         for met in pages {
             self.hand_over_page(met.page(), None).await?;
         }
+        // Of many at once, each is asked when it says something.
+        if let [met] = pages
+            && let [tl::enums::Peer::Channel(it)] = &met.peers[..]
+        {
+            self.begin(it.channel_id);
+        }
         Step::Continue(())
+    }
+
+    /// A channel that is mirrored from now on is asked where it is, which brings its past.
+    fn begin(&mut self, channel: i64) {
+        if self.outlet.follows(channel) && self.outlet.position(channel).is_none() {
+            self.driver.ask(channel, Instant::now());
+        }
     }
 
     /// The answer for a configured name. A channel that it leads to is mirrored from now on.
     async fn named(&mut self, name: &str, met: Result<Vec<Met>, Fault>) -> Step {
-        let now = Instant::now();
         let account = self.outlet.account().to_owned();
         match met {
             Ok(pages) => {
@@ -121,7 +134,6 @@ where
                 match self.outlet.named(name) {
                     Some(channel) => {
                         tracing::info!(account, name, channel, "a followed name is a channel's");
-                        self.driver.ask(channel, now);
                     }
                     None => {
                         tracing::warn!(account, name, "a followed name is no channel's");
@@ -131,6 +143,7 @@ where
             }
             Err(fault) => {
                 let (failure, why) = (&fault.failure, &fault.text);
+                let now = Instant::now();
                 if self.outlet.names.failed(name, failure, why, now) {
                     tracing::warn!(account, name, %fault, "a followed name leads nowhere");
                 }
