@@ -29,6 +29,7 @@ pub mod login;
 pub mod normalise;
 pub mod policy;
 pub mod reconcile;
+pub mod refusal;
 pub mod session;
 pub mod watchdog;
 
