@@ -180,17 +180,17 @@ impl Outlet {
     }
 
     async fn send(&mut self, batch: SourceBatch) -> ControlFlow<End> {
-        if batch.events.is_empty() && batch.bookmarks.is_empty() {
-            return ControlFlow::Continue(());
+        for part in batch.parts() {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return ControlFlow::Break(End::Stopped),
+                sent = self.out.send(part) => match sent {
+                    Ok(()) => {}
+                    // Nobody takes anything any more.
+                    Err(_) => return ControlFlow::Break(End::Stopped),
+                },
+            }
         }
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => ControlFlow::Break(End::Stopped),
-            sent = self.out.send(batch) => match sent {
-                Ok(()) => ControlFlow::Continue(()),
-                // Nobody takes anything any more.
-                Err(_) => ControlFlow::Break(End::Stopped),
-            },
-        }
+        ControlFlow::Continue(())
     }
 }
