@@ -6,6 +6,7 @@
 
 mod drain;
 mod fault;
+mod nesting;
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +24,7 @@ use tokio::task::JoinSet;
 
 pub use drain::{Incoming, Overflow, QUEUE_MAX};
 pub use fault::{Fault, Place};
+pub use nesting::STACK_BYTES;
 
 use super::budget::{Budget, Priority};
 use super::driver::Failure;
@@ -216,6 +218,7 @@ impl Link {
         self.board(|board| board.requested(method));
         let answer = self.wire.invoke(request.to_bytes());
         let fault = match tokio::time::timeout(limit, answer).await {
+            Ok(Ok(bytes)) if !nesting::is_shallow(&bytes) => Fault::garbled(method, bytes),
             Ok(Ok(bytes)) => match R::Return::from_bytes(&bytes) {
                 Ok(answer) => return Ok(answer),
                 Err(_) => Fault::garbled(method, bytes),
