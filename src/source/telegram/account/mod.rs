@@ -80,6 +80,9 @@ pub trait Meaning: Send {
     /// The events of a page, in order, and its positions as bookmarks.
     fn page(&mut self, page: Page) -> SourceBatch;
 
+    /// The user that the account is, by its id.
+    fn own(&mut self, _user: i64) {}
+
     /// Whether what happens in a channel is mirrored, by what is known of it. By its bare id, as below.
     fn follows(&self, channel: i64) -> bool;
 

@@ -93,6 +93,11 @@ impl Outlet {
         channels.filter(|id| self.follows(*id)).collect()
     }
 
+    /// The user that the account is.
+    pub(super) fn own(&mut self, user: i64) {
+        self.meaning.own(user);
+    }
+
     pub(super) fn follows(&self, channel: i64) -> bool {
         self.meaning.follows(channel)
     }
