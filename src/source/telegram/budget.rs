@@ -98,7 +98,7 @@ impl Budget {
     }
 
     /// Until when a method must be left alone; none when it need not be.
-    fn waits_until(&mut self, method: &'static str, now: Instant) -> Option<Instant> {
+    pub fn waits_until(&mut self, method: &'static str, now: Instant) -> Option<Instant> {
         let due = *self.waits.get(method)?;
         if due > now {
             return Some(due);

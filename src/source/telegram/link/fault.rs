@@ -43,6 +43,12 @@ impl Fault {
         }
     }
 
+    /// Telegram asked for a wait before, and it is not over.
+    pub(super) fn waits(method: &str, left: Duration) -> Fault {
+        let text = format!("{method} must wait {} s", left.as_secs());
+        Fault::here(Failure::Wait(left), text)
+    }
+
     /// Nothing came in time.
     pub(super) fn timed_out(limit: Duration) -> Fault {
         Fault {

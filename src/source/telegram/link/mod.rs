@@ -198,6 +198,21 @@ impl Link {
         }
     }
 
+    /// Sends a request once when the budget has room for it. A wait that Telegram asks for, now or before, is a fault:
+    /// for those who have something better to do.
+    pub async fn call_once<R>(&self, priority: Priority, request: &R) -> Result<R::Return, Fault>
+    where
+        R: RemoteCall + Identifiable,
+    {
+        let method = method_of::<R>();
+        let now = Instant::now();
+        if let Some(due) = lock(&self.budget).waits_until(method, now) {
+            return Err(Fault::waits(method, due.saturating_duration_since(now)));
+        }
+        let _ticket = self.ticket(method, priority).await;
+        self.send(request, REQUEST_TIMEOUT).await
+    }
+
     async fn ticket(&self, method: &'static str, priority: Priority) -> Ticket {
         loop {
             let taken = lock(&self.budget).take(method, priority, Instant::now());

@@ -35,7 +35,7 @@ use grammers_session::{Session, SessionData};
 pub use door::Gate;
 pub use error::SessionError;
 pub use place::{Claim, Place};
-pub use record::Own;
+pub use record::{Own, channel_peer};
 
 use crate::config::{DataCentre, SessionKey};
 use record::Account;
