@@ -308,8 +308,8 @@ where
                 self.driver.failed(&request, fault.failure, now)
             }
         };
-        if pages.iter().any(|page| !page.updates.is_empty()) {
-            self.hearing.fetched();
+        for page in pages.iter().filter(|page| !page.updates.is_empty()) {
+            self.hearing.fetched(page.origin);
         }
         self.hand_over(pages).await?;
         // What follows from an answer belongs to the same check.
