@@ -13,6 +13,8 @@ pub enum AccountState {
     /// There is no session: `telegram-gateway login` makes one, and the account goes on by itself.
     #[default]
     NeedsLogin,
+    /// The same, and somebody is at it.
+    LoggingIn(String),
     /// A connection is being made.
     Connecting,
     /// Connected; what was missed is being fetched.
@@ -33,7 +35,7 @@ impl AccountState {
     /// The word on the screen and in JSON.
     pub fn as_str(&self) -> &'static str {
         match self {
-            AccountState::NeedsLogin => "needs-login",
+            AccountState::NeedsLogin | AccountState::LoggingIn(_) => "needs-login",
             AccountState::Connecting => "connecting",
             AccountState::CatchingUp => "catching-up",
             AccountState::Live => "live",
@@ -48,7 +50,8 @@ impl AccountState {
     pub fn reason(&self) -> Option<&str> {
         match self {
             AccountState::NeedsLogin => Some("log in: telegram-gateway login"),
-            AccountState::Degraded(reason)
+            AccountState::LoggingIn(reason)
+            | AccountState::Degraded(reason)
             | AccountState::LoggedOut(reason)
             | AccountState::Stuck(reason) => Some(reason),
             _ => None,
@@ -59,7 +62,10 @@ impl AccountState {
     pub fn needs_operator(&self) -> bool {
         matches!(
             self,
-            AccountState::NeedsLogin | AccountState::LoggedOut(_) | AccountState::Stuck(_)
+            AccountState::NeedsLogin
+                | AccountState::LoggingIn(_)
+                | AccountState::LoggedOut(_)
+                | AccountState::Stuck(_)
         )
     }
 }

@@ -9,11 +9,13 @@
 //! | `history` | the past, asked for |
 //! | `heard` | when which channel spoke, and with which delay |
 //! | `peers` | who came along with an answer |
+//! | `moving` | from one data centre to another |
 //! | `standing` | where the account is, in one word |
 
 mod asking;
 mod heard;
 mod history;
+mod moving;
 mod outlet;
 mod peers;
 mod standing;
@@ -24,7 +26,7 @@ use std::future::Future;
 use std::ops::ControlFlow;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::FutureExt;
 use grammers_session::Session;
@@ -33,8 +35,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::backfill::{Job, JobError};
 use super::budget::Budget;
-use super::driver::{Page, Position, PositionError};
-use super::link::{Connection, Link, panic_text};
+use super::driver::{Failure, Page, Position, PositionError};
+use super::link::{Connection, Link, Parts, panic_text};
 use crate::backoff::Backoff;
 use crate::source::SourceBatch;
 use crate::status::{AccountState, Status};
@@ -51,6 +53,8 @@ const REBUILD_MIN: Duration = Duration::from_millis(500);
 const REBUILD_MAX: Duration = Duration::from_secs(60);
 /// A client that lived this long was a good one: the next break starts with the shortest wait.
 const STEADY: Duration = Duration::from_secs(120);
+/// Moves from one data centre to another in a row: a server that sends the account on and on is not followed.
+const MOVES_MAX: u32 = 2;
 
 /// What an account needs.
 pub struct Inputs {
@@ -99,8 +103,29 @@ pub trait Meaning: Send {
 pub enum Closed {
     /// There is none.
     NeedsLogin,
+    /// Another command has it, so told: a login is under way.
+    Busy(String),
     /// There is one, and something is in the way.
     Stuck(String),
+}
+
+impl From<Closed> for AccountState {
+    fn from(closed: Closed) -> AccountState {
+        match closed {
+            Closed::NeedsLogin => AccountState::NeedsLogin,
+            Closed::Busy(whose) => AccountState::LoggingIn(whose),
+            Closed::Stuck(why) => AccountState::Stuck(why),
+        }
+    }
+}
+
+/// Which session file it is, whatever is in it: another login makes another file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// The file's number in its file system.
+    pub number: u64,
+    /// When it was made; none where the system does not tell. Numbers are given again.
+    pub made: Option<SystemTime>,
 }
 
 /// Where an account's session is.
@@ -110,6 +135,12 @@ pub trait Door: Send + Sync {
 
     /// Opens the session. Nobody else can while it is held.
     fn open(&self) -> impl Future<Output = Result<Arc<Self::Session>, Closed>> + Send;
+
+    /// What tells the session file that is there now from one that another login makes. It holds nothing, and says
+    /// nothing where there is no file.
+    fn mark(&self) -> Option<Mark> {
+        None
+    }
 
     /// A way to the session's data centre.
     fn connect(&self, session: &Arc<Self::Session>, api_id: i32) -> Connection {
@@ -136,10 +167,12 @@ pub fn jobs(account: &str, bookmarks: &[(String, Vec<u8>)]) -> Result<Vec<Job>, 
     found.filter_map(Result::transpose).collect()
 }
 
-/// A session that Telegram has ended, known by its key so that it is not tried again.
+/// A session that only a person can mend, known again so that nobody asks for it twice.
+#[derive(Debug, Clone)]
 struct Dead {
+    mark: Option<Mark>,
     key: Option<[u8; 256]>,
-    why: String,
+    state: AccountState,
 }
 
 /// Runs an account until stopped. It sends its batches in order, and waits whenever they are not taken.
@@ -167,13 +200,16 @@ pub async fn run<D: Door>(
     let mut outlet = Outlet::new(inputs, out, status, stop.clone());
     let mut dead = None;
     loop {
-        let state = match open(&door).await {
-            Ok(session) => match account.lives(&door, session, &mut dead, &mut outlet).await {
-                Some(state) => state,
-                None => return,
+        let state = match laid_to_rest(&door, dead.as_ref()) {
+            // Not even opened: whoever logs in needs the file.
+            Some(state) => state,
+            None => match open(&door).await {
+                Ok(session) => match account.lives(&door, session, &mut dead, &mut outlet).await {
+                    Some(state) => state,
+                    None => return,
+                },
+                Err(closed) => closed.into(),
             },
-            Err(Closed::NeedsLogin) => AccountState::NeedsLogin,
-            Err(Closed::Stuck(why)) => AccountState::Stuck(why),
         };
         if outlet.show(state).await.is_break() {
             return;
@@ -183,6 +219,12 @@ pub async fn run<D: Door>(
             () = tokio::time::sleep(LOOK_AGAIN) => {}
         }
     }
+}
+
+/// The state of a session that is known to be dead, if it is the one that is there.
+fn laid_to_rest<D: Door>(door: &D, dead: Option<&Dead>) -> Option<AccountState> {
+    let dead = dead.filter(|dead| dead.mark.is_some() && dead.mark == door.mark())?;
+    Some(dead.state.clone())
 }
 
 /// Opens the session; a file that is damaged may make its library panic.
@@ -212,25 +254,39 @@ impl Account {
         dead: &mut Option<Dead>,
         outlet: &mut Outlet,
     ) -> Option<AccountState> {
-        let key = key(&*session);
-        if let Some(dead) = dead.as_ref().filter(|dead| dead.key == key) {
-            return Some(AccountState::LoggedOut(dead.why.clone()));
+        let (mark, known) = (door.mark(), key(&*session));
+        let before = dead.as_ref();
+        if let Some(dead) = before.filter(|dead| dead.mark == mark && dead.key == known) {
+            return Some(dead.state.clone());
         }
         let mut backoff = Backoff::new(REBUILD_MIN, REBUILD_MAX);
+        let mut moves = 0;
         loop {
             let born = Instant::now();
-            let why = match self.life(door, &session, outlet).await {
-                End::Stopped => return None,
-                End::Ended(why) => {
-                    let state = AccountState::LoggedOut(why.clone());
-                    *dead = Some(Dead { key, why });
-                    return Some(state);
-                }
-                End::Broken(why) => why,
-            };
+            let end = self.life(door, &session, outlet).await;
             if born.elapsed() > STEADY {
                 backoff.reset();
+                moves = 0;
             }
+            let ended = match end {
+                End::Stopped => return None,
+                End::Broken(why) => Ok(why),
+                End::Ended(why) => Err(AccountState::LoggedOut(why)),
+                End::Moved(dc) => {
+                    moves += 1;
+                    let opened = self.open(door, &session, outlet);
+                    moved(opened, &*session, dc, moves).await
+                }
+            };
+            let why = match ended {
+                Ok(why) => why,
+                Err(state) => {
+                    let (key, state) = (key(&*session), state);
+                    let told = state.clone();
+                    *dead = Some(Dead { mark, key, state });
+                    return Some(told);
+                }
+            };
             let wait = backoff.wait(fastrand::f64());
             tracing::warn!(
                 account = outlet.account(),
@@ -249,14 +305,18 @@ impl Account {
         }
     }
 
-    /// One connection.
-    async fn life<D: Door>(&self, door: &D, session: &Arc<D::Session>, outlet: &mut Outlet) -> End {
-        let (link, parts) = Link::open(
+    fn open<D: Door>(&self, door: &D, session: &Arc<D::Session>, outlet: &Outlet) -> (Link, Parts) {
+        Link::open(
             door.connect(session, self.api_id),
             Arc::clone(&self.budget),
             outlet.account(),
             &self.status,
-        );
+        )
+    }
+
+    /// One connection.
+    async fn life<D: Door>(&self, door: &D, session: &Arc<D::Session>, outlet: &mut Outlet) -> End {
+        let (link, parts) = self.open(door, session, outlet);
         let asker = Asker::new(link, Arc::clone(session));
         let unit = Unit::new(outlet, asker, parts, self.pace);
         contained(unit.live(&self.stop)).await
@@ -267,6 +327,37 @@ impl Account {
 async fn contained(life: impl Future<Output = End>) -> End {
     let life = AssertUnwindSafe(life).catch_unwind().await;
     life.unwrap_or_else(|panic| End::Broken(format!("panicked: {}", panic_text(panic))))
+}
+
+/// Takes the session to where Telegram says that the account lives: how that is told, or the state that only a person
+/// can mend.
+async fn moved<S: Session>(
+    (link, _parts): (Link, Parts),
+    session: &S,
+    dc: i32,
+    moves: u32,
+) -> Result<String, AccountState>
+where
+    S::Error: std::error::Error,
+{
+    let to = format!("Telegram has moved the account to data centre {dc}");
+    let stuck = |why: &str| {
+        let text = format!("{to}, {why}: log in again with telegram-gateway login");
+        Err(AccountState::Stuck(text))
+    };
+    if moves > MOVES_MAX {
+        return stuck("and sends it from one to the other without an end");
+    }
+    let moving = AssertUnwindSafe(moving::carry_over(&link, session, dc)).catch_unwind();
+    let fault = match moving.await {
+        Ok(Ok(())) => return Ok(to),
+        Ok(Err(fault)) => fault,
+        Err(panic) => return Ok(format!("{to}: panicked: {}", panic_text(panic))),
+    };
+    match fault.failure {
+        Failure::Temporary | Failure::Wait(_) => Ok(format!("{to}, out of reach: {fault}")),
+        _ => stuck(&format!("and the login cannot be taken along ({fault})")),
+    }
 }
 
 /// The key of a session's home.

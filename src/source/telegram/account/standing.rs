@@ -100,6 +100,7 @@ impl Told {
             AccountState::Live
                 | AccountState::Deaf
                 | AccountState::NeedsLogin
+                | AccountState::LoggingIn(_)
                 | AccountState::LoggedOut(_)
         );
         let name = state.as_str();

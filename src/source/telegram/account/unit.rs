@@ -37,8 +37,21 @@ pub(super) enum End {
     Stopped,
     /// Something of it broke.
     Broken(String),
+    /// The account lives in this data centre now.
+    Moved(i32),
     /// Telegram ended the session.
     Ended(String),
+}
+
+impl End {
+    /// The end that a fault is, if no other request of this life can do better.
+    pub(super) fn of(fault: &Fault) -> Option<End> {
+        match fault.failure {
+            Failure::SessionEnded => Some(End::Ended(fault.text.clone())),
+            Failure::Moved(dc) => Some(End::Moved(dc)),
+            _ => None,
+        }
+    }
 }
 
 /// How often to look after the line.
@@ -300,10 +313,10 @@ where
                 }
                 self.driver.answer(&request, answer, now)
             }
-            Err(fault) if fault.failure == Failure::SessionEnded => {
-                return Step::Break(End::Ended(fault.text));
-            }
             Err(fault) => {
+                if let Some(end) = End::of(&fault) {
+                    return Step::Break(end);
+                }
                 self.trouble(&request, &fault, now);
                 self.driver.failed(&request, fault.failure, now)
             }
@@ -358,10 +371,10 @@ where
             }
             Err(fault) => fault,
         };
+        if let Some(end) = End::of(&fault) {
+            return Step::Break(end);
+        }
         match fault.place {
-            _ if fault.failure == Failure::SessionEnded => {
-                return Step::Break(End::Ended(fault.text));
-            }
             Place::Server => {
                 self.watchdog.answered(now);
                 return Step::Continue(());

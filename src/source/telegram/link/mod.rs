@@ -46,6 +46,14 @@ pub struct Link {
 pub trait Wire: Send + Sync {
     /// Sends a request's bytes, and gives the answer's.
     fn invoke(&self, request: Vec<u8>) -> BoxFuture<'_, Result<Vec<u8>, InvocationError>>;
+    /// The same with another data centre, where there are others.
+    fn invoke_in(
+        &self,
+        _dc: i32,
+        _request: Vec<u8>,
+    ) -> BoxFuture<'_, Result<Vec<u8>, InvocationError>> {
+        Box::pin(async { Err(InvocationError::InvalidDc) })
+    }
     /// Drops the connection; the next request makes another.
     fn disconnect(&self);
 }
@@ -59,6 +67,14 @@ impl Wire for SenderPoolFatHandle {
                 .map_err(InvocationError::Session)?;
             self.thin.raw_invoke_in_dc(home, request).await
         })
+    }
+
+    fn invoke_in(
+        &self,
+        dc: i32,
+        request: Vec<u8>,
+    ) -> BoxFuture<'_, Result<Vec<u8>, InvocationError>> {
+        Box::pin(self.thin.raw_invoke_in_dc(dc, request))
     }
 
     fn disconnect(&self) {
@@ -229,9 +245,34 @@ impl Link {
     where
         R: RemoteCall + Identifiable,
     {
+        let answer = self.wire.invoke(request.to_bytes());
+        self.answered::<R>(answer, limit).await
+    }
+
+    /// The same in another data centre.
+    pub async fn send_in<R>(
+        &self,
+        dc: i32,
+        request: &R,
+        limit: Duration,
+    ) -> Result<R::Return, Fault>
+    where
+        R: RemoteCall + Identifiable,
+    {
+        let answer = self.wire.invoke_in(dc, request.to_bytes());
+        self.answered::<R>(answer, limit).await
+    }
+
+    async fn answered<R>(
+        &self,
+        answer: BoxFuture<'_, Result<Vec<u8>, InvocationError>>,
+        limit: Duration,
+    ) -> Result<R::Return, Fault>
+    where
+        R: RemoteCall + Identifiable,
+    {
         let method = method_of::<R>();
         self.board(|board| board.requested(method));
-        let answer = self.wire.invoke(request.to_bytes());
         let fault = match tokio::time::timeout(limit, answer).await {
             Ok(Ok(bytes)) if !nesting::is_shallow(&bytes) => Fault::garbled(method, bytes),
             Ok(Ok(bytes)) => match R::Return::from_bytes(&bytes) {

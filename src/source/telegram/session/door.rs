@@ -1,19 +1,25 @@
 //! How an account of the daemon comes to its session. Nobody is asked for anything here.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::error::SessionError;
 use super::{FileSession, Place};
 use crate::config;
 use crate::failure::{Classify, chain};
-use crate::source::telegram::account::{Closed, Door};
+use crate::source::telegram::account::{Closed, Door, Mark};
 use crate::source::telegram::login::{self, LoginError};
+
+/// How soon Telegram is asked again whether somebody is logged in with a given key. Another login is noticed at once.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 /// The way to the session of an account, by the configuration.
 pub struct Gate {
     place: Place,
     config: config::Telegram,
+    /// The session that nobody is logged in with, and when Telegram said so.
+    refused: Mutex<Option<(Option<Mark>, Instant)>>,
 }
 
 impl Gate {
@@ -22,6 +28,7 @@ impl Gate {
         Gate {
             place: Place::new(data_dir, account),
             config: config.clone(),
+            refused: Mutex::new(None),
         }
     }
 
@@ -46,8 +53,24 @@ impl Gate {
     }
 }
 
+impl Gate {
+    fn refused(&self) -> MutexGuard<'_, Option<(Option<Mark>, Instant)>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether Telegram said not long ago that nobody is logged in with this session.
+    fn was_refused(&self, mark: Option<Mark>) -> bool {
+        let refused = *self.refused();
+        refused.is_some_and(|(which, at)| which == mark && at.elapsed() < ASK_AGAIN)
+    }
+}
+
 impl Door for Gate {
     type Session = FileSession;
+
+    fn mark(&self) -> Option<Mark> {
+        self.place.mark()
+    }
 
     async fn open(&self) -> Result<Arc<FileSession>, Closed> {
         let (place, config) = (self.place.clone(), self.config.clone());
@@ -56,6 +79,12 @@ impl Door for Gate {
         let session = match opened {
             Ok(Some(session)) => Arc::new(session),
             Ok(None) => return Err(Closed::NeedsLogin),
+            // The log is this daemon's alone, so it can only be a command beside it.
+            Err(SessionError::Held { holder, .. }) => {
+                return Err(Closed::Busy(format!(
+                    "a login is under way, or another command is at the session: {holder}"
+                )));
+            }
             Err(error) => return Err(stuck(&error)),
         };
         if session.own().is_some() {
@@ -65,9 +94,16 @@ impl Door for Gate {
             // A login was begun and not finished.
             return Err(Closed::NeedsLogin);
         }
+        let mark = self.place.mark();
+        if self.was_refused(mark) {
+            return Err(Closed::NeedsLogin);
+        }
         match login::recognise(&session, self.config.api_id).await {
             Ok(_) => Ok(session),
-            Err(LoginError::NotLoggedIn) => Err(Closed::NeedsLogin),
+            Err(LoginError::NotLoggedIn) => {
+                *self.refused() = Some((mark, Instant::now()));
+                Err(Closed::NeedsLogin)
+            }
             Err(error) => Err(stuck(&error)),
         }
     }

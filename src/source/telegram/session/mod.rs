@@ -193,9 +193,15 @@ impl Shared {
         Ok(())
     }
 
+    /// One that was told, else one that the library knows: those are Telegram's own, of which a given data centre is
+    /// none.
     fn dc(&self, id: i32) -> Option<DcOption> {
-        let kept = self.known().dcs.get(&id).cloned();
-        kept.or_else(|| SessionData::default().dc_options.remove(&id))
+        let known = self.known();
+        match (known.dcs.get(&id), known.account.given) {
+            (Some(kept), _) => Some(kept.clone()),
+            (None, Some(_)) => None,
+            (None, None) => SessionData::default().dc_options.remove(&id),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::error::SessionError;
 use super::lock::{self, Refusal};
+use crate::source::telegram::account::Mark;
 
 const FOLDER: &str = "telegram";
 const FILE: &str = "session.redb";
@@ -56,6 +57,15 @@ impl Place {
         let file = self.file();
         let found = file.try_exists();
         found.map_err(|error| SessionError::disk(&file, error))
+    }
+
+    /// Which session file is there. Touches nothing, and needs no claim.
+    pub fn mark(&self) -> Option<Mark> {
+        let found = std::fs::symlink_metadata(self.file()).ok()?;
+        Some(Mark {
+            number: found.ino(),
+            made: found.created().ok(),
+        })
     }
 
     /// Takes it, making the folder when it is not there.

@@ -1,7 +1,8 @@
-//! The account from outside: the real client against servers that do nothing right (`servers`), and one connection's
-//! life with answers by script (`script`, `life`).
+//! The account from outside: the real client against servers that do nothing right (`servers`) and between data
+//! centres (`moves`), and one connection's life with answers by script (`script`, `life`).
 
 mod life;
+mod moves;
 mod script;
 mod servers;
 

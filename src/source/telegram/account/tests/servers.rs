@@ -60,14 +60,14 @@ impl Meaning for Nothing {
 }
 
 /// An account that runs beside the test.
-struct Running {
+pub(super) struct Running {
     status: Status,
     stop: CancellationToken,
     task: JoinHandle<()>,
     batches: mpsc::Receiver<SourceBatch>,
 }
 
-fn start<D: Door + 'static>(door: D) -> Running {
+pub(super) fn start<D: Door + 'static>(door: D) -> Running {
     let (out, batches) = mpsc::channel(8);
     let (status, stop) = (Status::new(), CancellationToken::new());
     let inputs = inputs(NAME, Vec::new(), Box::new(Nothing));
@@ -95,7 +95,7 @@ impl Running {
         assert!(seen.is_ok(), "not {what}: {:?}", self.status.accounts());
     }
 
-    async fn end(self) {
+    pub(super) async fn end(self) {
         self.stop.cancel();
         let ended = tokio::time::timeout(DEADLINE, self.task).await;
         ended.expect("stops in time").expect("no panic");
@@ -195,16 +195,17 @@ async fn a_key_that_the_server_does_not_know_is_not_tried_again() {
         status: account.status.clone(),
         stop: account.stop.clone(),
     };
-    let why = "revoked".to_owned();
+    let revoked = AccountState::LoggedOut("revoked".to_owned());
     let key = key(&*again);
     let mut dead = Some(Dead {
+        mark: None,
         key,
-        why: why.clone(),
+        state: revoked.clone(),
     });
     let state = shared
         .lives(&Here(address), again, &mut dead, &mut outlet)
         .await;
-    assert_eq!(state, Some(AccountState::LoggedOut(why)));
+    assert_eq!(state, Some(revoked));
     assert_eq!(connections.load(Ordering::Relaxed), before, "no storm");
     account.end().await;
     refusing.abort();
