@@ -91,6 +91,8 @@ pub struct AccountBoard {
     pub waits: BTreeMap<&'static str, i64>,
     /// Waits that Telegram asked for since the start.
     pub floods: u64,
+    /// By how many seconds Telegram's clock is ahead of this machine's (negative: behind), when that is too many.
+    pub clock_skew_seconds: Option<i64>,
     /// Deletions that nobody told, found by looking.
     pub missed_deletions: u64,
     /// What is known of its channels.
@@ -168,6 +170,7 @@ impl AccountBoard {
             rebuilds: self.rebuilds,
             floods: self.floods,
             requests: requests.map(|(k, v)| ((*k).to_owned(), *v)).collect(),
+            clock_skew_seconds: self.clock_skew_seconds,
             missed_deletions: self.missed_deletions,
             channels: channels::reports(&self.channels),
             backfills: self.backfills(),
@@ -202,6 +205,8 @@ pub struct AccountReport {
     pub floods: u64,
     /// Requests by method since the start.
     pub requests: BTreeMap<String, u64>,
+    /// By how many seconds Telegram's clock is ahead of this machine's (negative: behind), when that is too many.
+    pub clock_skew_seconds: Option<i64>,
     /// Deletions that nobody told, found by looking.
     pub missed_deletions: u64,
     /// The channels that matter most.

@@ -13,6 +13,8 @@
 //! | `session` | the keys and peers of an account, in a file that is ours alone |
 //! | `login` | logging in and out |
 //! | `link` | the client library as one piece, with time limits; the socket is always emptied |
+//! | `refusal` | what Telegram's errors mean |
+//! | `clock` | does this machine's agree with Telegram's? |
 //! | `watchdog` | is anyone there? |
 //! | `hearing` | does the server still push? |
 //! | `budget` | which request may be sent when: waits that Telegram asked for, places, tokens |
@@ -20,6 +22,7 @@
 pub mod account;
 pub mod backfill;
 pub mod budget;
+pub mod clock;
 pub mod driver;
 pub mod freshness;
 pub mod hearing;

@@ -35,11 +35,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::backfill::{Job, JobError};
 use super::budget::Budget;
+use super::clock::{AHEAD_MAX_SECONDS, Told};
 use super::driver::{Failure, Page, Position, PositionError};
-use super::link::{Connection, Link, Parts, panic_text};
+use super::link::{Connection, Link, Parts, panic_text, server_time};
 use crate::backoff::Backoff;
 use crate::source::SourceBatch;
-use crate::status::{AccountState, Status};
+use crate::status::{AccountState, Status, now_us};
 use asking::Asker;
 use outlet::Outlet;
 use unit::{End, Pace, Unit};
@@ -51,6 +52,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Waits before a broken client is made anew.
 const REBUILD_MIN: Duration = Duration::from_millis(500);
 const REBUILD_MAX: Duration = Duration::from_secs(60);
+/// How long a server may take to tell its time.
+const TIME_TIMEOUT: Duration = Duration::from_secs(3);
 /// A client that lived this long was a good one: the next break starts with the shortest wait.
 const STEADY: Duration = Duration::from_secs(120);
 /// Moves from one data centre to another in a row: a server that sends the account on and on is not followed.
@@ -271,6 +274,10 @@ impl Account {
             let ended = match end {
                 End::Stopped => return None,
                 End::Broken(why) => Ok(why),
+                End::Unanswered => match self.unanswered(&*session, outlet).await {
+                    ControlFlow::Continue(()) => Ok("nobody answers".to_owned()),
+                    ControlFlow::Break(_) => return None,
+                },
                 End::Ended(why) => Err(AccountState::LoggedOut(why)),
                 End::Moved(dc) => {
                     moves += 1;
@@ -305,6 +312,27 @@ impl Account {
         }
     }
 
+    /// Nobody answers: perhaps because of the clock. The library would send its messages again and again then, as fast
+    /// as they are refused, so nothing is sent until the clock is right.
+    async fn unanswered<S: Session>(&self, session: &S, outlet: &mut Outlet) -> ControlFlow<End> {
+        loop {
+            let skew = skew(session).await;
+            skew.into_iter().for_each(|skew| outlet.clock(skew));
+            let Some(ahead) = skew.map(|skew| -skew).filter(|it| *it > AHEAD_MAX_SECONDS) else {
+                return ControlFlow::Continue(());
+            };
+            let why = format!(
+                "the clock of this machine is {ahead} s ahead of Telegram's, which takes nothing from the future: \
+                 set the clock"
+            );
+            outlet.show(AccountState::Degraded(why)).await?;
+            tokio::select! {
+                () = self.stop.cancelled() => return ControlFlow::Break(End::Stopped),
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            }
+        }
+    }
+
     fn open<D: Door>(&self, door: &D, session: &Arc<D::Session>, outlet: &Outlet) -> (Link, Parts) {
         Link::open(
             door.connect(session, self.api_id),
@@ -327,6 +355,14 @@ impl Account {
 async fn contained(life: impl Future<Output = End>) -> End {
     let life = AssertUnwindSafe(life).catch_unwind().await;
     life.unwrap_or_else(|panic| End::Broken(format!("panicked: {}", panic_text(panic))))
+}
+
+/// By how many seconds the clock at a session's home is ahead of ours, as far as it tells.
+async fn skew<S: Session>(session: &S) -> Option<i64> {
+    let home = session.dc_option(session.home_dc_id().ok()?).ok()??;
+    let asked = now_us();
+    let told = server_time(home.ipv4.into(), TIME_TIMEOUT).await.ok()?;
+    Told::Now(told).skew(asked, now_us())
 }
 
 /// Takes the session to where Telegram says that the account lives: how that is told, or the state that only a person

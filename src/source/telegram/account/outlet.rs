@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::super::backfill::{Backfill, Job};
+use super::super::clock::{Change, Clock};
 use super::super::driver::{BoxName, Page, Position};
 use super::heard::{self, Heard};
 use super::standing::Told;
@@ -26,6 +27,7 @@ pub(super) struct Outlet {
     pub(super) watch: Watch,
     pub(super) orders: mpsc::Receiver<Order>,
     heard: Heard,
+    clock: Clock,
     out: mpsc::Sender<SourceBatch>,
     shown: Option<AccountState>,
     told: Told,
@@ -49,6 +51,7 @@ impl Outlet {
             watch: inputs.watch,
             orders: inputs.orders,
             heard: Heard::default(),
+            clock: Clock::default(),
             out,
             shown: None,
             told: Told::default(),
@@ -121,6 +124,27 @@ impl Outlet {
 
     pub(super) fn board(&self, change: impl FnOnce(&mut AccountBoard)) {
         self.status.account(&self.account, change);
+    }
+
+    /// By how many seconds Telegram's clock is ahead of this machine's: told when it matters.
+    pub(super) fn clock(&mut self, skew: i64) {
+        let Some(change) = self.clock.measured(skew) else {
+            return;
+        };
+        let account = &*self.account;
+        let off = match change {
+            Change::Off(seconds) => Some(seconds),
+            Change::Right => None,
+        };
+        self.board(|board| board.clock_skew_seconds = off);
+        match off {
+            Some(seconds) => tracing::warn!(
+                account,
+                seconds_behind_telegram = seconds,
+                "the clock of this machine is wrong: set it, or Telegram will take no more messages of it"
+            ),
+            None => tracing::info!(account, "the clock of this machine is right again"),
+        }
     }
 
     /// One page, one batch, with what is left of the job that it is a part of.

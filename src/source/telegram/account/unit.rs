@@ -9,12 +9,14 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use grammers_session::Session;
+use grammers_session::types::{PeerId, PeerInfo};
 use grammers_session::updates::UpdatesLike;
 use grammers_tl_types as tl;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::super::backfill::{Ask, History, Job};
+use super::super::clock::Told;
 use super::super::driver::{Answer, Driver, Failure, Page, Request};
 use super::super::hearing::{Hearing, Verdict};
 use super::super::link::{Fault, Parts, Place};
@@ -25,6 +27,7 @@ use super::outlet::Outlet;
 use super::peers;
 use super::standing::Standing;
 use super::watch::Order;
+use crate::status::now_us;
 use past::Looked;
 
 /// Containers of updates that are taken before anything else gets its turn.
@@ -37,6 +40,8 @@ pub(super) enum End {
     Stopped,
     /// Something of it broke.
     Broken(String),
+    /// Nobody answered, on several connections.
+    Unanswered,
     /// The account lives in this data centre now.
     Moved(i32),
     /// Telegram ended the session.
@@ -72,7 +77,7 @@ pub(super) struct Unit<'a, S> {
     asker: Asker<S>,
     parts: Parts,
     pace: Pace,
-    requests: JoinSet<(Request, Result<Answer, Fault>)>,
+    requests: JoinSet<Answered>,
     pings: JoinSet<Result<(), Fault>>,
     watchdog: Watchdog,
     hearing: Hearing,
@@ -86,12 +91,20 @@ pub(super) struct Unit<'a, S> {
     is_heated: bool,
 }
 
+/// What became of a request.
+struct Answered {
+    request: Request,
+    answer: Result<Answer, Fault>,
+    /// When it was asked and answered, in microseconds of this machine's clock.
+    between: (i64, i64),
+}
+
 /// What happened.
 enum Event {
     Stop,
     Broken(String),
     Overflow,
-    Answered(Box<(Request, Result<Answer, Fault>)>),
+    Answered(Box<Answered>),
     Pong(Result<(), Fault>),
     Pushed(Vec<UpdatesLike>),
     Filled(Box<(Ask, Result<History, Fault>)>),
@@ -134,6 +147,7 @@ where
 
     /// Lives until something ends it.
     pub(super) async fn live(mut self, stop: &CancellationToken) -> End {
+        self.introduce().await;
         self.heat(Instant::now());
         loop {
             self.ask();
@@ -147,14 +161,27 @@ where
         }
     }
 
+    /// Tells who the account is, where the session knows it.
+    async fn introduce(&mut self) {
+        let own = self.asker.session.peer(PeerId::self_user()).await;
+        if let Ok(Some(PeerInfo::User { id, .. })) = own {
+            self.outlet.own(id);
+        }
+    }
+
     /// Sends what is due, and sees whether nothing is left to ask.
     fn ask(&mut self) {
         let now = Instant::now();
         while let Some(request) = self.driver.next_request(now) {
             let asker = self.asker.clone();
             self.requests.spawn(async move {
+                let asked = now_us();
                 let answer = asker.ask(&request).await;
-                (request, answer)
+                Answered {
+                    request,
+                    answer,
+                    between: (asked, now_us()),
+                }
             });
         }
         if self.watchdog.due().is_some_and(|due| due <= now) {
@@ -303,10 +330,16 @@ where
         self.feed(too_long(), now).await
     }
 
-    async fn answered(&mut self, (request, answer): (Request, Result<Answer, Fault>)) -> Step {
+    async fn answered(&mut self, answered: Answered) -> Step {
+        let Answered {
+            request, answer, ..
+        } = answered;
         let now = Instant::now();
         let pages = match answer {
             Ok(answer) => {
+                let (asked, answered) = answered.between;
+                let told = Told::by(&answer).and_then(|told| told.skew(asked, answered));
+                told.into_iter().for_each(|skew| self.outlet.clock(skew));
                 match request.channel() {
                     None => self.standing.answered(),
                     Some(_) => self.standing.heard(),
@@ -395,7 +428,7 @@ where
                 self.asker.link.disconnect();
                 self.lost().await
             }
-            Cure::Rebuild => Step::Break(End::Broken("nobody answers".to_owned())),
+            Cure::Rebuild => Step::Break(End::Unanswered),
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod drain;
 mod fault;
+pub(super) mod hello;
 mod nesting;
 
 use std::num::NonZeroUsize;
@@ -24,6 +25,7 @@ use tokio::task::JoinSet;
 
 pub use drain::{Incoming, Overflow, QUEUE_MAX};
 pub use fault::{Fault, Place};
+pub use hello::server_time;
 pub use nesting::STACK_BYTES;
 
 use super::budget::{Budget, Priority};
