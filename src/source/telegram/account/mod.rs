@@ -9,12 +9,14 @@
 //! | `history` | the past, asked for |
 //! | `heard` | when which channel spoke, and with which delay |
 //! | `peers` | who came along with an answer |
+//! | `losses` | how soon after a lost connection another is made |
 //! | `moving` | from one data centre to another |
 //! | `standing` | where the account is, in one word |
 
 mod asking;
 mod heard;
 mod history;
+mod losses;
 mod moving;
 mod outlet;
 mod peers;

@@ -23,6 +23,7 @@ use super::super::link::{Fault, Parts, Place};
 use super::super::reconcile::Rounds;
 use super::super::watchdog::{Cure, Watchdog};
 use super::asking::Asker;
+use super::losses::Losses;
 use super::outlet::Outlet;
 use super::peers;
 use super::standing::Standing;
@@ -81,6 +82,7 @@ pub(super) struct Unit<'a, S> {
     pings: JoinSet<Result<(), Fault>>,
     watchdog: Watchdog,
     hearing: Hearing,
+    losses: Losses,
     standing: Standing,
     /// A page of a history on its way; one at a time.
     fills: JoinSet<(Ask, Result<History, Fault>)>,
@@ -137,6 +139,7 @@ where
             pings: JoinSet::new(),
             watchdog: Watchdog::new(pace.ping, now),
             hearing: Hearing::new(pace.check, now),
+            losses: Losses::default(),
             standing: Standing::default(),
             fills: JoinSet::new(),
             rounds: Rounds::new(interval, now),
@@ -194,7 +197,7 @@ where
                 link.send(&ping, limit).await.map(|_| ())
             });
         }
-        if self.requests.is_empty() {
+        if !self.driver.is_asking() {
             self.standing.settled();
         }
         self.ask_past(now);
@@ -213,6 +216,7 @@ where
             self.driver.deadline(),
             self.watchdog.due(),
             self.hearing.due(),
+            self.losses.due(),
             self.past_deadline(),
         ];
         let due = due.into_iter().flatten().min();
@@ -299,7 +303,16 @@ where
         self.standing.lost();
         self.hearing.lost(now);
         self.outlet.board(|board| board.reconnects += 1);
-        self.feed(UpdatesLike::ConnectionClosed, now).await
+        self.losses.lost(fastrand::f64(), now);
+        self.ask_after_loss(now).await
+    }
+
+    /// Asks what was missed, which makes a new connection: when it is time for one.
+    async fn ask_after_loss(&mut self, now: Instant) -> Step {
+        match self.losses.take(now) {
+            true => self.feed(UpdatesLike::ConnectionClosed, now).await,
+            false => Step::Continue(()),
+        }
     }
 
     async fn feed(&mut self, updates: UpdatesLike, now: Instant) -> Step {
@@ -318,6 +331,7 @@ where
 
     async fn check(&mut self) -> Step {
         let now = Instant::now();
+        self.ask_after_loss(now).await?;
         if self.hearing.due().is_none_or(|due| due > now) {
             return Step::Continue(());
         }
@@ -360,7 +374,7 @@ where
         self.hand_over(pages).await?;
         // What follows from an answer belongs to the same check.
         self.ask();
-        if self.requests.is_empty() && self.hearing.settled(now) == Some(Verdict::Reconnect) {
+        if !self.driver.is_asking() && self.hearing.settled(now) == Some(Verdict::Reconnect) {
             tracing::warn!(
                 account = self.outlet.account(),
                 "updates were there that had not been pushed; connecting anew"
@@ -373,17 +387,24 @@ where
 
     /// A failed request, as far as the operator is concerned.
     fn trouble(&mut self, request: &Request, fault: &Fault, now: Instant) {
-        match &fault.failure {
+        let is_accounts = request.channel().is_none();
+        match (&fault.failure, fault.place) {
             // One channel's wait holds nothing else up.
-            Failure::Wait(wait) if request.channel().is_none() => {
+            (Failure::Wait(wait), _) if is_accounts => {
                 let why = format!("{} must wait {} s", request.method(), wait.as_secs());
                 self.standing.heard();
                 self.standing.waits(now + *wait, why);
             }
-            Failure::Temporary if fault.place != Place::Server => {
-                self.standing.failed(fault.text.clone());
+            (_, Place::Server) => {
+                self.standing.heard();
+                if is_accounts {
+                    self.standing
+                        .refused(format!("{}: {}", request.method(), fault.text));
+                }
             }
-            _ => self.standing.heard(),
+            (Failure::Temporary, _) => self.standing.failed(fault.text.clone()),
+            // What is missing on our side says nothing about the line.
+            _ => {}
         }
         tracing::debug!(
             account = self.outlet.account(),

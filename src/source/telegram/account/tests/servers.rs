@@ -10,12 +10,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::super::*;
-use super::inputs;
-use crate::source::telegram::driver::Page;
+use super::{DEADLINE, Plain, inputs, until};
+use crate::source::telegram::link::hello;
 use crate::status::AccountReport;
-
-const NAME: &str = "main";
-const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A session for whatever listens there.
 struct Here(SocketAddrV4);
@@ -39,26 +36,6 @@ impl Door for Here {
     }
 }
 
-struct Nothing;
-
-impl Meaning for Nothing {
-    fn page(&mut self, _: Page) -> SourceBatch {
-        SourceBatch::default()
-    }
-
-    fn follows(&self, _: i64) -> bool {
-        false
-    }
-
-    fn newest(&self, _: i64, _: usize) -> Vec<i64> {
-        Vec::new()
-    }
-
-    fn named(&self, _: &str) -> Option<i64> {
-        None
-    }
-}
-
 /// An account that runs beside the test.
 pub(super) struct Running {
     status: Status,
@@ -70,7 +47,7 @@ pub(super) struct Running {
 pub(super) fn start<D: Door + 'static>(door: D) -> Running {
     let (out, batches) = mpsc::channel(8);
     let (status, stop) = (Status::new(), CancellationToken::new());
-    let inputs = inputs(NAME, Vec::new(), Box::new(Nothing));
+    let inputs = inputs(Vec::new(), Box::new(Plain));
     let task = tokio::spawn(run(inputs, door, out, status.clone(), stop.clone()));
     Running {
         status,
@@ -82,17 +59,8 @@ pub(super) fn start<D: Door + 'static>(door: D) -> Running {
 
 impl Running {
     /// Waits until the board shows it.
-    async fn until(&self, what: &str, is_so: impl Fn(&AccountReport) -> bool) {
-        let seen = async {
-            loop {
-                if self.status.accounts().iter().any(&is_so) {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let seen = tokio::time::timeout(DEADLINE, seen).await;
-        assert!(seen.is_ok(), "not {what}: {:?}", self.status.accounts());
+    pub(super) async fn until(&self, what: &str, is_so: impl Fn(&AccountReport) -> bool) {
+        until(&self.status, what, is_so, || {}).await;
     }
 
     pub(super) async fn end(self) {
@@ -107,6 +75,17 @@ async fn listen() -> (TcpListener, SocketAddrV4) {
     match listener.local_addr().expect("an address") {
         SocketAddr::V4(address) => (listener, address),
         SocketAddr::V6(_) => unreachable!("bound to IPv4"),
+    }
+}
+
+/// Says to everybody that their key is not known, and counts them.
+async fn refuse(listener: TcpListener, connections: Arc<AtomicU32>) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        connections.fetch_add(1, Ordering::Relaxed);
+        let mut some = [0; 4];
+        // Once the client has spoken; whether it stays to listen is its own affair.
+        let _ = stream.read_exact(&mut some).await;
+        let _ = stream.write_all(&(-404_i32).to_le_bytes()).await;
     }
 }
 
@@ -147,16 +126,7 @@ async fn without_a_server_the_account_says_so_and_goes_on_trying() {
 async fn a_key_that_the_server_does_not_know_is_not_tried_again() {
     let (listener, address) = listen().await;
     let connections = Arc::new(AtomicU32::new(0));
-    let count = Arc::clone(&connections);
-    let refusing = tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            count.fetch_add(1, Ordering::Relaxed);
-            let mut some = [0; 4];
-            // Once the client has spoken; whether it stays to listen is its own affair.
-            let _ = stream.read_exact(&mut some).await;
-            let _ = stream.write_all(&(-404_i32).to_le_bytes()).await;
-        }
-    });
+    let refusing = tokio::spawn(refuse(listener, Arc::clone(&connections)));
     let mut account = start(Here(address));
     let told = async {
         loop {
@@ -179,7 +149,7 @@ async fn a_key_that_the_server_does_not_know_is_not_tried_again() {
     let again = Here(address).open().await.expect("a session");
     let (out, _batches) = mpsc::channel(8);
     let mut outlet = Outlet::new(
-        inputs(NAME, Vec::new(), Box::new(Nothing)),
+        inputs(Vec::new(), Box::new(Plain)),
         out,
         account.status.clone(),
         account.stop.clone(),
@@ -246,4 +216,101 @@ async fn a_login_beside_the_daemon_is_noticed() {
     let came = tokio::time::timeout(DEADLINE, listener.accept()).await;
     came.expect("goes on by itself").expect("a connection");
     account.end().await;
+}
+
+/// The same session in another file, as after a login with a given key.
+struct Marked {
+    here: Here,
+    file: AtomicU32,
+    opened: AtomicU32,
+}
+
+impl Door for Arc<Marked> {
+    type Session = MemorySession;
+
+    async fn open(&self) -> Result<Arc<MemorySession>, Closed> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        self.here.open().await
+    }
+
+    fn mark(&self) -> Option<Mark> {
+        Some(Mark {
+            number: self.file.load(Ordering::Relaxed).into(),
+            made: None,
+        })
+    }
+}
+
+#[tokio::test]
+async fn another_login_with_the_same_key_is_taken_up_and_until_then_the_file_is_left_alone() {
+    let (listener, address) = listen().await;
+    let connections = Arc::new(AtomicU32::new(0));
+    let refusing = tokio::spawn(refuse(listener, Arc::clone(&connections)));
+    let door = Arc::new(Marked {
+        here: Here(address),
+        file: AtomicU32::new(1),
+        opened: AtomicU32::new(0),
+    });
+    let account = start(Arc::clone(&door));
+    account.until("ended", |it| it.state == "logged-out").await;
+    let (opened, before) = (
+        door.opened.load(Ordering::Relaxed),
+        connections.load(Ordering::Relaxed),
+    );
+    assert_eq!(opened, 1);
+    door.file.store(2, Ordering::Relaxed);
+    account
+        .until("tried again", |_| {
+            connections.load(Ordering::Relaxed) > before
+        })
+        .await;
+    account
+        .until("ended again", |it| it.state == "logged-out")
+        .await;
+    assert_eq!(door.opened.load(Ordering::Relaxed), 2, "once for each file");
+    account.end().await;
+    refusing.abort();
+}
+
+#[tokio::test]
+async fn a_clock_that_is_ahead_of_a_silent_server_is_told_and_nothing_is_sent_until_it_is_right() {
+    let (listener, address) = listen().await;
+    let behind = Arc::new(AtomicU32::new(100));
+    let seconds = Arc::clone(&behind);
+    let sealed = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&sealed);
+    // It tells its time to anybody, and takes nothing that is from the future.
+    let server = tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut packet = [0; 4096];
+            let length = stream.read(&mut packet).await.unwrap_or(0);
+            let now = now_us() / 1_000_000 - i64::from(seconds.load(Ordering::Relaxed));
+            let now = i32::try_from(now).expect("this century");
+            match hello::tests::answer(&packet[..length], now) {
+                Some(answer) => _ = stream.write_all(&answer).await,
+                None => _ = count.fetch_add(1, Ordering::Relaxed),
+            }
+            held.push(stream);
+        }
+    });
+    let account = start(Here(address));
+    account
+        .until("told", |it| {
+            let reason = it.reason.as_deref().unwrap_or_default();
+            let is_told = reason.starts_with("the clock of this machine is ");
+            is_told && it.state == "degraded" && it.clock_skew_seconds.is_some_and(|it| it < -90)
+        })
+        .await;
+    let before = sealed.load(Ordering::Relaxed);
+    let rebuilds = account.status.accounts()[0].rebuilds;
+    assert_eq!(rebuilds, 0, "no other client before the clock is right");
+    behind.store(0, Ordering::Relaxed);
+    account
+        .until("right, and tried again", |it| {
+            it.clock_skew_seconds.is_none() && sealed.load(Ordering::Relaxed) > before
+        })
+        .await;
+    account.end().await;
+    server.abort();
 }
