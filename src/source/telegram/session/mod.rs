@@ -6,7 +6,6 @@
 //! | file | what |
 //! |---|---|
 //! | `place` | where it is, ours alone, one process at a time |
-//! | `lock` | who has it |
 //! | `store` | the file |
 //! | `seal` | what is secret in it, under the operator's key |
 //! | `record` | what is kept, as bytes |
@@ -15,7 +14,6 @@
 
 mod door;
 mod error;
-mod lock;
 mod place;
 mod record;
 mod seal;

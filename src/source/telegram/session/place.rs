@@ -2,12 +2,13 @@
 
 use std::fs::{DirBuilder, File, Metadata};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use wal::LockError;
+
 use super::error::SessionError;
-use super::lock::{self, Refusal};
 use crate::source::telegram::account::Mark;
 
 const FOLDER: &str = "telegram";
@@ -74,12 +75,13 @@ impl Place {
             make_private(&folder)?;
         }
         let path = self.folder.join(LOCK);
-        let lock = lock::acquire(&path).map_err(|refusal| match refusal {
-            Refusal::Held(holder) => SessionError::Held {
+        let lock = lock_file(&path).map_err(LockError::Io).and_then(wal::hold);
+        let lock = lock.map_err(|refusal| match refusal {
+            LockError::Held { holder, .. } => SessionError::Held {
                 account: self.account.clone(),
                 holder,
             },
-            Refusal::Disk(error) => SessionError::disk(&path, error),
+            LockError::Io(error) => SessionError::disk(&path, error),
         })?;
         check(&path, Kind::File)?;
         Ok(Claim {
@@ -137,8 +139,15 @@ impl Claim {
     }
 }
 
+/// Follows no link: the holder's line goes into this very file.
+fn lock_file(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    let options = options.mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    options.open(path)
+}
+
 fn private_file(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
     let mut options = File::options();
     options.write(true).create_new(true).mode(0o600).open(path)
 }
