@@ -27,7 +27,11 @@ where
         id: login.id,
         bytes: login.bytes,
     };
-    link.send_in(dc, &import, REQUEST_TIMEOUT).await?;
+    let taken = link.send_in(dc, &import, REQUEST_TIMEOUT).await?;
+    if matches!(taken, tl::enums::auth::Authorization::SignUpRequired(_)) {
+        let text = format!("data centre {dc} does not know the account");
+        return Err(Fault::here(Failure::Refused, text));
+    }
     let moved = session.set_home_dc_id(dc).await;
     moved.map_err(peers::unreadable)
 }

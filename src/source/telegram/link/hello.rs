@@ -70,12 +70,12 @@ fn time(answer: &[u8], nonce: [u8; 16]) -> Option<i32> {
 }
 
 #[cfg(test)]
-pub(in crate::source::telegram) mod tests {
+mod tests {
     use super::*;
     use tokio::net::TcpListener;
 
     /// What a server whose clock says `time` answers to a packet; none to what is encrypted.
-    pub(in crate::source::telegram) fn answer(packet: &[u8], time: i32) -> Option<Vec<u8>> {
+    fn answer(packet: &[u8], time: i32) -> Option<Vec<u8>> {
         let (key, body) = packet.get(8..)?.split_first_chunk::<8>()?;
         let nonce = body.get(16..32)?;
         let mut message = key.to_vec();

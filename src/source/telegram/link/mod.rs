@@ -6,7 +6,7 @@
 
 mod drain;
 mod fault;
-pub(super) mod hello;
+mod hello;
 mod nesting;
 
 use std::num::NonZeroUsize;

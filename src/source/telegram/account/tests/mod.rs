@@ -1,6 +1,7 @@
 //! The account from outside: the real client against servers that do nothing right (`servers`) and between data
-//! centres (`moves`), and one connection's life with answers by script (`script`, `life`).
+//! centres (`moves`) and clocks (`clocks`), and one connection's life with answers by script (`script`, `life`).
 
+mod clocks;
 mod life;
 mod moves;
 mod script;

@@ -13,7 +13,7 @@ const OLD: i32 = 2;
 const NEW: i32 = 3;
 
 /// One session, whoever opens it.
-struct Kept(Arc<MemorySession>);
+pub(super) struct Kept(pub(super) Arc<MemorySession>);
 
 impl Door for Kept {
     type Session = MemorySession;
@@ -24,11 +24,11 @@ impl Door for Kept {
 }
 
 /// Two data centres of one world, and a session that is logged in at the old one.
-async fn world() -> (DataCentre, Arc<MemorySession>) {
+pub(super) async fn world(options: Options) -> (DataCentre, Arc<MemorySession>) {
     let dc = DataCentre::start(Options {
         dc_id: OLD,
         other_dcs: vec![NEW],
-        ..Options::default()
+        ..options
     });
     let dc = dc.await.expect("a data centre");
     let session = MemorySession::default();
@@ -53,7 +53,7 @@ fn moved_to(dc: i32) -> Rule {
 
 #[tokio::test]
 async fn an_account_that_is_moved_takes_its_login_along_and_is_live_there() {
-    let (dc, session) = world().await;
+    let (dc, session) = world(Options::default()).await;
     dc.add_fault(moved_to(NEW).times(1));
     let account = start(Kept(Arc::clone(&session)));
     account.until("live", |it| it.state == "live").await;
@@ -69,7 +69,7 @@ async fn a_move_that_fails_changes_nothing_and_is_a_state_for_the_operator() {
         (NEW, "cannot be taken along"),
         (9, "where data centre 9 is"),
     ] {
-        let (dc, session) = world().await;
+        let (dc, session) = world(Options::default()).await;
         dc.add_fault(moved_to(place));
         let refusal = RpcError::new(400, "DC_ID_INVALID");
         dc.add_fault(Rule::on(
@@ -92,7 +92,7 @@ async fn a_move_that_fails_changes_nothing_and_is_a_state_for_the_operator() {
 
 #[tokio::test]
 async fn an_account_that_is_sent_on_and_on_is_no_loop() {
-    let (dc, session) = world().await;
+    let (dc, session) = world(Options::default()).await;
     dc.add_fault(moved_to(NEW));
     let account = start(Kept(session));
     account

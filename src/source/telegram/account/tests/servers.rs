@@ -11,7 +11,6 @@ use tokio::task::JoinHandle;
 
 use super::super::*;
 use super::{DEADLINE, Plain, inputs, until};
-use crate::source::telegram::link::hello;
 use crate::status::AccountReport;
 
 /// A session for whatever listens there.
@@ -61,6 +60,10 @@ impl Running {
     /// Waits until the board shows it.
     pub(super) async fn until(&self, what: &str, is_so: impl Fn(&AccountReport) -> bool) {
         until(&self.status, what, is_so, || {}).await;
+    }
+
+    pub(super) fn accounts(&self) -> Vec<AccountReport> {
+        self.status.accounts()
     }
 
     pub(super) async fn end(self) {
@@ -270,47 +273,4 @@ async fn another_login_with_the_same_key_is_taken_up_and_until_then_the_file_is_
     assert_eq!(door.opened.load(Ordering::Relaxed), 2, "once for each file");
     account.end().await;
     refusing.abort();
-}
-
-#[tokio::test]
-async fn a_clock_that_is_ahead_of_a_silent_server_is_told_and_nothing_is_sent_until_it_is_right() {
-    let (listener, address) = listen().await;
-    let behind = Arc::new(AtomicU32::new(100));
-    let seconds = Arc::clone(&behind);
-    let sealed = Arc::new(AtomicU32::new(0));
-    let count = Arc::clone(&sealed);
-    // It tells its time to anybody, and takes nothing that is from the future.
-    let server = tokio::spawn(async move {
-        let mut held = Vec::new();
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut packet = [0; 4096];
-            let length = stream.read(&mut packet).await.unwrap_or(0);
-            let now = now_us() / 1_000_000 - i64::from(seconds.load(Ordering::Relaxed));
-            let now = i32::try_from(now).expect("this century");
-            match hello::tests::answer(&packet[..length], now) {
-                Some(answer) => _ = stream.write_all(&answer).await,
-                None => _ = count.fetch_add(1, Ordering::Relaxed),
-            }
-            held.push(stream);
-        }
-    });
-    let account = start(Here(address));
-    account
-        .until("told", |it| {
-            let reason = it.reason.as_deref().unwrap_or_default();
-            let is_told = reason.starts_with("the clock of this machine is ");
-            is_told && it.state == "degraded" && it.clock_skew_seconds.is_some_and(|it| it < -90)
-        })
-        .await;
-    let before = sealed.load(Ordering::Relaxed);
-    let rebuilds = account.status.accounts()[0].rebuilds;
-    assert_eq!(rebuilds, 0, "no other client before the clock is right");
-    behind.store(0, Ordering::Relaxed);
-    account
-        .until("right, and tried again", |it| {
-            it.clock_skew_seconds.is_none() && sealed.load(Ordering::Relaxed) > before
-        })
-        .await;
-    account.end().await;
-    server.abort();
 }
