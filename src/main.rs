@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use telegram_gateway::cli;
 use telegram_gateway::failure::{Class, Classify, Exit};
+use telegram_gateway::source::telegram::link::STACK_BYTES;
 
 /// The work waits for disk and network; more threads than this only cost memory.
 const WORKERS_MAX: usize = 8;
@@ -55,6 +56,7 @@ fn start() -> Result<Exit, cli::CommandError> {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cores.clamp(2, WORKERS_MAX))
+        .thread_stack_size(STACK_BYTES)
         .enable_all()
         .build()
         .map_err(StartError::Runtime)?;

@@ -59,6 +59,9 @@ pub enum MirrorError {
     /// Files cannot be kept.
     #[error(transparent)]
     Media(#[from] MediaError),
+    /// The work on the index ended in its middle.
+    #[error("the work on the message index was not finished")]
+    Unfinished,
     /// The folder of the live source cannot be made.
     #[error("cannot make the folder {0}")]
     Folder(String, #[source] std::io::Error),
@@ -74,6 +77,7 @@ impl Classify for MirrorError {
             | MirrorError::Job(_) => Class::Corrupt,
             MirrorError::Journal(error) => error.class(),
             MirrorError::Media(error) => error.class(),
+            MirrorError::Unfinished => Class::Bug,
         }
     }
 
@@ -82,7 +86,7 @@ impl Classify for MirrorError {
             MirrorError::NotConfigured => Some(
                 "write [telegram] in the configuration: telegram-gateway config defaults shows its keys".to_owned(),
             ),
-            MirrorError::Index(_) => Some(format!(
+            MirrorError::Index(_) | MirrorError::Unfinished => Some(format!(
                 "delete {INDEX} in the data directory: it is made again from the log"
             )),
             MirrorError::Position(_) | MirrorError::Job(_) => Some(
@@ -220,7 +224,8 @@ async fn catch_up(index: &Arc<Index>, reader: &JournalReader) -> Result<(), Mirr
         from = last.header().seq.next();
         let index = Arc::clone(index);
         let absorbed = tokio::task::spawn_blocking(move || index.absorb(&envelopes(&records)));
-        absorbed.await.unwrap_or(Ok(()))?;
+        // What was not taken in must not be passed over.
+        absorbed.await.map_err(|_| MirrorError::Unfinished)??;
     }
 }
 
@@ -235,16 +240,18 @@ async fn follow(index: Arc<Index>, reader: JournalReader, stop: CancellationToke
     let mut tail: watch::Receiver<u64> = reader.subscribe();
     let mut flush = tokio::time::interval(FLUSH);
     flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_well = true;
     loop {
         let ended = tokio::select! {
             () = stop.cancelled() => true,
-            changed = tail.changed() => changed.is_err(),
+            // After a failure the next try is the next tick's, however much is appended meanwhile.
+            changed = tail.changed(), if is_well => changed.is_err(),
             _ = flush.tick() => {
                 say(flushed(&index).await);
                 false
             }
         };
-        say(catch_up(&index, &reader).await);
+        is_well = say(catch_up(&index, &reader).await);
         if ended {
             say(flushed(&index).await);
             return;
@@ -255,12 +262,13 @@ async fn follow(index: Arc<Index>, reader: JournalReader, stop: CancellationToke
 async fn flushed(index: &Arc<Index>) -> Result<(), MirrorError> {
     let index = Arc::clone(index);
     let flushed = tokio::task::spawn_blocking(move || index.flush());
-    Ok(flushed.await.unwrap_or(Ok(()))?)
+    Ok(flushed.await.map_err(|_| MirrorError::Unfinished)??)
 }
 
-/// The next try is made with the next event; what is in the log is not touched by it.
-fn say(done: Result<(), MirrorError>) {
-    if let Err(error) = done {
-        tracing::warn!(error = chain(&error), "the message index lags");
+/// Whether it was done. What is in the log is not touched by a failure.
+fn say(done: Result<(), MirrorError>) -> bool {
+    if let Err(error) = &done {
+        tracing::warn!(error = chain(error), "the message index lags");
     }
+    done.is_ok()
 }

@@ -41,6 +41,7 @@ pub(super) fn failed(fault: &Fault) -> Refusal {
             Exit::Backend,
             "check the network; Telegram may be blocked there",
         ),
+        Failure::Moved(_) => (Exit::Backend, "the account is moving: run it again"),
         Failure::SessionEnded => (Exit::Auth, "telegram-gateway login"),
         Failure::LostAccess => (Exit::Auth, "the account may not see it: join it first"),
         Failure::UnknownChannel => (

@@ -14,6 +14,8 @@ pub enum AccountState {
     /// There is no session: `telegram-gateway login` makes one, and the account goes on by itself.
     #[default]
     NeedsLogin,
+    /// The same, and somebody is at it.
+    LoggingIn(String),
     /// A connection is being made.
     Connecting,
     /// Connected; what was missed is being fetched.
@@ -34,7 +36,7 @@ impl AccountState {
     /// The word on the screen and in JSON.
     pub fn as_str(&self) -> &'static str {
         match self {
-            AccountState::NeedsLogin => "needs-login",
+            AccountState::NeedsLogin | AccountState::LoggingIn(_) => "needs-login",
             AccountState::Connecting => "connecting",
             AccountState::CatchingUp => "catching-up",
             AccountState::Live => "live",
@@ -49,7 +51,8 @@ impl AccountState {
     pub fn reason(&self) -> Option<&str> {
         match self {
             AccountState::NeedsLogin => Some("log in: telegram-gateway login"),
-            AccountState::Degraded(reason)
+            AccountState::LoggingIn(reason)
+            | AccountState::Degraded(reason)
             | AccountState::LoggedOut(reason)
             | AccountState::Stuck(reason) => Some(reason),
             _ => None,
@@ -60,7 +63,10 @@ impl AccountState {
     pub fn needs_operator(&self) -> bool {
         matches!(
             self,
-            AccountState::NeedsLogin | AccountState::LoggedOut(_) | AccountState::Stuck(_)
+            AccountState::NeedsLogin
+                | AccountState::LoggingIn(_)
+                | AccountState::LoggedOut(_)
+                | AccountState::Stuck(_)
         )
     }
 }
@@ -86,6 +92,8 @@ pub struct AccountBoard {
     pub waits: BTreeMap<&'static str, i64>,
     /// Waits that Telegram asked for since the start.
     pub floods: u64,
+    /// By how many seconds Telegram's clock is ahead of this machine's (negative: behind), when that is too many.
+    pub clock_skew_seconds: Option<i64>,
     /// Deletions that nobody told, found by looking.
     pub missed_deletions: u64,
     /// What is known of its channels.
@@ -173,6 +181,7 @@ impl AccountBoard {
             rebuilds: self.rebuilds,
             floods: self.floods,
             requests: requests.map(|(k, v)| ((*k).to_owned(), *v)).collect(),
+            clock_skew_seconds: self.clock_skew_seconds,
             missed_deletions: self.missed_deletions,
             channels: channels::reports(&self.channels),
             backfills: self.backfills(),
@@ -208,6 +217,8 @@ pub struct AccountReport {
     pub floods: u64,
     /// Requests by method since the start.
     pub requests: BTreeMap<String, u64>,
+    /// By how many seconds Telegram's clock is ahead of this machine's (negative: behind), when that is too many.
+    pub clock_skew_seconds: Option<i64>,
     /// Deletions that nobody told, found by looking.
     pub missed_deletions: u64,
     /// The channels that matter most.

@@ -30,6 +30,14 @@ pub(super) fn text(account: &AccountReport) -> String {
     if let Some(reason) = &account.reason {
         let _ = write!(text, "\n  {}", output::escape(reason));
     }
+    if let Some(skew) = account.clock_skew_seconds {
+        let way = if skew > 0 { "behind" } else { "ahead of" };
+        let seconds = skew.unsigned_abs();
+        let _ = write!(
+            text,
+            "\n  the clock of this machine is {seconds} s {way} Telegram's: set it, or Telegram will take nothing from it"
+        );
+    }
     for wait in &account.waits {
         let _ = write!(
             text,

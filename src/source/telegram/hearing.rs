@@ -9,6 +9,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::event::Origin;
+
 /// The longest that pushes put a check off: they may all be of some channels, and what is missing of others.
 const PUT_OFF_MAX: Duration = Duration::from_secs(15 * 60);
 
@@ -65,9 +67,10 @@ impl Hearing {
         self.due = (now + self.quiet).min(self.checked + PUT_OFF_MAX);
     }
 
-    /// Updates were fetched.
-    pub fn fetched(&mut self) {
-        self.found |= self.checking;
+    /// Updates were fetched, this way. What a poll brings may be on its way still: to come before the push is what polls
+    /// are for.
+    pub fn fetched(&mut self, origin: Origin) {
+        self.found |= self.checking && origin != Origin::Poll;
     }
 
     /// All that was asked is answered. Says something only when that ends a check.
@@ -119,7 +122,7 @@ mod tests {
             hearing.begin();
             assert_eq!(hearing.due(), None, "one check at a time");
             if finds {
-                hearing.fetched();
+                hearing.fetched(Origin::Difference);
             }
             hearing.settled(now)
         };
@@ -127,7 +130,7 @@ mod tests {
         assert_eq!(check(&mut hearing, true), Some(Verdict::Reconnect));
         hearing.lost(now);
         // A difference after a lost connection is no check.
-        hearing.fetched();
+        hearing.fetched(Origin::Difference);
         assert_eq!(hearing.settled(now), None);
         assert!(!hearing.is_deaf());
         assert_eq!(
@@ -147,10 +150,19 @@ mod tests {
         let now = Instant::now();
         let mut hearing = Hearing::new(QUIET, now);
         hearing.begin();
-        hearing.fetched();
+        hearing.fetched(Origin::Difference);
         hearing.pushed(now);
         assert_eq!(hearing.settled(now), Some(Verdict::Fine));
         assert_eq!(hearing.due(), Some(now + QUIET));
+    }
+
+    #[test]
+    fn what_a_poll_brings_speaks_against_nobody() {
+        let now = Instant::now();
+        let mut hearing = Hearing::new(QUIET, now);
+        hearing.begin();
+        hearing.fetched(Origin::Poll);
+        assert_eq!(hearing.settled(now), Some(Verdict::Fine));
     }
 
     #[test]

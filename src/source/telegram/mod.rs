@@ -13,6 +13,8 @@
 //! | `session` | the keys and peers of an account, in a file that is ours alone |
 //! | `login` | logging in and out |
 //! | `link` | the client library as one piece, with time limits; the socket is always emptied |
+//! | `refusal` | what Telegram's errors mean |
+//! | `clock` | does this machine's agree with Telegram's? |
 //! | `watchdog` | is anyone there? |
 //! | `hearing` | does the server still push? |
 //! | `media` | files, fetched behind the text |
@@ -22,6 +24,7 @@
 pub mod account;
 pub mod backfill;
 pub mod budget;
+pub mod clock;
 pub mod driver;
 pub mod freshness;
 pub mod hearing;
@@ -33,16 +36,18 @@ pub mod normalise;
 pub mod policy;
 mod raw;
 pub mod reconcile;
+pub mod refusal;
 pub mod session;
 pub mod watchdog;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{Source, SourceBatch, SourceError};
 use crate::status::Status;
 use account::{Door, Inputs};
+use link::panic_text;
 
 /// Batches on their way from the accounts to the log. Few: what waits, waits in the accounts' own queues, where it is
 /// counted.
@@ -74,13 +79,52 @@ impl Telegram {
     }
 }
 
+fn died(error: JoinError) -> SourceError {
+    let why = match error.try_into_panic() {
+        Ok(panic) => format!("an account panicked: {}", panic_text(panic)),
+        Err(error) => format!("an account: {error}"),
+    };
+    SourceError::Ended { why }
+}
+
 impl Source for Telegram {
     async fn next(&mut self) -> Result<Option<SourceBatch>, SourceError> {
-        if let Some(batch) = self.batches.recv().await {
-            return Ok(Some(batch));
+        loop {
+            tokio::select! {
+                biased;
+                batch = self.batches.recv() => match batch {
+                    Some(batch) => return Ok(Some(batch)),
+                    None => break,
+                },
+                // An account ends when it is stopped, and whatever goes wrong in its lives is contained. One that is
+                // gone all the same must not look alive.
+                Some(ended) = self.accounts.join_next() => ended.map_err(died)?,
+            }
         }
-        // Every account has ended, which only a stop brings about.
-        while self.accounts.join_next().await.is_some() {}
+        while let Some(ended) = self.accounts.join_next().await {
+            ended.map_err(died)?;
+        }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_account_that_is_gone_is_an_error_and_not_a_quiet_evening() {
+        let (out, batches) = mpsc::channel(1);
+        let mut accounts = JoinSet::new();
+        accounts.spawn(async { panic!("poison") });
+        // The other account lives on.
+        let mut source = Telegram { batches, accounts };
+        let error = source.next().await.expect_err("one is gone");
+        assert_eq!(
+            error.to_string(),
+            "a part of the source ended: an account panicked: poison"
+        );
+        drop(out);
+        assert!(source.next().await.expect("all are gone").is_none());
     }
 }

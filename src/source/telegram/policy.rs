@@ -128,6 +128,12 @@ impl Policy {
         !self.names.is_empty() && self.names.contains(&name.to_lowercase())
     }
 
+    /// Whether anything of private chats and basic groups is mirrored.
+    pub fn follows_common(&self) -> bool {
+        let mut groups = self.ids.iter().filter(|peer| peer.kind() == PeerKind::Chat);
+        self.is_first && (self.private_chats || self.everything || groups.next().is_some())
+    }
+
     /// Whether what is said in private chats may be kept.
     pub fn has_private_chats(&self) -> bool {
         self.is_first && self.private_chats
@@ -232,6 +238,27 @@ mod tests {
             (25, everything().and_private_chats(), channel, direct, true),
         ] {
             assert_eq!(policy.follows(peer, standing), expected, "case {number}");
+        }
+    }
+
+    #[test]
+    fn private_chats_and_basic_groups_are_the_first_accounts() {
+        let peer = |marked| PeerId::from_marked(marked).expect("valid");
+        for (policy, expected) in [
+            (Policy::nothing(true), false),
+            (
+                Policy::nothing(true).and_peer(peer(-1_000_000_000_007)),
+                false,
+            ),
+            (Policy::nothing(true).and_peer(peer(-7)), true),
+            (Policy::nothing(true).and_everything(), true),
+            (Policy::nothing(true).and_private_chats(), true),
+            (
+                Policy::nothing(false).and_everything().and_private_chats(),
+                false,
+            ),
+        ] {
+            assert_eq!(policy.follows_common(), expected, "{policy:?}");
         }
     }
 

@@ -28,6 +28,8 @@ pub(crate) enum Command {
     /// Sealed for a session that is not the client's.
     SendToWrongSession(Outgoing),
     TransportError(u16),
+    /// Before there is a key.
+    Unsealed(Vec<u8>),
 }
 
 /// An answer that is kept until it is released.
@@ -155,6 +157,7 @@ async fn write(
         let mut messages = Vec::new();
         match command {
             Command::TransportError(code) => to.write_all(&transport_error(code)).await?,
+            Command::Unsealed(packet) => to.write_all(&frames.frame(&packet)).await?,
             Command::SendToWrongSession(message) => {
                 session = Some(0x0062_6164);
                 messages.push(message);

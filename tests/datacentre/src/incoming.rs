@@ -24,12 +24,16 @@ const AHEAD_MAX: i64 = 30;
 
 /// Takes a packet in. A packet that cannot be read closes the connection, as Telegram does.
 pub(crate) fn receive(world: &mut World, shared: &Arc<Shared>, link: u64, packet: &[u8]) {
+    let greeting = greeting(packet, world.date());
     let Some(connection) = world.links.get_mut(&link) else {
         return;
     };
     if connection.is_mute || world.faults.is_mute {
         world.swallowed += 1;
         return;
+    }
+    if let Some(greeting) = greeting {
+        return connection.command(Command::Unsealed(greeting));
     }
     let state = key_id_of(packet).and_then(|id| world.keys.get(&id));
     let Some(key) = state.map(|state| &state.key) else {
@@ -51,6 +55,28 @@ pub(crate) fn receive(world: &mut World, shared: &Arc<Shared>, link: u64, packet
     for message in messages {
         take(world, shared, link, &message);
     }
+}
+
+/// The answer to whoever begins to ask for a key: its number tells the time. Nothing follows it.
+fn greeting(packet: &[u8], date: i32) -> Option<Vec<u8>> {
+    let (key, rest) = packet.split_first_chunk::<8>()?;
+    let request = rest.get(12..)?;
+    let nonce = *request.get(4..)?.first_chunk::<16>()?;
+    if *key != [0; 8] || constructor(request) != Some(tl::functions::ReqPqMulti::CONSTRUCTOR_ID) {
+        return None;
+    }
+    let answer = tl::enums::ResPq::Pq(tl::types::ResPq {
+        nonce,
+        server_nonce: [0; 16],
+        pq: Vec::new(),
+        server_public_key_fingerprints: Vec::new(),
+    });
+    let answer = answer.to_bytes();
+    let mut message = key.to_vec();
+    (i64::from(date) << 32 | 1).serialize(&mut message);
+    i32::try_from(answer.len()).ok()?.serialize(&mut message);
+    message.extend(answer);
+    Some(message)
 }
 
 /// The code of `bad_msg_notification` for a packet that is not taken in.

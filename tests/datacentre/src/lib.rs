@@ -28,7 +28,7 @@
 //!
 //! # What it does not imitate
 //!
-//! - The exchange of keys (RSA and Diffie-Hellman): the keys of Telegram are compiled into the client. A client has to be
+//! - The exchange of keys (RSA and Diffie-Hellman) beyond its first answer, which tells the time: the keys of Telegram are compiled into the client. A client has to be
 //!   given a key of this data centre. A key that is not known is refused with -404, as Telegram does.
 //! - Obfuscated and other transports, HTTP, proxies, CDNs, temporary keys, secret chats, calls.
 //! - Limits that are Telegram's secret: waits come when a test asks for them.

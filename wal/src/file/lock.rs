@@ -13,14 +13,23 @@ const REPAIRING: &str = "(repairing)";
 /// Between taking the lock and writing its line a holder is nameless for an instant.
 const UNNAMED: &str = "an unnamed process";
 
-/// Locks the file at `path`, making it if needed, and writes the holder line into it. The lock
-/// belongs to the open file, so the operating system frees it however the process ends; the
-/// line stays behind and means nothing without the lock.
+/// Locks the file at `path`, making it if needed, and writes the holder line into it.
 pub(crate) fn acquire(path: &Path, role: Role) -> Result<File, LockError> {
-    let mut file = private(OpenOptions::new().read(true).write(true).create(true))
+    let file = private(OpenOptions::new().read(true).write(true).create(true))
         .truncate(false)
         .open(path)
         .map_err(LockError::Io)?;
+    hold_as(file, role)
+}
+
+/// Locks a file that is open for reading and writing, and writes into it who has it: for files beside a log that only
+/// one process may have, too. The lock belongs to the open file, so the operating system frees it however the process
+/// ends; the line stays behind and means nothing without the lock.
+pub fn hold(file: File) -> Result<File, LockError> {
+    hold_as(file, Role::Writer)
+}
+
+fn hold_as(mut file: File, role: Role) -> Result<File, LockError> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {

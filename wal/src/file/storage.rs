@@ -32,10 +32,11 @@ pub(crate) enum Role {
     Repair,
 }
 
-/// Why the lock was not given.
-#[derive(Debug)]
-pub(crate) enum LockError {
+/// Why a lock was not given.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
     /// Held, with the holder's line.
+    #[error("held by {holder}")]
     Held {
         /// Who holds it.
         holder: String,
@@ -43,7 +44,8 @@ pub(crate) enum LockError {
         repair: bool,
     },
     /// Could not be tried.
-    Io(io::Error),
+    #[error("the lock could not be tried")]
+    Io(#[source] io::Error),
 }
 
 /// Keeps the lock while it lives.

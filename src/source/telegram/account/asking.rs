@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use grammers_session::Session;
-use grammers_session::types::PeerId;
 use grammers_tl_types as tl;
 use tokio::sync::Mutex;
 
 use super::super::budget::Priority;
 use super::super::driver::{Answer, Failure, Request};
 use super::super::link::{Fault, Link, REQUEST_TIMEOUT};
+use super::super::session::channel_peer;
 use super::chats::Met;
 use super::peers;
 
@@ -119,14 +119,15 @@ where
     }
 
     pub(super) async fn known(&self, channel: i64) -> Result<Option<i64>, Fault> {
-        let Some(id) = PeerId::channel(channel) else {
+        let Some(id) = channel_peer(channel) else {
             return Ok(None);
         };
         let peer = self.session.peer(id).await.map_err(peers::unreadable)?;
         Ok(peer.and_then(|it| it.auth()).map(|auth| auth.hash()))
     }
 
-    /// Remembers all peers of the account's dialogs.
+    /// Remembers all peers of the account's dialogs. A wait is for the channel alone that wants them, and not for the
+    /// places that channels are asked on.
     async fn look_through_dialogs(&self) -> Result<(), Fault> {
         for page in self.dialogs().await? {
             peers::remember(&*self.session, &page.users, &page.chats).await?;

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::super::backfill::{Backfill, Job};
+use super::super::clock::{Change, Clock};
 use super::super::driver::{BoxName, Page, Position};
 use super::heard::{self, Heard};
 use super::names::Names;
@@ -30,6 +31,7 @@ pub(super) struct Outlet {
     pub(super) orders: mpsc::Receiver<Wish>,
     pub(super) names: Names,
     heard: Heard,
+    clock: Clock,
     out: mpsc::Sender<SourceBatch>,
     shown: Option<AccountState>,
     told: Told,
@@ -55,6 +57,7 @@ impl Outlet {
             orders: inputs.orders,
             names,
             heard: Heard::default(),
+            clock: Clock::default(),
             out,
             shown: None,
             told: Told::default(),
@@ -97,6 +100,11 @@ impl Outlet {
             Position::Common(_) => None,
         });
         channels.filter(|id| self.follows(*id)).collect()
+    }
+
+    /// The user that the account is.
+    pub(super) fn own(&mut self, user: i64) {
+        self.meaning.own(user);
     }
 
     pub(super) fn follows(&self, channel: i64) -> bool {
@@ -146,6 +154,27 @@ impl Outlet {
 
     pub(super) fn board(&self, change: impl FnOnce(&mut AccountBoard)) {
         self.status.account(&self.account, change);
+    }
+
+    /// By how many seconds Telegram's clock is ahead of this machine's: told when it matters.
+    pub(super) fn clock(&mut self, skew: i64) {
+        let Some(change) = self.clock.measured(skew) else {
+            return;
+        };
+        let account = &*self.account;
+        let off = match change {
+            Change::Off(seconds) => Some(seconds),
+            Change::Right => None,
+        };
+        self.board(|board| board.clock_skew_seconds = off);
+        match off {
+            Some(seconds) => tracing::warn!(
+                account,
+                seconds_behind_telegram = seconds,
+                "the clock of this machine is wrong: set it, or Telegram will take no more messages of it"
+            ),
+            None => tracing::info!(account, "the clock of this machine is right again"),
+        }
     }
 
     /// One page, one batch, with what is left of the job that it is a part of.
@@ -214,17 +243,17 @@ impl Outlet {
     }
 
     async fn send(&mut self, batch: SourceBatch) -> ControlFlow<End> {
-        if batch.events.is_empty() && batch.bookmarks.is_empty() {
-            return ControlFlow::Continue(());
+        for part in batch.parts() {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return ControlFlow::Break(End::Stopped),
+                sent = self.out.send(part) => match sent {
+                    Ok(()) => {}
+                    // Nobody takes anything any more.
+                    Err(_) => return ControlFlow::Break(End::Stopped),
+                },
+            }
         }
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => ControlFlow::Break(End::Stopped),
-            sent = self.out.send(batch) => match sent {
-                Ok(()) => ControlFlow::Continue(()),
-                // Nobody takes anything any more.
-                Err(_) => ControlFlow::Break(End::Stopped),
-            },
-        }
+        ControlFlow::Continue(())
     }
 }

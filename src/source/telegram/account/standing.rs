@@ -15,6 +15,8 @@ pub(super) struct Standing {
     caught_up: bool,
     /// Why the last try failed.
     trouble: Option<String>,
+    /// How the server refused to say what was missed.
+    refused: Option<String>,
     /// The server answers and does not push.
     deaf: bool,
     /// Until when what was missed cannot be asked for, and how that is told.
@@ -33,12 +35,19 @@ impl Standing {
         self.connected = false;
         self.answered = false;
         self.caught_up = false;
+        self.refused = None;
     }
 
     /// The server said what was missed.
     pub(super) fn answered(&mut self) {
         self.heard();
         self.answered = true;
+        self.refused = None;
+    }
+
+    /// The server does not say what was missed.
+    pub(super) fn refused(&mut self, why: String) {
+        self.refused = Some(why);
     }
 
     /// A request failed for want of a connection.
@@ -80,10 +89,11 @@ impl Standing {
         if self.deaf {
             return AccountState::Deaf;
         }
-        match (&self.waits, &self.trouble) {
-            (Some((_, why)), _) | (None, Some(why)) => AccountState::Degraded(why.clone()),
-            (None, None) if self.caught_up => AccountState::Live,
-            (None, None) => AccountState::CatchingUp,
+        let waits = self.waits.as_ref().map(|(_, why)| why);
+        match waits.or(self.trouble.as_ref()).or(self.refused.as_ref()) {
+            Some(why) => AccountState::Degraded(why.clone()),
+            None if self.caught_up => AccountState::Live,
+            None => AccountState::CatchingUp,
         }
     }
 }
@@ -100,6 +110,7 @@ impl Told {
             AccountState::Live
                 | AccountState::Deaf
                 | AccountState::NeedsLogin
+                | AccountState::LoggingIn(_)
                 | AccountState::LoggedOut(_)
         );
         let name = state.as_str();
@@ -134,6 +145,11 @@ mod tests {
         standing.waits(until, "30 s".into());
         assert_eq!(standing.state(now), AccountState::Degraded("30 s".into()));
         assert_eq!(standing.state(until), AccountState::Live, "to the second");
+        standing.refused("400".into());
+        standing.heard();
+        assert_eq!(standing.state(until), AccountState::Degraded("400".into()));
+        standing.answered();
+        assert_eq!(standing.state(until), AccountState::Live);
         standing.deaf(true);
         assert_eq!(standing.state(now), AccountState::Deaf);
         standing.deaf(false);

@@ -10,12 +10,14 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use grammers_session::Session;
+use grammers_session::types::{PeerId, PeerInfo};
 use grammers_session::updates::UpdatesLike;
 use grammers_tl_types as tl;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::super::backfill::{Ask, History, Job};
+use super::super::clock::Told;
 use super::super::driver::{Answer, Driver, Failure, Page, Request};
 use super::super::hearing::{Hearing, Verdict};
 use super::super::link::{Fault, Parts, Place};
@@ -23,10 +25,12 @@ use super::super::reconcile::Rounds;
 use super::super::watchdog::{Cure, Watchdog};
 use super::asking::Asker;
 use super::chats::Met;
+use super::losses::Losses;
 use super::orders::Wish;
 use super::outlet::Outlet;
 use super::peers;
 use super::standing::Standing;
+use crate::status::now_us;
 use past::Looked;
 use wishes::Whose;
 
@@ -43,8 +47,23 @@ pub(super) enum End {
     Stopped,
     /// Something of it broke.
     Broken(String),
+    /// Nobody answered, on several connections.
+    Unanswered,
+    /// The account lives in this data centre now.
+    Moved(i32),
     /// Telegram ended the session.
     Ended(String),
+}
+
+impl End {
+    /// The end that a fault is, if no other request of this life can do better.
+    pub(super) fn of(fault: &Fault) -> Option<End> {
+        match fault.failure {
+            Failure::SessionEnded => Some(End::Ended(fault.text.clone())),
+            Failure::Moved(dc) => Some(End::Moved(dc)),
+            _ => None,
+        }
+    }
 }
 
 /// How often to look after the line.
@@ -65,10 +84,11 @@ pub(super) struct Unit<'a, S> {
     asker: Asker<S>,
     parts: Parts,
     pace: Pace,
-    requests: JoinSet<(Request, Result<Answer, Fault>)>,
+    requests: JoinSet<Answered>,
     pings: JoinSet<Result<(), Fault>>,
     watchdog: Watchdog,
     hearing: Hearing,
+    losses: Losses,
     standing: Standing,
     /// A page of a history on its way; one at a time.
     fills: JoinSet<(Ask, Result<History, Fault>)>,
@@ -81,12 +101,20 @@ pub(super) struct Unit<'a, S> {
     is_heated: bool,
 }
 
+/// What became of a request.
+struct Answered {
+    request: Request,
+    answer: Result<Answer, Fault>,
+    /// When it was asked and answered, in microseconds of this machine's clock.
+    between: (i64, i64),
+}
+
 /// What happened.
 enum Event {
     Stop,
     Broken(String),
     Overflow,
-    Answered(Box<(Request, Result<Answer, Fault>)>),
+    Answered(Box<Answered>),
     Pong(Result<(), Fault>),
     Pushed(Vec<UpdatesLike>),
     Filled(Box<(Ask, Result<History, Fault>)>),
@@ -120,6 +148,7 @@ where
             pings: JoinSet::new(),
             watchdog: Watchdog::new(pace.ping, now),
             hearing: Hearing::new(pace.check, now),
+            losses: Losses::default(),
             standing: Standing::default(),
             fills: JoinSet::new(),
             rounds: Rounds::new(interval, now),
@@ -131,6 +160,7 @@ where
 
     /// Lives until something ends it.
     pub(super) async fn live(mut self, stop: &CancellationToken) -> End {
+        self.introduce().await;
         // Whoever looks at the board sees where the account is before anything else of it.
         if let ControlFlow::Break(end) = self.show().await {
             return end;
@@ -152,14 +182,27 @@ where
         }
     }
 
+    /// Tells who the account is, where the session knows it.
+    async fn introduce(&mut self) {
+        let own = self.asker.session.peer(PeerId::self_user()).await;
+        if let Ok(Some(PeerInfo::User { id, .. })) = own {
+            self.outlet.own(id);
+        }
+    }
+
     /// Sends what is due, and sees whether nothing is left to ask.
     fn ask(&mut self) {
         let now = Instant::now();
         while let Some(request) = self.driver.next_request(now) {
             let asker = self.asker.clone();
             self.requests.spawn(async move {
+                let asked = now_us();
                 let answer = asker.ask(&request).await;
-                (request, answer)
+                Answered {
+                    request,
+                    answer,
+                    between: (asked, now_us()),
+                }
             });
         }
         if self.watchdog.due().is_some_and(|due| due <= now) {
@@ -172,7 +215,7 @@ where
                 link.send(&ping, limit).await.map(|_| ())
             });
         }
-        if self.requests.is_empty() {
+        if !self.driver.is_asking() {
             self.standing.settled();
         }
         self.ask_past(now);
@@ -192,6 +235,7 @@ where
             self.driver.deadline(),
             self.watchdog.due(),
             self.hearing.due(),
+            self.losses.due(),
             self.past_deadline(),
             self.names_deadline(),
         ];
@@ -289,7 +333,16 @@ where
         self.standing.lost();
         self.hearing.lost(now);
         self.outlet.board(|board| board.reconnects += 1);
-        self.feed(UpdatesLike::ConnectionClosed, now).await
+        self.losses.lost(fastrand::f64(), now);
+        self.ask_after_loss(now).await
+    }
+
+    /// Asks what was missed, which makes a new connection: when it is time for one.
+    async fn ask_after_loss(&mut self, now: Instant) -> Step {
+        match self.losses.take(now) {
+            true => self.feed(UpdatesLike::ConnectionClosed, now).await,
+            false => Step::Continue(()),
+        }
     }
 
     async fn feed(&mut self, updates: UpdatesLike, now: Instant) -> Step {
@@ -308,6 +361,7 @@ where
 
     async fn check(&mut self) -> Step {
         let now = Instant::now();
+        self.ask_after_loss(now).await?;
         if self.hearing.due().is_none_or(|due| due > now) {
             return Step::Continue(());
         }
@@ -320,31 +374,37 @@ where
         self.feed(too_long(), now).await
     }
 
-    async fn answered(&mut self, (request, answer): (Request, Result<Answer, Fault>)) -> Step {
+    async fn answered(&mut self, answered: Answered) -> Step {
+        let Answered {
+            request, answer, ..
+        } = answered;
         let now = Instant::now();
         let pages = match answer {
             Ok(answer) => {
+                let (asked, answered) = answered.between;
+                let told = Told::by(&answer).and_then(|told| told.skew(asked, answered));
+                told.into_iter().for_each(|skew| self.outlet.clock(skew));
                 match request.channel() {
                     None => self.standing.answered(),
                     Some(_) => self.standing.heard(),
                 }
                 self.driver.answer(&request, answer, now)
             }
-            Err(fault) if fault.failure == Failure::SessionEnded => {
-                return Step::Break(End::Ended(fault.text));
-            }
             Err(fault) => {
+                if let Some(end) = End::of(&fault) {
+                    return Step::Break(end);
+                }
                 self.trouble(&request, &fault, now);
                 self.driver.failed(&request, fault.failure, now)
             }
         };
-        if pages.iter().any(|page| !page.updates.is_empty()) {
-            self.hearing.fetched();
+        for page in pages.iter().filter(|page| !page.updates.is_empty()) {
+            self.hearing.fetched(page.origin);
         }
         self.hand_over(pages).await?;
         // What follows from an answer belongs to the same check.
         self.ask();
-        if self.requests.is_empty() && self.hearing.settled(now) == Some(Verdict::Reconnect) {
+        if !self.driver.is_asking() && self.hearing.settled(now) == Some(Verdict::Reconnect) {
             tracing::warn!(
                 account = self.outlet.account(),
                 "updates were there that had not been pushed; connecting anew"
@@ -357,17 +417,24 @@ where
 
     /// A failed request, as far as the operator is concerned.
     fn trouble(&mut self, request: &Request, fault: &Fault, now: Instant) {
-        match &fault.failure {
+        let is_accounts = request.channel().is_none();
+        match (&fault.failure, fault.place) {
             // One channel's wait holds nothing else up.
-            Failure::Wait(wait) if request.channel().is_none() => {
+            (Failure::Wait(wait), _) if is_accounts => {
                 let why = format!("{} must wait {} s", request.method(), wait.as_secs());
                 self.standing.heard();
                 self.standing.waits(now + *wait, why);
             }
-            Failure::Temporary if fault.place != Place::Server => {
-                self.standing.failed(fault.text.clone());
+            (_, Place::Server) => {
+                self.standing.heard();
+                if is_accounts {
+                    self.standing
+                        .refused(format!("{}: {}", request.method(), fault.text));
+                }
             }
-            _ => self.standing.heard(),
+            (Failure::Temporary, _) => self.standing.failed(fault.text.clone()),
+            // What is missing on our side says nothing about the line.
+            _ => {}
         }
         tracing::debug!(
             account = self.outlet.account(),
@@ -388,10 +455,10 @@ where
             }
             Err(fault) => fault,
         };
+        if let Some(end) = End::of(&fault) {
+            return Step::Break(end);
+        }
         match fault.place {
-            _ if fault.failure == Failure::SessionEnded => {
-                return Step::Break(End::Ended(fault.text));
-            }
             Place::Server => {
                 self.watchdog.answered(now);
                 return Step::Continue(());
@@ -412,7 +479,7 @@ where
                 self.asker.link.disconnect();
                 self.lost().await
             }
-            Cure::Rebuild => Step::Break(End::Broken("nobody answers".to_owned())),
+            Cure::Rebuild => Step::Break(End::Unanswered),
         }
     }
 

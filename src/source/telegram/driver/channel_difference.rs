@@ -74,7 +74,8 @@ impl Driver {
             return;
         }
         channel.ask(now);
-        match pts != from {
+        // As in the account's difference: only what leads on is followed without a pause.
+        match pts > from {
             true => channel.pace.good(),
             false => channel.pace.fail(chance, now),
         }

@@ -70,13 +70,13 @@ impl Driver {
             }
             D::TooLong(news) => {
                 self.account_jumps(call.pts, news.pts, GapCause::TooLong, draft);
-                self.account_goes_on(self.account.pts.at() != Some(call.pts), now);
+                self.account_goes_on(news.pts > call.pts, now);
             }
         }
         draft.touched.insert(BoxName::Common);
     }
 
-    /// Takes one slice; whether it moved anything.
+    /// Takes one slice; whether it led on.
     fn slice(
         &mut self,
         call: &tl::functions::updates::GetDifference,
@@ -114,7 +114,7 @@ impl Driver {
             // No position at all: what came is kept, and nothing moves.
             return false;
         }
-        let moved = (state.pts, state.qts) != (call.pts, call.qts);
+        let moved = state.pts > call.pts || (state.pts == call.pts && state.qts > call.qts);
         if state.pts < call.pts {
             self.account_jumps(call.pts, state.pts, GapCause::InvalidPosition, draft);
         } else {
@@ -134,7 +134,8 @@ impl Driver {
         }
     }
 
-    /// There is more to fetch. An answer that moves nothing is not asked for again at once.
+    /// There is more to fetch. An answer that does not lead on is not asked for again at once: a server that sends its
+    /// clients back and forth would be asked for ever, without a pause.
     fn account_goes_on(&mut self, moved: bool, now: Instant) {
         self.account.ask(now);
         match moved {

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-/// The longest wait that is believed; Telegram's own end at a day.
-const WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+use super::super::refusal::Refusal;
 
 /// Why a [`Request`](super::Request) has no answer, as far as it decides what happens next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,89 +24,23 @@ pub enum Failure {
     },
     /// The call itself is refused, and would be again.
     Refused,
+    /// The account lives in another data centre: no call of this connection will do better.
+    Moved(i32),
     /// No call of this session will do better.
     SessionEnded,
 }
 
-impl Failure {
-    /// Reads an RPC error: its code, its name without the number, and the number.
-    pub fn from_rpc(code: i32, name: &str, value: Option<u32>) -> Failure {
-        let wait = || {
-            let seconds = u64::from(value.unwrap_or(60));
-            Failure::Wait(Duration::from_secs(seconds).min(WAIT_MAX))
-        };
-        match (code, name) {
-            (420, _) | (_, "SLOWMODE_WAIT") => wait(),
-            (_, "PERSISTENT_TIMESTAMP_INVALID" | "PERSISTENT_TIMESTAMP_EMPTY" | "DATE_EMPTY") => {
-                Failure::InvalidPosition
-            }
-            // The server's copies disagree: the position is right, the moment is not.
-            (_, "PERSISTENT_TIMESTAMP_OUTDATED" | "TIMEOUT" | "CONNECTION_NOT_INITED") => {
-                Failure::Temporary
-            }
-            (
-                _,
-                "CHANNEL_PRIVATE"
-                | "CHANNEL_PUBLIC_GROUP_NA"
-                | "CHANNEL_MONOFORUM_UNSUPPORTED"
-                | "CHAT_FORBIDDEN"
-                | "CHAT_ADMIN_REQUIRED"
-                | "USER_BANNED_IN_CHANNEL"
-                | "USER_NOT_PARTICIPANT",
-            ) => Failure::LostAccess,
-            (_, "CHANNEL_INVALID" | "PEER_ID_INVALID") => Failure::UnknownChannel,
-            (401, _) | (_, "AUTH_KEY_DUPLICATED" | "USER_DEACTIVATED" | "USER_DEACTIVATED_BAN") => {
-                Failure::SessionEnded
-            }
-            // Codes below zero are the transport's (-429, -503); 500 and above the server's own.
-            (..0 | 500.., _) => Failure::Temporary,
-            _ => Failure::Refused,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_kind_of_wait_is_read_alike() {
-        let wait = |seconds| Failure::Wait(Duration::from_secs(seconds));
-        for name in ["FLOOD_WAIT", "FLOOD_PREMIUM_WAIT", "FLOOD_TEST_PHONE_WAIT"] {
-            assert_eq!(Failure::from_rpc(420, name, Some(31)), wait(31), "{name}");
-        }
-        assert_eq!(Failure::from_rpc(400, "SLOWMODE_WAIT", Some(5)), wait(5));
-        assert_eq!(Failure::from_rpc(420, "FLOOD_WAIT", None), wait(60));
-        let longest = Failure::from_rpc(420, "FLOOD_WAIT", Some(u32::MAX));
-        assert_eq!(longest, Failure::Wait(WAIT_MAX));
-    }
-
-    #[test]
-    fn each_error_decides_what_happens_next() {
-        for (code, name, expected) in [
-            (
-                400,
-                "PERSISTENT_TIMESTAMP_INVALID",
-                Failure::InvalidPosition,
-            ),
-            (500, "PERSISTENT_TIMESTAMP_OUTDATED", Failure::Temporary),
-            (400, "CHANNEL_INVALID", Failure::UnknownChannel),
-            (400, "CHANNEL_PRIVATE", Failure::LostAccess),
-            (406, "CHANNEL_PRIVATE", Failure::LostAccess),
-            (400, "LIMIT_INVALID", Failure::Refused),
-            (500, "SOMETHING_NEW", Failure::Temporary),
-            (-503, "Timedout", Failure::Temporary),
-            (-429, "", Failure::Temporary),
-            (400, "TIMEOUT", Failure::Temporary),
-            (401, "AUTH_KEY_UNREGISTERED", Failure::SessionEnded),
-            (401, "SOMETHING_NEW", Failure::SessionEnded),
-            (406, "AUTH_KEY_DUPLICATED", Failure::SessionEnded),
-        ] {
-            assert_eq!(
-                Failure::from_rpc(code, name, None),
-                expected,
-                "{code} {name}"
-            );
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Failure {
+        match refusal {
+            Refusal::Wait(wait) => Failure::Wait(wait),
+            Refusal::Temporary => Failure::Temporary,
+            Refusal::InvalidPosition => Failure::InvalidPosition,
+            Refusal::LostAccess => Failure::LostAccess,
+            Refusal::UnknownChannel => Failure::UnknownChannel,
+            Refusal::Moved(dc) => Failure::Moved(dc),
+            Refusal::Ended(_) => Failure::SessionEnded,
+            Refusal::Other => Failure::Refused,
         }
     }
 }

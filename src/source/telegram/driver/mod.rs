@@ -72,6 +72,8 @@ pub struct Driver {
     agenda: BTreeSet<(Instant, i64)>,
     /// Calls about channels on their way.
     away: usize,
+    /// Those of them that only poll.
+    polls: usize,
     has_ended: bool,
     random: fastrand::Rng,
 }
@@ -98,6 +100,7 @@ impl Driver {
             channels,
             agenda: BTreeSet::new(),
             away: 0,
+            polls: 0,
             has_ended: false,
             random: fastrand::Rng::with_seed(seed),
         };
@@ -137,8 +140,10 @@ impl Driver {
             return None;
         }
         let (_, id) = *self.agenda.first().filter(|(due, _)| *due <= now)?;
-        let request = self.channels.get_mut(&id)?.depart(now);
+        let channel = self.channels.get_mut(&id)?;
+        let request = channel.depart(now);
         self.away += 1;
+        self.polls += usize::from(!channel.pace.is_away_for_news());
         self.list(id);
         Some(request)
     }
@@ -153,6 +158,11 @@ impl Driver {
             false => None,
         };
         [self.account.due(), channel].into_iter().flatten().min()
+    }
+
+    /// Whether something that was missed is being asked. Polls do not count: with many of them, one is always on its way.
+    pub fn is_asking(&self) -> bool {
+        self.account.pace.is_away_for_news() || self.away > self.polls
     }
 
     /// Takes the answer to a request.
@@ -239,6 +249,7 @@ impl Driver {
         };
         let is_poll = self.channels.get_mut(&id)?.pace.arrive()?;
         self.away = self.away.saturating_sub(1);
+        self.polls = self.polls.saturating_sub(usize::from(is_poll));
         self.list(id);
         Some(is_poll)
     }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use grammers_mtproto::transport;
 use grammers_mtsender::InvocationError;
 
 use super::super::driver::Failure;
-use super::super::session::SessionError;
+use super::super::refusal::{Ended, Refusal};
 
 /// Why a request has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,23 +41,6 @@ pub enum Place {
     Silence,
     /// On our side, before anything was sent.
     Here,
-}
-
-/// Why a session is at its end, told to a person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-enum Ended {
-    /// The server does not know the session, or a person ended it on another device.
-    #[error("Telegram has ended the session: log in again with telegram-gateway login")]
-    LoggedOut,
-    /// The account is gone or banned.
-    #[error("Telegram has deactivated the account: log in with another one")]
-    Deactivated,
-    /// Two programs used one session; Telegram ends it for both.
-    #[error(
-        "the session was used in two places at once and Telegram has ended it: end the other program, then log in \
-         again with telegram-gateway login"
-    )]
-    Duplicated,
 }
 
 impl Fault {
@@ -100,38 +82,43 @@ impl Fault {
         }
     }
 
-    fn ended(why: Ended) -> Fault {
+    /// A server said it.
+    fn refused(refusal: Refusal, error: &InvocationError) -> Fault {
+        let text = match (refusal, error) {
+            (Refusal::Ended(why), _) => why.to_string(),
+            (_, InvocationError::Rpc(error)) => {
+                let number = error.value.map_or_else(String::new, |n| format!(" ({n})"));
+                format!("Telegram says {} {}{number}", error.code, error.name)
+            }
+            (_, error) => error.to_string(),
+        };
         Fault {
-            failure: Failure::SessionEnded,
+            failure: refusal.into(),
             place: Place::Server,
-            error: None,
-            text: why.to_string(),
+            error: match error {
+                InvocationError::Rpc(error) => Some(RpcName {
+                    name: error.name.clone(),
+                    number: error.value,
+                }),
+                _ => None,
+            },
+            text,
         }
     }
 }
 
 impl From<InvocationError> for Fault {
     fn from(error: InvocationError) -> Fault {
+        if let Some(refusal) = Refusal::of(&error) {
+            return Fault::refused(refusal, &error);
+        }
         let (failure, place, text) = match error {
-            InvocationError::Rpc(error) => {
-                let failure = Failure::from_rpc(error.code, &error.name, error.value);
-                if failure == Failure::SessionEnded {
-                    return Fault::ended(Ended::of(&error.name));
-                }
-                return Fault {
-                    failure,
-                    place: Place::Server,
-                    text: format!("Telegram says {} {}", error.code, error.name),
-                    error: Some(RpcName {
-                        name: error.name,
-                        number: error.value,
-                    }),
-                };
+            // The server did not know the key, and the library could not make another.
+            InvocationError::Authentication(_) => {
+                return Fault::refused(Refusal::Ended(Ended::LoggedOut), &error);
             }
-            // Said before anything is encrypted: the server does not know the key. The library then asks for another
-            // one, which is not made, or which the session refuses to keep.
-            InvocationError::Transport(transport::Error::BadStatus { status: 404 })
-            | InvocationError::Authentication(_) => return Fault::ended(Ended::LoggedOut),
+            // Told above.
+            InvocationError::Rpc(error) => (Failure::Refused, Place::Server, error.to_string()),
             InvocationError::Deserialize(error) => {
                 let raw = Vec::new();
                 let failure = Failure::Undecodable { raw };
@@ -150,9 +137,6 @@ impl From<InvocationError> for Fault {
                 (Failure::Temporary, Place::Line, text)
             }
             InvocationError::Session(error) => {
-                if let Some(SessionError::KeyKept(_)) = error.downcast_ref() {
-                    return Fault::ended(Ended::LoggedOut);
-                }
                 let text = format!("the session file: {error}");
                 (Failure::Temporary, Place::Here, text)
             }
@@ -166,16 +150,6 @@ impl From<InvocationError> for Fault {
             place,
             error: None,
             text,
-        }
-    }
-}
-
-impl Ended {
-    fn of(name: &str) -> Ended {
-        match name {
-            "AUTH_KEY_DUPLICATED" => Ended::Duplicated,
-            "USER_DEACTIVATED" | "USER_DEACTIVATED_BAN" => Ended::Deactivated,
-            _ => Ended::LoggedOut,
         }
     }
 }
@@ -195,27 +169,6 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_wait_is_one() {
-        for (code, message, seconds) in [
-            (420, "FLOOD_WAIT_31", 31),
-            (420, "FLOOD_PREMIUM_WAIT_7", 7),
-            (400, "SLOWMODE_WAIT_90", 90),
-            (420, "FLOOD_TEST_PHONE_WAIT_3600", 3600),
-        ] {
-            let wait = Failure::Wait(Duration::from_secs(seconds));
-            assert_eq!(rpc(code, message).failure, wait, "{message}");
-        }
-    }
-
-    #[test]
-    fn a_key_that_the_session_keeps_although_the_server_wants_another_is_its_end() {
-        let kept = Fault::from(InvocationError::Session(SessionError::KeyKept(2).into()));
-        assert_eq!(kept, Fault::ended(Ended::LoggedOut));
-        let other = Fault::from(InvocationError::Session(SessionError::Unfinished.into()));
-        assert_eq!(other.failure, Failure::Temporary);
-    }
-
-    #[test]
     fn the_end_of_a_session_says_what_to_do() {
         for (code, message, ended) in [
             (401, "AUTH_KEY_UNREGISTERED", Ended::LoggedOut),
@@ -223,11 +176,14 @@ mod tests {
             (401, "USER_DEACTIVATED_BAN", Ended::Deactivated),
             (406, "AUTH_KEY_DUPLICATED", Ended::Duplicated),
         ] {
-            assert_eq!(rpc(code, message), Fault::ended(ended), "{message}");
+            let fault = rpc(code, message);
+            assert_eq!(fault.failure, Failure::SessionEnded, "{message}");
+            assert_eq!(fault.text, ended.to_string(), "{message}");
         }
-        let unknown = transport::Error::BadStatus { status: 404 };
-        let unknown = Fault::from(InvocationError::Transport(unknown));
-        assert_eq!(unknown, Fault::ended(Ended::LoggedOut));
+        assert_eq!(
+            rpc(303, "USER_MIGRATE_4").text,
+            "Telegram says 303 USER_MIGRATE (4)"
+        );
     }
 
     #[test]

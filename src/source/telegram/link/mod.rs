@@ -6,6 +6,8 @@
 
 mod drain;
 mod fault;
+mod hello;
+mod nesting;
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +25,8 @@ use tokio::task::JoinSet;
 
 pub use drain::{Incoming, Overflow, QUEUE_MAX};
 pub use fault::{Fault, Place, RpcName};
+pub use hello::server_time;
+pub use nesting::STACK_BYTES;
 
 use super::budget::{Budget, Priority};
 use super::driver::Failure;
@@ -44,12 +48,14 @@ pub struct Link {
 pub trait Wire: Send + Sync {
     /// Sends a request's bytes, and gives the answer's.
     fn invoke(&self, request: Vec<u8>) -> BoxFuture<'_, Result<Vec<u8>, InvocationError>>;
-    /// The same in another data centre, on a connection of its own.
+    /// The same with another data centre, where there are others.
     fn invoke_in(
         &self,
-        dc: i32,
-        request: Vec<u8>,
-    ) -> BoxFuture<'_, Result<Vec<u8>, InvocationError>>;
+        _dc: i32,
+        _request: Vec<u8>,
+    ) -> BoxFuture<'_, Result<Vec<u8>, InvocationError>> {
+        Box::pin(async { Err(InvocationError::InvalidDc) })
+    }
     /// Drops the connection; the next request makes another.
     fn disconnect(&self);
 }
@@ -250,7 +256,8 @@ impl Link {
         }
     }
 
-    /// The same for whoever does not wait for hours: a wait that Telegram asks for, now or before, is the answer.
+    /// Sends a request once when the budget has room for it. A wait that Telegram asks for, now or before, is a fault:
+    /// for those who have something better to do.
     pub async fn call_once<R>(&self, priority: Priority, request: &R) -> Result<R::Return, Fault>
     where
         R: RemoteCall + Identifiable,
@@ -282,6 +289,19 @@ impl Link {
         self.send_at(None, request, limit).await
     }
 
+    /// The same in another data centre.
+    pub async fn send_in<R>(
+        &self,
+        dc: i32,
+        request: &R,
+        limit: Duration,
+    ) -> Result<R::Return, Fault>
+    where
+        R: RemoteCall + Identifiable,
+    {
+        self.send_at(Some(dc), request, limit).await
+    }
+
     async fn send_at<R>(
         &self,
         dc: Option<i32>,
@@ -298,6 +318,7 @@ impl Link {
             Some(dc) => self.wire.invoke_in(dc, request.to_bytes()),
         };
         let fault = match tokio::time::timeout(limit, answer).await {
+            Ok(Ok(bytes)) if !nesting::is_shallow(&bytes) => Fault::garbled(method, bytes),
             Ok(Ok(bytes)) => match R::Return::from_bytes(&bytes) {
                 Ok(answer) => return Ok(answer),
                 Err(_) => Fault::garbled(method, bytes),

@@ -3,9 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use grammers_mtproto::transport;
 use grammers_mtsender::{InvocationError, RpcError};
 
+use super::super::refusal::Refusal;
 use super::super::session::SessionError;
 use crate::failure::{Class, Classify, Exit};
 
@@ -63,36 +63,30 @@ pub enum LoginError {
 impl LoginError {
     /// What an error of the library means.
     pub(super) fn of(error: InvocationError) -> LoginError {
-        match error {
-            InvocationError::Rpc(error) => LoginError::of_rpc(error),
-            // Said before anything is encrypted: the server does not know the key.
-            InvocationError::Transport(transport::Error::BadStatus { status: 404 }) => {
-                LoginError::NotLoggedIn
-            }
-            InvocationError::Session(error) => match error.downcast::<SessionError>() {
-                Ok(error) => match *error {
-                    // The same, after the library had asked for another key.
-                    SessionError::KeyKept(_) => LoginError::NotLoggedIn,
-                    error => LoginError::Session(error),
-                },
+        let refusal = Refusal::of(&error);
+        match (error, refusal) {
+            (InvocationError::Rpc(error), refusal) => LoginError::of_rpc(error, refusal),
+            (_, Some(Refusal::Ended(_))) => LoginError::NotLoggedIn,
+            (InvocationError::Session(error), _) => match error.downcast::<SessionError>() {
+                Ok(error) => LoginError::Session(*error),
                 Err(error) => LoginError::Line(error.to_string()),
             },
-            InvocationError::Deserialize(_) => LoginError::Nonsense("it cannot be read"),
-            error => LoginError::Line(error.to_string()),
+            (InvocationError::Deserialize(_), _) => LoginError::Nonsense("it cannot be read"),
+            (error, _) => LoginError::Line(error.to_string()),
         }
     }
 
-    fn of_rpc(error: RpcError) -> LoginError {
-        let seconds = u64::from(error.value.unwrap_or(0));
-        match (error.code, error.name.as_str()) {
-            (420, _) => LoginError::Wait(Duration::from_secs(seconds)),
-            (401, "SESSION_PASSWORD_NEEDED") => LoginError::Beyond("a password again"),
-            (401 | 406, _) => LoginError::NotLoggedIn,
-            (_, "ACCESS_TOKEN_INVALID" | "ACCESS_TOKEN_EXPIRED") => LoginError::Wrong("bot token"),
-            (_, "PHONE_NUMBER_INVALID") => LoginError::Wrong("phone number"),
-            (_, "PHONE_NUMBER_UNOCCUPIED") => LoginError::NoAccount,
-            (code, _) => LoginError::Refused {
-                code,
+    /// Some errors mean more to whoever logs in than to anybody else.
+    fn of_rpc(error: RpcError, refusal: Option<Refusal>) -> LoginError {
+        match (error.name.as_str(), refusal) {
+            ("SESSION_PASSWORD_NEEDED", _) => LoginError::Beyond("a password again"),
+            ("ACCESS_TOKEN_INVALID" | "ACCESS_TOKEN_EXPIRED", _) => LoginError::Wrong("bot token"),
+            ("PHONE_NUMBER_INVALID", _) => LoginError::Wrong("phone number"),
+            ("PHONE_NUMBER_UNOCCUPIED", _) => LoginError::NoAccount,
+            (_, Some(Refusal::Wait(wait))) => LoginError::Wait(wait),
+            (_, Some(Refusal::Ended(_))) => LoginError::NotLoggedIn,
+            _ => LoginError::Refused {
+                code: error.code,
                 name: error.name,
             },
         }

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::super::link::{Connection, REQUEST_TIMEOUT, Wire};
+use super::super::refusal::Refusal;
 use super::super::session::FileSession;
 use super::error::LoginError;
 
@@ -45,16 +46,13 @@ impl Line {
         &self,
         request: &R,
     ) -> Result<R::Return, InvocationError> {
-        match self.ask_here(request).await {
-            Err(InvocationError::Rpc(error)) if error.code == 303 => {
-                let Some(dc) = error.value.and_then(|dc| i32::try_from(dc).ok()) else {
-                    return Err(InvocationError::Rpc(error));
-                };
-                self.go_to(dc).await?;
-                self.ask_here(request).await
-            }
-            answer => answer,
-        }
+        let answer = self.ask_here(request).await;
+        let refusal = answer.as_ref().err().and_then(Refusal::of);
+        let Some(Refusal::Moved(dc)) = refusal else {
+            return answer;
+        };
+        self.go_to(dc).await?;
+        self.ask_here(request).await
     }
 
     /// Asks the data centre where the session is now.

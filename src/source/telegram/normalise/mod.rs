@@ -9,9 +9,11 @@
 //! | `media` | what a message carries |
 //! | `service` | service messages |
 //! | `chats` | titles, names, kinds of chats |
+//! | `gaps` | what is missing, and how that ended |
 //! | `sight` | chats as an operator sees them |
 
 mod chats;
+mod gaps;
 mod media;
 mod message;
 mod parts;
@@ -29,13 +31,10 @@ use std::sync::Arc;
 use grammers_tl_types as tl;
 
 use super::account::Meaning;
-use super::driver::{BoxName, Page, Position, Undecodable};
+use super::driver::{BoxName, Page, Undecodable};
 use super::index::{Index, news};
 use super::policy::{Policy, Standing};
-use crate::event::{
-    Body, ChannelInfo, Event, GapCause, GapClosed, GapOutcome, Origin, PeerId, PeerKind, Raw,
-    encode,
-};
+use crate::event::{Body, ChannelInfo, Event, Origin, PeerId, PeerKind, Raw, encode};
 use crate::source::SourceBatch;
 use message::Names;
 pub use sight::Sight;
@@ -46,6 +45,8 @@ const RAW_BYTES_SMALL: usize = 512 * 1024;
 /// Makes events of the pages of one account.
 pub struct Normaliser {
     account: String,
+    /// The user that the account is, once a session told it.
+    own: Option<PeerId>,
     policy: Policy,
     index: Arc<Index>,
     /// What was told of channels in this run, and what was looked up.
@@ -84,6 +85,7 @@ impl Normaliser {
     pub fn new(account: &str, policy: Policy, index: Arc<Index>) -> Normaliser {
         Normaliser {
             account: account.to_owned(),
+            own: None,
             policy,
             index,
             standings: RefCell::default(),
@@ -191,44 +193,6 @@ impl Normaliser {
         }
     }
 
-    /// Access that was lost is back when the channel has a position again, and nothing is missing then.
-    fn close_gaps(&self, positions: &[Position], draft: &mut Draft<'_>) {
-        let back: Vec<PeerId> = positions
-            .iter()
-            .filter_map(|position| peer_of(position.name()))
-            .collect();
-        if back.is_empty() {
-            return;
-        }
-        for open in self.index.open_gaps() {
-            let is_over = open.gap.cause == GapCause::LostAccess && open.gap.until_pts.is_none();
-            if let Some(peer) = open.peer.filter(|peer| is_over && back.contains(peer)) {
-                let closed = GapClosed {
-                    gap: open.gap.bounds(),
-                    outcome: GapOutcome::Filled,
-                    found: 0,
-                };
-                draft.tell(Some(peer), closed.stamp(), Body::GapClosed(closed), None);
-            }
-        }
-    }
-
-    fn gaps(&self, page: &Page, draft: &mut Draft<'_>) {
-        for (place, gap) in &page.gaps {
-            let peer = peer_of(*place);
-            if peer.is_none_or(|peer| self.follows(peer)) {
-                draft.tell(peer, gap.stamp(), Body::Gap(gap.clone()), None);
-            }
-        }
-    }
-
-    fn closed(&self, page: &Page, draft: &mut Draft<'_>) {
-        for (place, closed) in &page.closed {
-            let peer = peer_of(*place);
-            draft.tell(peer, closed.stamp(), Body::GapClosed(*closed), None);
-        }
-    }
-
     /// What could not be read. Bytes of the account's own box may be of any chat, so they are kept only where all
     /// chats may be.
     fn undecodable(&self, lost: Undecodable, draft: &mut Draft<'_>) {
@@ -252,6 +216,10 @@ impl Normaliser {
 }
 
 impl Meaning for Normaliser {
+    fn own(&mut self, user: i64) {
+        self.own = PeerId::new(PeerKind::User, user).ok();
+    }
+
     fn follows(&self, channel: i64) -> bool {
         peer_of(BoxName::Channel(channel)).is_some_and(|peer| Normaliser::follows(self, peer))
     }
@@ -292,9 +260,7 @@ impl Meaning for Normaliser {
             self.undecodable(lost, &mut draft);
         }
         self.closed(&page, &mut draft);
-        if page.gaps.is_empty() {
-            self.close_gaps(&page.positions, &mut draft);
-        }
+        self.regained(&page.positions, &mut draft);
         SourceBatch {
             events: draft.events,
             due_at: None,

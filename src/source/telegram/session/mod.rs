@@ -6,7 +6,6 @@
 //! | file | what |
 //! |---|---|
 //! | `place` | where it is, ours alone, one process at a time |
-//! | `lock` | who has it |
 //! | `store` | the file |
 //! | `seal` | what is secret in it, under the operator's key |
 //! | `record` | what is kept, as bytes |
@@ -15,7 +14,6 @@
 
 mod door;
 mod error;
-mod lock;
 mod place;
 mod record;
 mod seal;
@@ -35,7 +33,7 @@ use grammers_session::{Session, SessionData};
 pub use door::Gate;
 pub use error::SessionError;
 pub use place::{Claim, Place};
-pub use record::Own;
+pub use record::{Own, channel_peer};
 
 use crate::config::{DataCentre, SessionKey};
 use record::Account;
@@ -193,9 +191,15 @@ impl Shared {
         Ok(())
     }
 
+    /// One that was told, else one that the library knows: those are Telegram's own, of which a given data centre is
+    /// none.
     fn dc(&self, id: i32) -> Option<DcOption> {
-        let kept = self.known().dcs.get(&id).cloned();
-        kept.or_else(|| SessionData::default().dc_options.remove(&id))
+        let known = self.known();
+        match (known.dcs.get(&id), known.account.given) {
+            (Some(kept), _) => Some(kept.clone()),
+            (None, Some(_)) => None,
+            (None, None) => SessionData::default().dc_options.remove(&id),
+        }
     }
 }
 

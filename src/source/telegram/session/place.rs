@@ -2,12 +2,14 @@
 
 use std::fs::{DirBuilder, File, Metadata};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use wal::LockError;
+
 use super::error::SessionError;
-use super::lock::{self, Refusal};
+use crate::source::telegram::account::Mark;
 
 const FOLDER: &str = "telegram";
 const FILE: &str = "session.redb";
@@ -58,18 +60,28 @@ impl Place {
         found.map_err(|error| SessionError::disk(&file, error))
     }
 
+    /// Which session file is there. Touches nothing, and needs no claim.
+    pub fn mark(&self) -> Option<Mark> {
+        let found = std::fs::symlink_metadata(self.file()).ok()?;
+        Some(Mark {
+            number: found.ino(),
+            made: found.created().ok(),
+        })
+    }
+
     /// Takes it, making the folder when it is not there.
     pub fn claim(&self) -> Result<Claim, SessionError> {
         for folder in [self.data_dir.join(FOLDER), self.folder.clone()] {
             make_private(&folder)?;
         }
         let path = self.folder.join(LOCK);
-        let lock = lock::acquire(&path).map_err(|refusal| match refusal {
-            Refusal::Held(holder) => SessionError::Held {
+        let lock = lock_file(&path).map_err(LockError::Io).and_then(wal::hold);
+        let lock = lock.map_err(|refusal| match refusal {
+            LockError::Held { holder, .. } => SessionError::Held {
                 account: self.account.clone(),
                 holder,
             },
-            Refusal::Disk(error) => SessionError::disk(&path, error),
+            LockError::Io(error) => SessionError::disk(&path, error),
         })?;
         check(&path, Kind::File)?;
         Ok(Claim {
@@ -127,8 +139,15 @@ impl Claim {
     }
 }
 
+/// Follows no link: the holder's line goes into this very file.
+fn lock_file(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    let options = options.mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    options.open(path)
+}
+
 fn private_file(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
     let mut options = File::options();
     options.write(true).create_new(true).mode(0o600).open(path)
 }

@@ -99,18 +99,20 @@ pub(super) type PeerKey = (u8, i64);
 const USER: u8 = 1;
 const CHANNEL: u8 = 3;
 
+/// A channel as the library names it; none for a number that no channel has. The library's own check overflows on
+/// numbers far outside.
+pub fn channel_peer(id: i64) -> Option<PeerId> {
+    let near = (0..1 << 42).contains(&id);
+    near.then(|| PeerId::channel(id)).flatten()
+}
+
 /// Where a peer is kept; none for one that needs no keeping (a basic group has no access hash), and for one whose id
 /// is none, on which the library would panic.
 pub(super) fn peer_key(peer: &PeerInfo) -> Option<PeerKey> {
-    // The library's own check overflows on ids far outside.
-    let near = |id: &i64| (0..1 << 42).contains(id);
     match peer {
         PeerInfo::User { id, .. } => PeerId::user(*id).map(|_| (USER, *id)),
         PeerInfo::Chat { .. } => None,
-        PeerInfo::Channel { id, .. } => Some(*id)
-            .filter(near)
-            .and_then(PeerId::channel)
-            .map(|_| (CHANNEL, *id)),
+        PeerInfo::Channel { id, .. } => channel_peer(*id).map(|_| (CHANNEL, *id)),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::pace::{Pace, Pacer};
 use crate::segment::{Carried, read_seal};
 use crate::seq::{Identity, LogId};
 use crate::storage::{Access, Disk, Storage};
+use crate::testing::record;
 use crate::{Batch, Log, Options, frame};
 
 /// Records under these numbers; what lies between them are holes.
@@ -52,16 +53,9 @@ impl Sample {
 
     fn record(&self, n: u64) -> Vec<u8> {
         let new = NewRecord {
-            codec: 1,
-            flags: 0,
-            kind: 1,
-            peer_kind: 1,
-            peer_id: 7,
-            message_id: n as i64,
-            received_at: 1,
-            source_at: 1,
             payload: (self.payload)(n),
             key: None,
+            ..record(n)
         };
         let mut bytes = Vec::new();
         frame::encode(&new, Seq::new(n).unwrap(), 1, &mut bytes);

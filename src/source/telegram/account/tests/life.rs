@@ -1,5 +1,7 @@
 //! One connection's life, with answers by script.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use grammers_session::updates::UpdatesLike;
@@ -8,11 +10,14 @@ use tl::functions::messages::GetDialogs;
 use tl::functions::updates::{GetChannelDifference, GetDifference};
 
 use super::super::unit::End;
+use super::POISON;
 use super::script::{
-    Life, POISON, Script, channel, gone, nothing_missed, nothing_missed_there, refusal, said,
+    Life, Script, channel, gone, nothing_missed, nothing_missed_there, refusal, said,
 };
+use crate::source::BATCH_EVENTS_MAX;
 use crate::source::telegram::driver::Position;
 use crate::source::telegram::link::QUEUE_MAX;
+use crate::status::now_us;
 
 /// No check in the time of a test.
 const NEVER: Duration = Duration::from_secs(3600);
@@ -245,6 +250,118 @@ async fn a_missing_access_hash_is_looked_for_in_the_dialogs_once_and_nothing_is_
     );
     // What nobody can name is not asked about, and still heard.
     life.push(vec![gone(6, 1, 101)]).await;
+    assert_eq!(life.next().await, [1]);
+    life.end().await;
+}
+
+#[tokio::test]
+async fn a_wait_for_the_dialogs_holds_up_only_those_who_need_them() {
+    let server = well();
+    server.on::<GetChannelDifference>(nothing_missed_there);
+    server.on::<GetDialogs>(|_| refusal(420, "FLOOD_WAIT_3600"));
+    // More channels that nobody can name than there are places to ask on.
+    let mut life = Life::with_peers(server, &[1, 2, 3, 4, 5, 6], &[6], NEVER).await;
+    life.push((1..=5).map(news_of).collect()).await;
+    life.until("waiting", |it| {
+        let mut waits = it.waits.iter();
+        waits.any(|it| it.method == "messages.getDialogs")
+    })
+    .await;
+    life.push(vec![news_of(6)]).await;
+    life.until("asked, and live", |it| {
+        it.requests.contains_key("updates.getChannelDifference") && it.state == "live"
+    })
+    .await;
+    assert_eq!(life.server.calls::<GetDialogs>(), 1);
+    life.end().await;
+}
+
+#[tokio::test]
+async fn a_refusal_to_say_what_was_missed_is_shown() {
+    let server = Script::default();
+    server.on::<GetDifference>(|_| refusal(400, "SOMETHING_NOBODY_KNOWS"));
+    let mut life = Life::begin(server, &[5], NEVER).await;
+    life.until("degraded, with the reason", |it| {
+        let reason = it.reason.as_deref().unwrap_or_default();
+        let told = "updates.getDifference: Telegram says 400 SOMETHING_NOBODY_KNOWS";
+        it.state == "degraded" && reason == told
+    })
+    .await;
+    life.end().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_is_wrong_is_told_with_figures_and_the_client_goes_on() {
+    let server = Script::default();
+    let ahead = Arc::new(AtomicI64::new(3600));
+    let clock = Arc::clone(&ahead);
+    server.on::<GetDifference>(move |_| {
+        let now = now_us() / 1_000_000 + clock.load(Ordering::Relaxed);
+        let date = i32::try_from(now).expect("this century");
+        let empty = tl::types::updates::DifferenceEmpty { date, seq: 0 };
+        said(tl::enums::updates::Difference::Empty(empty))
+    });
+    let mut life = Life::begin(server, &[5], Duration::from_millis(20)).await;
+    life.until("told", |it| {
+        let skew = it.clock_skew_seconds.unwrap_or_default();
+        it.state == "live" && (3500..=3600).contains(&skew)
+    })
+    .await;
+    life.push(vec![gone(5, 1, 101)]).await;
+    assert_eq!(life.next().await, [1]);
+    ahead.store(0, Ordering::Relaxed);
+    life.until("right again", |it| it.clock_skew_seconds.is_none())
+        .await;
+    life.end().await;
+}
+
+#[tokio::test]
+async fn a_deletion_of_very_many_comes_in_parts_and_moves_the_position_with_the_last() {
+    let mut life = Life::begin(well(), &[5], NEVER).await;
+    life.until("live", |it| it.state == "live").await;
+    let ids: Vec<i32> = (1_001..=26_000).collect();
+    let all = tl::types::UpdateDeleteChannelMessages {
+        channel_id: 5,
+        messages: ids.clone(),
+        pts: 101,
+        pts_count: 1,
+    };
+    life.push(vec![all.into()]).await;
+    let mut found = Vec::new();
+    while found.len() < ids.len() {
+        let batch = life.batch().await;
+        assert!(batch.events.len() <= BATCH_EVENTS_MAX);
+        found.extend(batch.events.iter().filter_map(|it| it.body.message_id()));
+        let moves = batch
+            .bookmarks
+            .iter()
+            .any(|(name, _)| name.contains("/channel/"));
+        assert_eq!(moves, found.len() == ids.len(), "after {}", found.len());
+    }
+    assert!(found.into_iter().eq(ids.into_iter().map(i64::from)));
+    life.end().await;
+}
+
+#[tokio::test]
+async fn a_number_that_no_channel_has_breaks_nothing() {
+    let server = well();
+    server.on::<GetDialogs>(|_| {
+        let dialogs = tl::types::messages::Dialogs {
+            dialogs: Vec::new(),
+            messages: Vec::new(),
+            chats: Vec::new(),
+            users: Vec::new(),
+        };
+        said(tl::enums::messages::Dialogs::Dialogs(dialogs))
+    });
+    let mut life = Life::begin(server, &[5], NEVER).await;
+    life.push(vec![news_of(i64::MAX), news_of(i64::MIN), news_of(0)])
+        .await;
+    life.until("looked for", |it| {
+        it.requests.contains_key("messages.getDialogs")
+    })
+    .await;
+    life.push(vec![gone(5, 1, 101)]).await;
     assert_eq!(life.next().await, [1]);
     life.end().await;
 }

@@ -12,15 +12,10 @@ use grammers_tl_types::{self as tl, Deserializable, Identifiable, Serializable};
 use tokio::task::JoinHandle;
 
 use super::super::*;
-use super::inputs;
-use crate::event::{Body, Event};
-use crate::source::telegram::driver::{Common, Page, Position};
+use super::{DEADLINE, NAME, Plain, inputs, until};
+use crate::source::telegram::driver::{Common, Position};
 use crate::source::telegram::link::Wire;
 use crate::status::AccountReport;
-
-pub(super) const NAME: &str = "main";
-/// Longest wait for anything: far beyond what a busy machine needs.
-const DEADLINE: Duration = Duration::from_secs(60);
 
 type Reply = Result<Vec<u8>, InvocationError>;
 type Handler = Box<dyn FnMut(&[u8]) -> Reply + Send>;
@@ -139,52 +134,6 @@ pub(super) fn packet(updates: Vec<tl::enums::Update>) -> UpdatesLike {
     )
 }
 
-/// A message that cannot be understood without a panic.
-pub(super) const POISON: i32 = 666;
-
-/// One event for each message that is gone.
-struct Plain;
-
-impl Meaning for Plain {
-    fn page(&mut self, page: Page) -> SourceBatch {
-        let events = page.updates.iter().flat_map(|seen| match &seen.update {
-            tl::enums::Update::DeleteChannelMessages(it) => it.messages.clone(),
-            tl::enums::Update::DeleteMessages(it) => it.messages.clone(),
-            _ => Vec::new(),
-        });
-        SourceBatch {
-            events: events.map(|id| event(page.origin, id)).collect(),
-            due_at: None,
-            bookmarks: page.positions.iter().map(|it| it.bookmark(NAME)).collect(),
-        }
-    }
-
-    fn follows(&self, _: i64) -> bool {
-        false
-    }
-
-    fn newest(&self, _: i64, _: usize) -> Vec<i64> {
-        Vec::new()
-    }
-
-    fn named(&self, _: &str) -> Option<i64> {
-        None
-    }
-}
-
-fn event(origin: crate::event::Origin, message_id: i32) -> Event {
-    assert!(message_id != POISON, "poison");
-    Event {
-        peer: None,
-        origin,
-        stamp: 1,
-        body: Body::Deleted {
-            message_id: i64::from(message_id),
-        },
-        raw: None,
-    }
-}
-
 /// One life that runs beside the test.
 pub(super) struct Life {
     pub(super) server: Arc<Script>,
@@ -242,7 +191,7 @@ impl Life {
                 runner: Box::pin(std::future::pending()),
             };
             let (link, parts) = Link::open(connection, budget, NAME, &board);
-            let inputs = inputs(NAME, positions, Box::new(Plain));
+            let inputs = inputs(positions, Box::new(Plain));
             let mut outlet = Outlet::new(inputs, out, board, token.clone());
             let asker = Asker::new(link, session);
             let pace = Pace {
@@ -269,15 +218,13 @@ impl Life {
         pushed.expect("the account takes it");
     }
 
-    /// The next batch with messages: their ids.
-    pub(super) async fn next(&mut self) -> Vec<i64> {
+    /// The next batch with messages.
+    pub(super) async fn batch(&mut self) -> SourceBatch {
         let next = async {
             loop {
                 let batch = self.batches.recv().await.expect("goes on");
-                let ids = batch.events.iter().filter_map(|it| it.body.message_id());
-                let ids: Vec<i64> = ids.collect();
-                if !ids.is_empty() {
-                    return ids;
+                if batch.events.iter().any(|it| it.body.message_id().is_some()) {
+                    return batch;
                 }
             }
         };
@@ -285,16 +232,18 @@ impl Life {
         next.expect("in time")
     }
 
+    /// The ids of the messages in it.
+    pub(super) async fn next(&mut self) -> Vec<i64> {
+        let batch = self.batch().await;
+        let ids = batch.events.iter().filter_map(|it| it.body.message_id());
+        ids.collect()
+    }
+
     /// Waits until the board shows it; what comes meanwhile is taken.
     pub(super) async fn until(&mut self, what: &str, is_so: impl Fn(&AccountReport) -> bool) {
-        let seen = async {
-            while !self.status.accounts().iter().any(&is_so) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-                while self.batches.try_recv().is_ok() {}
-            }
-        };
-        let seen = tokio::time::timeout(DEADLINE, seen).await;
-        assert!(seen.is_ok(), "not {what}: {:?}", self.status.accounts());
+        let batches = &mut self.batches;
+        let take = || while batches.try_recv().is_ok() {};
+        until(&self.status, what, is_so, take).await;
     }
 
     /// Waits for the end that comes by itself, and where the next life would begin.

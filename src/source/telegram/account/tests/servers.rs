@@ -10,12 +10,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::super::*;
-use super::inputs;
-use crate::source::telegram::driver::Page;
+use super::{DEADLINE, Plain, inputs, until};
 use crate::status::AccountReport;
-
-const NAME: &str = "main";
-const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A session for whatever listens there.
 struct Here(SocketAddrV4);
@@ -39,38 +35,18 @@ impl Door for Here {
     }
 }
 
-struct Nothing;
-
-impl Meaning for Nothing {
-    fn page(&mut self, _: Page) -> SourceBatch {
-        SourceBatch::default()
-    }
-
-    fn follows(&self, _: i64) -> bool {
-        false
-    }
-
-    fn newest(&self, _: i64, _: usize) -> Vec<i64> {
-        Vec::new()
-    }
-
-    fn named(&self, _: &str) -> Option<i64> {
-        None
-    }
-}
-
 /// An account that runs beside the test.
-struct Running {
+pub(super) struct Running {
     status: Status,
     stop: CancellationToken,
     task: JoinHandle<()>,
     batches: mpsc::Receiver<SourceBatch>,
 }
 
-fn start<D: Door + 'static>(door: D) -> Running {
+pub(super) fn start<D: Door + 'static>(door: D) -> Running {
     let (out, batches) = mpsc::channel(8);
     let (status, stop) = (Status::new(), CancellationToken::new());
-    let inputs = inputs(NAME, Vec::new(), Box::new(Nothing));
+    let inputs = inputs(Vec::new(), Box::new(Plain));
     let task = tokio::spawn(run(inputs, door, out, status.clone(), stop.clone()));
     Running {
         status,
@@ -82,20 +58,15 @@ fn start<D: Door + 'static>(door: D) -> Running {
 
 impl Running {
     /// Waits until the board shows it.
-    async fn until(&self, what: &str, is_so: impl Fn(&AccountReport) -> bool) {
-        let seen = async {
-            loop {
-                if self.status.accounts().iter().any(&is_so) {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let seen = tokio::time::timeout(DEADLINE, seen).await;
-        assert!(seen.is_ok(), "not {what}: {:?}", self.status.accounts());
+    pub(super) async fn until(&self, what: &str, is_so: impl Fn(&AccountReport) -> bool) {
+        until(&self.status, what, is_so, || {}).await;
     }
 
-    async fn end(self) {
+    pub(super) fn accounts(&self) -> Vec<AccountReport> {
+        self.status.accounts()
+    }
+
+    pub(super) async fn end(self) {
         self.stop.cancel();
         let ended = tokio::time::timeout(DEADLINE, self.task).await;
         ended.expect("stops in time").expect("no panic");
@@ -107,6 +78,17 @@ async fn listen() -> (TcpListener, SocketAddrV4) {
     match listener.local_addr().expect("an address") {
         SocketAddr::V4(address) => (listener, address),
         SocketAddr::V6(_) => unreachable!("bound to IPv4"),
+    }
+}
+
+/// Says to everybody that their key is not known, and counts them.
+async fn refuse(listener: TcpListener, connections: Arc<AtomicU32>) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        connections.fetch_add(1, Ordering::Relaxed);
+        let mut some = [0; 4];
+        // Once the client has spoken; whether it stays to listen is its own affair.
+        let _ = stream.read_exact(&mut some).await;
+        let _ = stream.write_all(&(-404_i32).to_le_bytes()).await;
     }
 }
 
@@ -147,16 +129,7 @@ async fn without_a_server_the_account_says_so_and_goes_on_trying() {
 async fn a_key_that_the_server_does_not_know_is_not_tried_again() {
     let (listener, address) = listen().await;
     let connections = Arc::new(AtomicU32::new(0));
-    let count = Arc::clone(&connections);
-    let refusing = tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            count.fetch_add(1, Ordering::Relaxed);
-            let mut some = [0; 4];
-            // Once the client has spoken; whether it stays to listen is its own affair.
-            let _ = stream.read_exact(&mut some).await;
-            let _ = stream.write_all(&(-404_i32).to_le_bytes()).await;
-        }
-    });
+    let refusing = tokio::spawn(refuse(listener, Arc::clone(&connections)));
     let mut account = start(Here(address));
     let told = async {
         loop {
@@ -179,7 +152,7 @@ async fn a_key_that_the_server_does_not_know_is_not_tried_again() {
     let again = Here(address).open().await.expect("a session");
     let (out, _batches) = mpsc::channel(8);
     let mut outlet = Outlet::new(
-        inputs(NAME, Vec::new(), Box::new(Nothing)),
+        inputs(Vec::new(), Box::new(Plain)),
         out,
         account.status.clone(),
         account.stop.clone(),
@@ -196,16 +169,17 @@ async fn a_key_that_the_server_does_not_know_is_not_tried_again() {
         status: account.status.clone(),
         stop: account.stop.clone(),
     };
-    let why = "revoked".to_owned();
+    let revoked = AccountState::LoggedOut("revoked".to_owned());
     let key = key(&*again);
     let mut dead = Some(Dead {
+        mark: None,
         key,
-        why: why.clone(),
+        state: revoked.clone(),
     });
     let state = shared
         .lives(&Here(address), again, &mut dead, &mut outlet)
         .await;
-    assert_eq!(state, Some(AccountState::LoggedOut(why)));
+    assert_eq!(state, Some(revoked));
     assert_eq!(connections.load(Ordering::Relaxed), before, "no storm");
     account.end().await;
     refusing.abort();
@@ -246,4 +220,58 @@ async fn a_login_beside_the_daemon_is_noticed() {
     let came = tokio::time::timeout(DEADLINE, listener.accept()).await;
     came.expect("goes on by itself").expect("a connection");
     account.end().await;
+}
+
+/// The same session in another file, as after a login with a given key.
+struct Marked {
+    here: Here,
+    file: AtomicU32,
+    opened: AtomicU32,
+}
+
+impl Door for Arc<Marked> {
+    type Session = MemorySession;
+
+    async fn open(&self) -> Result<Arc<MemorySession>, Closed> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        self.here.open().await
+    }
+
+    fn mark(&self) -> Option<Mark> {
+        Some(Mark {
+            number: self.file.load(Ordering::Relaxed).into(),
+            made: None,
+        })
+    }
+}
+
+#[tokio::test]
+async fn another_login_with_the_same_key_is_taken_up_and_until_then_the_file_is_left_alone() {
+    let (listener, address) = listen().await;
+    let connections = Arc::new(AtomicU32::new(0));
+    let refusing = tokio::spawn(refuse(listener, Arc::clone(&connections)));
+    let door = Arc::new(Marked {
+        here: Here(address),
+        file: AtomicU32::new(1),
+        opened: AtomicU32::new(0),
+    });
+    let account = start(Arc::clone(&door));
+    account.until("ended", |it| it.state == "logged-out").await;
+    let (opened, before) = (
+        door.opened.load(Ordering::Relaxed),
+        connections.load(Ordering::Relaxed),
+    );
+    assert_eq!(opened, 1);
+    door.file.store(2, Ordering::Relaxed);
+    account
+        .until("tried again", |_| {
+            connections.load(Ordering::Relaxed) > before
+        })
+        .await;
+    account
+        .until("ended again", |it| it.state == "logged-out")
+        .await;
+    assert_eq!(door.opened.load(Ordering::Relaxed), 2, "once for each file");
+    account.end().await;
+    refusing.abort();
 }

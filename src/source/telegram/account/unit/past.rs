@@ -194,9 +194,9 @@ where
             %fault,
             "a request failed"
         );
-        match fault.failure {
-            Failure::SessionEnded => std::ops::ControlFlow::Break(End::Ended(fault.text)),
-            failure => std::ops::ControlFlow::Continue(failure),
+        match End::of(&fault) {
+            Some(end) => std::ops::ControlFlow::Break(end),
+            None => std::ops::ControlFlow::Continue(fault.failure),
         }
     }
 

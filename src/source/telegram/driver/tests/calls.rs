@@ -6,6 +6,7 @@ use std::time::Duration;
 use grammers_session::updates::UpdatesLike;
 use grammers_tl_types::{self as tl, enums::Update as U};
 
+use super::super::super::refusal::Refusal;
 use super::super::*;
 use super::support::*;
 
@@ -136,13 +137,13 @@ fn t27_a_missing_packet_is_fetched_and_costs_no_neighbour() {
 fn t28_an_outdated_server_moves_nothing_and_a_refused_position_is_taken_anew() {
     let (mut desk, mut request) = asking();
     for _ in 0..3 {
-        let outdated = Failure::from_rpc(500, "PERSISTENT_TIMESTAMP_OUTDATED", None);
+        let outdated = Failure::from(Refusal::named(500, "PERSISTENT_TIMESTAMP_OUTDATED", None));
         desk.fail(&request, outdated);
         assert_eq!(desk.channel_pts(CH), Some(100));
         desk.pass_to_deadline();
         request = desk.channel_request().0;
     }
-    let invalid = Failure::from_rpc(400, "PERSISTENT_TIMESTAMP_INVALID", None);
+    let invalid = Failure::from(Refusal::named(400, "PERSISTENT_TIMESTAMP_INVALID", None));
     desk.fail(&request, invalid);
     desk.pass_to_deadline();
     let request = desk.only_request();
@@ -339,7 +340,10 @@ fn t36_a_wait_is_kept_to_the_second_and_live_posts_flow() {
     for wait in [3, 30, 90, 3600] {
         let (mut desk, request) = asking();
         desk.push(pushed(vec![post(CH, 5, 105)]));
-        desk.fail(&request, Failure::from_rpc(420, "FLOOD_WAIT", Some(wait)));
+        desk.fail(
+            &request,
+            Failure::from(Refusal::named(420, "FLOOD_WAIT", Some(wait))),
+        );
         assert_eq!(desk.told(), ["post 5"]);
         desk.push(pushed(vec![post(CH, 6, 106), post(OTHER, 1, 8)]));
         assert_eq!(desk.told(), ["post 1", "post 6"]);
@@ -363,7 +367,7 @@ fn t36_a_wait_is_kept_to_the_second_and_live_posts_flow() {
 #[test]
 fn t39_after_the_end_of_the_session_nothing_is_asked() {
     let (mut desk, request) = asking();
-    let ended = Failure::from_rpc(401, "AUTH_KEY_UNREGISTERED", None);
+    let ended = Failure::from(Refusal::named(401, "AUTH_KEY_UNREGISTERED", None));
     desk.fail(&request, ended);
     desk.pass(seconds(100_000));
     assert_eq!(desk.requests(), []);

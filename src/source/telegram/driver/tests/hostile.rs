@@ -234,6 +234,50 @@ fn play(desk: &mut Desk, away: &mut Vec<Request>, step: Step) {
     }
 }
 
+#[test]
+fn a_server_that_sends_its_clients_back_and_forth_is_not_asked_without_a_pause() {
+    let mut desk = Desk::live(&[account_at(10), channel_at(CH, 100)]);
+    desk.push(UpdatesLike::ConnectionClosed);
+    desk.push(pushed(vec![too_long(CH, None)]));
+    let mut asked = 0;
+    let mut away = desk.requests();
+    while let Some(request) = away.pop() {
+        asked += 1;
+        let answer = match &request {
+            Request::ChannelDifference { call, .. } => {
+                channel_part(&[], vec![], if call.pts == 100 { 50 } else { 100 }, false)
+            }
+            Request::Difference(call) => slice(&[], vec![], if call.pts == 10 { 5 } else { 10 }),
+            other => panic!("{other:?}"),
+        };
+        desk.answer(&request, answer);
+        away.extend(desk.requests());
+        assert!(asked < 10, "a storm");
+    }
+    assert!(desk.driver.deadline().is_some(), "it goes on in its time");
+}
+
+#[test]
+fn polls_on_their_way_are_no_search_for_what_was_missed() {
+    let mut desk = Desk::live(&[account_at(10), channel_at(CH, 100), channel_at(OTHER, 7)]);
+    assert!(!desk.driver.is_asking());
+    desk.driver.set_hot(&[CH], desk.now);
+    let poll = desk.only_request();
+    assert!(!desk.driver.is_asking(), "it is only a poll");
+    desk.push(pushed(vec![too_long(OTHER, None)]));
+    let news = desk.only_request();
+    assert!(desk.driver.is_asking());
+    desk.answer(&news, channel_empty(7, None));
+    assert!(!desk.driver.is_asking());
+    desk.answer(&poll, channel_empty(100, None));
+    assert!(!desk.driver.is_asking());
+    desk.push(UpdatesLike::ConnectionClosed);
+    let account = desk.only_request();
+    assert!(desk.driver.is_asking());
+    desk.answer(&account, nothing_new());
+    assert!(!desk.driver.is_asking());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 

@@ -3,7 +3,8 @@
 use grammers_tl_types as tl;
 
 use super::support::*;
-use crate::event::{Body, ChannelInfo, Event, Gap, GapCause, GapOutcome, Origin};
+use crate::event::{Body, ChannelInfo, Event, Gap, GapCause, GapClosed, GapOutcome, Kind, Origin};
+use crate::source::telegram::account::Meaning;
 use crate::source::telegram::driver::{BoxName, Common, Page, Position, Undecodable};
 use crate::source::telegram::policy::Policy;
 
@@ -201,6 +202,74 @@ fn a_gap_is_told_once_and_ends_when_access_is_back() {
     );
     assert_eq!(bench.index.open_gaps(), []);
     assert_eq!(bench.page(position(CHANNEL)), []);
+
+    // And again, with nothing posted in between: another event, open in the ledger until it ends, too.
+    assert_eq!(bench.page(gap()).len(), 1);
+    assert_eq!(bench.page(gap()), []);
+    assert_eq!(bench.index.open_gaps().len(), 1);
+    assert_eq!(bench.page(position(CHANNEL)).len(), 1);
+    assert_eq!(bench.index.open_gaps(), []);
+}
+
+#[test]
+fn access_is_not_back_while_a_channel_is_behind_and_other_gaps_hold_it_up_no_longer() {
+    let mut bench = Bench::everything();
+    let position = |id, behind| Position::Channel {
+        id,
+        pts: 12,
+        behind,
+    };
+    let lost = Page {
+        gaps: vec![(BoxName::Channel(CHANNEL), lost_access())],
+        positions: vec![position(CHANNEL, true)],
+        ..empty_page(Origin::Difference)
+    };
+    bench.page(lost);
+    let pushed = Page {
+        positions: vec![position(CHANNEL, true)],
+        ..empty_page(Origin::Live)
+    };
+    assert_eq!(bench.page(pushed), [], "nobody has read it to its end");
+    let back = Page {
+        gaps: vec![(BoxName::Channel(CHANNEL + 1), lost_access())],
+        positions: vec![position(CHANNEL + 1, true), position(CHANNEL, false)],
+        ..empty_page(Origin::Difference)
+    };
+    let kinds: Vec<_> = bench.page(back).iter().map(|it| it.body.kind()).collect();
+    assert_eq!(kinds, [Kind::Gap, Kind::GapClosed]);
+}
+
+#[test]
+fn what_the_common_box_misses_is_told_of_its_account_and_cannot_be_had() {
+    let gap = || Gap {
+        cause: GapCause::TooLong,
+        until_pts: Some(90),
+        ..lost_access()
+    };
+    let page = || Page {
+        gaps: vec![(BoxName::Common, gap())],
+        ..empty_page(Origin::Difference)
+    };
+    let mut bench = Bench::everything();
+    bench.normaliser.own(77);
+    let events = bench.page(page());
+    let [told, closed] = &events[..] else {
+        panic!("{events:?}");
+    };
+    assert_eq!((told.peer, &told.body), (Some(peer(77)), &Body::Gap(gap())));
+    assert_eq!(closed.peer, Some(peer(77)));
+    let expected = Body::GapClosed(GapClosed {
+        gap: gap().bounds(),
+        outcome: GapOutcome::Unfillable,
+        found: 0,
+    });
+    assert_eq!(closed.body, expected);
+    assert_eq!(bench.index.open_gaps(), []);
+    // Of another account it is another gap, and of one that mirrors none of these chats it is none.
+    bench.normaliser.own(78);
+    assert_eq!(bench.page(page()).len(), 2);
+    let mut channels = Bench::of(Policy::nothing(true).and_peer(channel()));
+    assert_eq!(channels.page(page()), []);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The session file: what it keeps, from whom, and through what.
 
 mod access;
+mod gate;
 mod keeping;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
