@@ -22,7 +22,7 @@ use super::super::reconcile::Rounds;
 use super::super::watchdog::{Cure, Watchdog};
 use super::asking::Asker;
 use super::outlet::Outlet;
-use super::peers;
+use super::peers::Kept;
 use super::standing::Standing;
 use super::watch::Order;
 use past::Looked;
@@ -71,6 +71,7 @@ pub(super) struct Unit<'a, S> {
     looks: JoinSet<Looked>,
     /// All hot channels are known.
     is_heated: bool,
+    kept: Kept,
 }
 
 /// What happened.
@@ -116,6 +117,7 @@ where
             rounds: Rounds::new(interval, now),
             looks: JoinSet::new(),
             is_heated: false,
+            kept: Kept::default(),
         }
     }
 
@@ -395,7 +397,8 @@ where
     }
 
     async fn hand_over_page(&mut self, page: Page, job: Option<Job>) -> Step {
-        let kept = peers::remember(&*self.asker.session, &page.users, &page.chats).await;
+        let session = &*self.asker.session;
+        let kept = self.kept.remember(session, &page.users, &page.chats).await;
         if let Err(fault) = kept {
             // Without its access hash a channel is looked up in the dialogs: slower, and nothing is lost.
             tracing::warn!(account = self.outlet.account(), %fault, "peers could not be kept");
