@@ -1,7 +1,7 @@
 //! Without a wire: updates as the client library hands them over.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use datacentre::{ChannelSpec, DataCentre, Options};
 use futures_util::future::BoxFuture;
@@ -9,14 +9,22 @@ use grammers_mtsender::InvocationError;
 use grammers_session::storages::MemorySession;
 use grammers_session::updates::UpdatesLike;
 use grammers_tl_types::{self as tl, Identifiable, Serializable};
-use telegram_gateway::source::telegram::account::{Closed, Door};
+use telegram_gateway::daemon::Daemon;
+use telegram_gateway::source::telegram::Telegram;
+use telegram_gateway::source::telegram::account::{Closed, Door, Inputs, Orders, Watch};
 use telegram_gateway::source::telegram::link::{Connection, Wire};
+use telegram_gateway::source::telegram::normalise::Normaliser;
+use telegram_gateway::source::telegram::policy::Policy;
+use telegram_gateway::status::Status;
 use tl::functions::updates::{GetDifference, GetState};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::house::House;
 use crate::wire::text;
 
+/// The name of the account.
+const NAME: &str = "main";
 const UPDATES: usize = 200_000;
 const CHANNELS: usize = 50;
 /// On their way at a time: below what the account's queue holds.
@@ -66,7 +74,7 @@ fn nothing_new() -> tl::enums::updates::Difference {
 }
 
 /// Leads to the receiver of a connection, once.
-struct Socket(std::sync::Mutex<Option<mpsc::Receiver<UpdatesLike>>>);
+struct Socket(Mutex<Option<mpsc::Receiver<UpdatesLike>>>);
 
 impl Door for Socket {
     type Session = MemorySession;
@@ -83,6 +91,32 @@ impl Door for Socket {
             runner: Box::pin(std::future::pending()),
         }
     }
+}
+
+/// An account behind this door that mirrors everything and leaves the past alone.
+async fn account(
+    door: Socket,
+    daemon: &Daemon,
+    status: &Status,
+    stop: &CancellationToken,
+) -> Telegram {
+    let index = daemon.message_index(stop).await.expect("an index");
+    let policy = Policy::nothing(true).and_everything();
+    let inputs = Inputs {
+        name: NAME.to_owned(),
+        api_id: 1,
+        requests_per_minute: 60,
+        ping_interval: Duration::from_secs(30),
+        positions: Vec::new(),
+        jobs: Vec::new(),
+        watch: Watch {
+            first_sight: 0,
+            ..Watch::default()
+        },
+        orders: Orders::new().1,
+        meaning: Box::new(Normaliser::new(NAME, policy, index)),
+    };
+    Telegram::start(vec![(inputs, door)], status, stop)
 }
 
 /// Posts of all channels in turn, each in a container of its own.
@@ -129,7 +163,11 @@ fn pushed(message: tl::enums::Message, pts: i32) -> UpdatesLike {
 pub(crate) async fn rate() -> f64 {
     let posts = posts().await;
     let (socket, updates) = mpsc::channel(1024);
-    let mut house = House::open(Socket(Some(updates).into())).await;
+    let door = Socket(Some(updates).into());
+    let start = async |daemon: &Daemon, status: &Status, stop: &CancellationToken| {
+        account(door, daemon, status, stop).await
+    };
+    let mut house = House::open(&[], start).await;
     let before = house.tail();
     let start = Instant::now();
     for (n, post) in (before..).zip(posts) {

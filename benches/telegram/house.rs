@@ -1,16 +1,12 @@
 //! A daemon with one account and no stores, in a folder that is removed afterwards.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use telegram_gateway::config::{self, Sources};
 use telegram_gateway::daemon::{Daemon, DaemonError, Options};
 use telegram_gateway::ingest::Ingested;
 use telegram_gateway::source::telegram::Telegram;
-use telegram_gateway::source::telegram::account::{self, Door, Inputs, Orders, Watch};
-use telegram_gateway::source::telegram::normalise::Normaliser;
-use telegram_gateway::source::telegram::policy::Policy;
 use telegram_gateway::status::{AccountReport, Status};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -18,8 +14,6 @@ use tokio_util::sync::CancellationToken;
 
 /// Longest wait for anything.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// The name of the account.
-const NAME: &str = "main";
 
 pub(crate) struct House {
     dir: tempfile::TempDir,
@@ -30,38 +24,26 @@ pub(crate) struct House {
 }
 
 impl House {
-    /// Runs with the account behind this door, which mirrors everything and leaves the past alone.
-    pub(crate) async fn open<D: Door + 'static>(door: D) -> House {
+    /// Runs with these settings, and the accounts that are started with the daemon.
+    pub(crate) async fn open<F>(settings: &[(&str, String)], start: F) -> House
+    where
+        F: AsyncFnOnce(&Daemon, &Status, &CancellationToken) -> Telegram,
+    {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-        let mut config = config::load(&Sources {
+        let variables = settings.iter();
+        let loaded = config::load(&Sources {
             file: None,
-            environment: Vec::new(),
+            environment: variables
+                .map(|(name, value)| (format!("TGW_{name}"), Some(value.clone())))
+                .collect(),
             data_dir: Some(dir.path().join("data")),
-        })
-        .unwrap_or_else(|error| panic!("{error}"))
-        .config;
+        });
+        let mut config = loaded.unwrap_or_else(|error| panic!("{error}")).config;
         config.sqlite = None;
         let (status, stop) = (Status::new(), CancellationToken::new());
         let daemon = Daemon::open(config, status.clone()).expect("a daemon");
-        let index = daemon.message_index(&stop).await.expect("an index");
-        let policy = Policy::nothing(true).and_everything();
-        let inputs = Inputs {
-            name: NAME.to_owned(),
-            api_id: 1,
-            requests_per_minute: 60,
-            ping_interval: Duration::from_secs(30),
-            positions: account::positions(NAME, &[]).expect("none"),
-            jobs: Vec::new(),
-            watch: Watch {
-                first_sight: 0,
-                ..Watch::default()
-            },
-            orders: Orders::new().1,
-            meaning: Box::new(Normaliser::new(NAME, policy, Arc::clone(&index))),
-            files: None,
-        };
         let durable = daemon.durable();
-        let source = Telegram::start(vec![(inputs, door)], &status, &stop);
+        let source = start(&daemon, &status, &stop).await;
         let running = tokio::spawn(daemon.run(Some(source), Options::default(), stop.clone()));
         let mut house = House {
             dir,

@@ -1,14 +1,11 @@
-//! Over the wire: the real client, and the data centre of the tests in the same process.
+//! Over the wire: accounts as configured, the real client, and the data centre of the tests in the same process.
 
-use std::net::{Ipv6Addr, SocketAddrV6};
-use std::sync::Arc;
 use std::time::Instant;
 
 use datacentre::{ChannelSpec, DataCentre, Options};
-use grammers_session::Session;
-use grammers_session::storages::MemorySession;
-use grammers_session::types::DcOption;
-use telegram_gateway::source::telegram::account::{Closed, Door};
+use telegram_gateway::daemon::Daemon;
+use telegram_gateway::status::Status;
+use tokio_util::sync::CancellationToken;
 
 use crate::house::House;
 
@@ -17,39 +14,38 @@ const CHANNELS: usize = 50;
 /// On their way at a time.
 const WINDOW: u64 = 4_000;
 
-struct Key(Arc<DataCentre>);
-
-impl Door for Key {
-    type Session = MemorySession;
-
-    async fn open(&self) -> Result<Arc<MemorySession>, Closed> {
-        let session = MemorySession::default();
-        let home = DcOption {
-            id: self.0.dc_id(),
-            ipv4: self.0.address(),
-            ipv6: SocketAddrV6::new(Ipv6Addr::LOCALHOST, 0, 0, 0),
-            auth_key: Some(self.0.auth_key()),
-        };
-        session.set_dc_option(&home).await.expect("in memory");
-        session.set_home_dc_id(home.id).await.expect("in memory");
-        Ok(Arc::new(session))
-    }
-}
-
 /// A house that is connected to a data centre, with its channels known.
 pub(crate) struct Wired {
     pub(crate) house: House,
-    dc: Arc<DataCentre>,
+    dc: DataCentre,
     channels: Vec<i64>,
 }
 
 impl Wired {
     pub(crate) async fn start(channels: usize) -> Wired {
         let dc = DataCentre::start(Options::default()).await;
-        let dc = Arc::new(dc.expect("a data centre"));
+        let dc = dc.expect("a data centre");
         let named = (0..channels).map(|n| ChannelSpec::broadcast(&format!("Channel {n}")));
         let channels: Vec<i64> = named.map(|spec| dc.add_channel(spec)).collect();
-        let mut house = House::open(Key(Arc::clone(&dc))).await;
+        let keys = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(keys.path(), dc.auth_key()).expect("written");
+        let settings = [
+            ("TELEGRAM__API_ID", "1".to_owned()),
+            ("TELEGRAM__API_HASH", "unused".to_owned()),
+            ("TELEGRAM__SESSION_KEY", "a passphrase".to_owned()),
+            ("TELEGRAM__FOLLOW", "all".to_owned()),
+            ("TELEGRAM__BACKFILL_DEPTH", "0".to_owned()),
+            ("TELEGRAM__DC__ID", dc.dc_id().to_string()),
+            ("TELEGRAM__DC__ADDRESS", dc.address().to_string()),
+            (
+                "TELEGRAM__DC__AUTH_KEY_FILE",
+                keys.path().display().to_string(),
+            ),
+        ];
+        let start = async |daemon: &Daemon, _: &Status, stop: &CancellationToken| {
+            daemon.telegram(stop).await.expect("accounts")
+        };
+        let mut house = House::open(&settings, start).await;
         let before = house.tail();
         for channel in &channels {
             dc.post(*channel, "first");

@@ -176,6 +176,7 @@ fn kill_and_cut(gateway: &Gateway, burst: &mut Burst) -> BTreeMap<Place, i64> {
     gateway.ok(&["run", "--drain"]);
     gateway.verify();
     assert!(burst.happened >= kills() * (UPDATES + AWAY));
+    println!("{} updates, {} kills", burst.happened, kills());
     views
 }
 

@@ -1,5 +1,7 @@
 //! What servers say about messages, and clocks that differ: nothing of it costs an update or a storm of requests.
 
+use std::time::Duration;
+
 use datacentre::{Reaction, Rule};
 
 use super::mirror::{Mirror, Settings};
@@ -26,9 +28,11 @@ async fn reconnects(mirror: &Mirror) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_reconnects_in_a_row_cost_no_storm_and_no_update() {
-    let mut settings = Settings::default();
-    // No check of the line is counted.
-    settings.ping_interval = std::time::Duration::from_secs(30);
+    let settings = Settings {
+        // No check of the line is counted.
+        ping_interval: Duration::from_secs(30),
+        ..Settings::default()
+    };
     let mut mirror = Mirror::before(3, settings).await;
     mirror.begin().await;
     let (asked, links) = (mirror.dc.count(DIFFERENCE), mirror.dc.connections_made());

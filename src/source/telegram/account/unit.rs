@@ -28,7 +28,7 @@ use super::chats::Met;
 use super::losses::Losses;
 use super::orders::Wish;
 use super::outlet::Outlet;
-use super::peers;
+use super::peers::Kept;
 use super::standing::Standing;
 use crate::status::now_us;
 use past::Looked;
@@ -99,6 +99,7 @@ pub(super) struct Unit<'a, S> {
     meetings: JoinSet<(Whose, Result<Vec<Met>, Fault>)>,
     /// All hot channels are known.
     is_heated: bool,
+    kept: Kept,
 }
 
 /// What became of a request.
@@ -155,6 +156,7 @@ where
             looks: JoinSet::new(),
             meetings: JoinSet::new(),
             is_heated: false,
+            kept: Kept::default(),
         }
     }
 
@@ -492,7 +494,8 @@ where
     }
 
     async fn hand_over_page(&mut self, page: Page, job: Option<Job>) -> Step {
-        let kept = peers::remember(&*self.asker.session, &page.users, &page.chats).await;
+        let session = &*self.asker.session;
+        let kept = self.kept.remember(session, &page.users, &page.chats).await;
         if let Err(fault) = kept {
             // Without its access hash a channel is looked up in the dialogs: slower, and nothing is lost.
             tracing::warn!(account = self.outlet.account(), %fault, "peers could not be kept");
