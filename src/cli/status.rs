@@ -1,6 +1,6 @@
 //! `status`: the log, its readers and the stores, read from where they are; the daemon says only how the log is.
 
-pub(super) mod accounts;
+mod accounts;
 
 use std::fmt::Write as _;
 

@@ -279,11 +279,8 @@ impl Control for Desk {
         match command {
             Command::Stat => Ok(Answer::Stat(Box::new(self.status.log_report()))),
             Command::Accounts => Ok(self.accounts()),
-            Command::Chats
-            | Command::Meet { .. }
-            | Command::Backfill { .. }
-            | Command::CancelBackfill { .. } => match &self.office {
-                Some(office) => office.run(command).await,
+            Command::Telegram(ask) => match &self.office {
+                Some(office) => office.run(ask).await,
                 None => Ok(Answer::Refused(refused::no_mirror())),
             },
             Command::Seal => self.seal().await,

@@ -11,7 +11,7 @@ use super::refusal::{not_taken, refused};
 use crate::config::{Chat, Follow, Telegram};
 use crate::event::{PeerId, PeerKind};
 use crate::failure::Exit;
-use crate::journal::control::{Answer, Chats, Command, Refusal};
+use crate::journal::control::{Answer, Ask, Chats, Refusal};
 use crate::journal::{JournalError, JournalReader};
 use crate::source::telegram::account::{Met, NoOrder, Order, Orders, Question, positions};
 use crate::source::telegram::backfill::Job;
@@ -19,7 +19,7 @@ use crate::source::telegram::driver::BoxName;
 use crate::source::telegram::index::Index;
 use crate::source::telegram::normalise::Sight;
 use crate::source::telegram::policy::Policy;
-use crate::status::{AccountReport, ChatReport, GapReport, Status, UnresolvedName};
+use crate::status::{AccountReport, BackfillReport, ChatReport, GapReport, Status, UnresolvedName};
 
 /// How long an account may take to take an order, and to ask a question: it may be connecting anew.
 const TAKE_PATIENCE: Duration = Duration::from_secs(60);
@@ -61,11 +61,14 @@ impl Office {
         }))
     }
 
-    /// Answers a command about the live source.
-    pub(super) async fn run(&self, command: Command) -> Result<Answer, JournalError> {
-        let done = match command {
-            Command::Chats => Ok(Answer::Chats(self.chats().await?)),
-            Command::Meet {
+    /// Does what is asked.
+    pub(super) async fn run(&self, ask: Ask) -> Result<Answer, JournalError> {
+        let done = match ask {
+            Ask::Chats => Ok(Answer::Chats(self.chats().await?)),
+            Ask::Backfills => Ok(Answer::Backfills {
+                accounts: self.backfills(),
+            }),
+            Ask::Meet {
                 account,
                 chat,
                 keep,
@@ -73,7 +76,7 @@ impl Office {
                 let met = self.meet(&account, chat.as_deref(), keep).await;
                 met.map(Answer::Chats)
             }
-            Command::Backfill {
+            Ask::Backfill {
                 account,
                 chat,
                 since,
@@ -86,12 +89,10 @@ impl Office {
                 };
                 self.order(&account, &chat, order).await?
             }
-            Command::CancelBackfill { account, chat } => {
+            Ask::Cancel { account, chat } => {
                 let order = |channel| Order::Cancel { channel };
                 self.order(&account, &chat, order).await?
             }
-            // The desk answers all others itself.
-            _ => Err(refused::no_mirror()),
         };
         Ok(done.unwrap_or_else(Answer::Refused))
     }
@@ -103,11 +104,25 @@ impl Office {
             for it in &mut account.channels {
                 it.name = self.channel_name(it.channel);
             }
-            for it in &mut account.backfills {
-                it.name = self.channel_name(it.channel);
-            }
+            self.name_all(&mut account.backfills);
         }
         accounts
+    }
+
+    fn backfills(&self) -> Vec<(String, Vec<BackfillReport>)> {
+        let names = self.0.accounts.keys().cloned();
+        let accounts = names.map(|name| {
+            let mut all = self.0.status.backfills(&name);
+            self.name_all(&mut all);
+            (name, all)
+        });
+        accounts.collect()
+    }
+
+    fn name_all(&self, backfills: &mut [BackfillReport]) {
+        for it in backfills {
+            it.name = self.channel_name(it.channel);
+        }
     }
 
     /// The gaps that nobody has closed.

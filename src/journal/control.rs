@@ -8,7 +8,9 @@ use super::retention::{Plan, Segment};
 use super::sources::Given;
 use crate::event::Since;
 use crate::failure::{Class, Classify, Exit};
-use crate::status::{AccountReport, ChatReport, GapReport, LogReport, UnresolvedName};
+use crate::status::{
+    AccountReport, BackfillReport, ChatReport, GapReport, LogReport, UnresolvedName,
+};
 
 /// What is asked. Whoever holds the log does it: the running daemon, or the command itself when none runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,35 +20,8 @@ pub enum Command {
     Stat,
     /// How the accounts' connections to Telegram are.
     Accounts,
-    /// Which chats are known, and which are mirrored.
-    Chats,
-    /// Ask Telegram about chats.
-    Meet {
-        /// Through this account.
-        account: String,
-        /// About this one, as an operator names it; none for all dialogs of the account.
-        chat: Option<String>,
-        /// Keep what is told.
-        keep: bool,
-    },
-    /// Fetch the past of a channel.
-    Backfill {
-        /// Through this account.
-        account: String,
-        /// Of this channel, as an operator names it.
-        chat: String,
-        /// How far back.
-        since: Since,
-        /// So many messages at most.
-        limit: u32,
-    },
-    /// Stop all that is fetched of a channel.
-    CancelBackfill {
-        /// Through this account.
-        account: String,
-        /// Of this channel, as an operator names it.
-        chat: String,
-    },
+    /// About the live source.
+    Telegram(Ask),
     /// Seal the active segment.
     Seal,
     /// Remove old segments that nobody needs.
@@ -68,6 +43,43 @@ pub enum Command {
     },
 }
 
+/// What is asked about the live source. Only a daemon with accounts does it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Ask {
+    /// Which chats are known, and which are mirrored.
+    Chats,
+    /// What of the past is fetched.
+    Backfills,
+    /// Ask Telegram about chats.
+    Meet {
+        /// Through this account.
+        account: String,
+        /// About this one, as an operator names it; none for all dialogs of the account.
+        chat: Option<String>,
+        /// Keep what is told.
+        keep: bool,
+    },
+    /// Fetch the past of a channel.
+    Backfill {
+        /// Through this account.
+        account: String,
+        /// Of this channel, as an operator names it.
+        chat: String,
+        /// How far back.
+        since: Since,
+        /// So many messages at most.
+        limit: u32,
+    },
+    /// Stop all that is fetched of a channel.
+    Cancel {
+        /// Through this account.
+        account: String,
+        /// Of this channel, as an operator names it.
+        chat: String,
+    },
+}
+
 /// The answer, one for each command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
@@ -81,9 +93,14 @@ pub enum Answer {
         /// The gaps that nobody has closed.
         gaps: Vec<GapReport>,
     },
-    /// To [`Command::Chats`] and [`Command::Meet`].
+    /// To [`Ask::Chats`] and [`Ask::Meet`].
     Chats(Chats),
-    /// To [`Command::Backfill`] and [`Command::CancelBackfill`].
+    /// To [`Ask::Backfills`].
+    Backfills {
+        /// Each account with what it fetches.
+        accounts: Vec<(String, Vec<BackfillReport>)>,
+    },
+    /// To [`Ask::Backfill`] and [`Ask::Cancel`].
     Ordered {
         /// The channel.
         chat: Box<ChatReport>,

@@ -167,6 +167,18 @@ impl Status {
         Some(board.report(channel))
     }
 
+    /// What an account fetches of the past, or has fetched: all of it.
+    pub fn backfills(&self, account: &str) -> Vec<BackfillReport> {
+        let accounts = self
+            .0
+            .accounts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let board = accounts.get(account);
+        let all = board.map(|board| board.backfills.values().cloned().collect());
+        all.unwrap_or_default()
+    }
+
     /// What is being fetched of a channel's past, or was.
     pub fn backfill(&self, account: &str, channel: i64) -> Option<BackfillReport> {
         let accounts = self

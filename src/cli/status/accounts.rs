@@ -9,11 +9,11 @@ use crate::journal::control::{Answer, Command};
 use crate::journal::socket::Remote;
 use crate::status::{AccountReport, ChannelReport, GapReport};
 
-/// Lines of one kind that are shown; `--json` has all.
+/// Lines of one kind that are shown.
 const LINES_MAX: usize = 10;
 
 /// How the daemon's connections to Telegram are, and the gaps that are open, if one answers.
-pub(in crate::cli) async fn ask(config: &Config) -> Option<(Vec<AccountReport>, Vec<GapReport>)> {
+pub(super) async fn ask(config: &Config) -> Option<(Vec<AccountReport>, Vec<GapReport>)> {
     let mut remote = Remote::connect(&config.data_dir).await.ok()?;
     match remote.ask(&Command::Accounts).await.ok()? {
         Answer::Accounts { accounts, gaps } => Some((accounts, gaps)),
@@ -115,11 +115,7 @@ fn lines(text: &mut String, title: &str, all: impl Iterator<Item = String>) {
 
 fn rest(text: &mut String, lead: &str, count: usize) {
     if count > LINES_MAX {
-        let _ = write!(
-            text,
-            "{lead}and {} more: --json shows them",
-            count - LINES_MAX
-        );
+        let _ = write!(text, "{lead}and {} more: see --json", count - LINES_MAX);
     }
 }
 
@@ -188,7 +184,7 @@ mod tests {
             "untold    -1000000000004: 1 times further than was pushed",
             "2 deletions were found",
             "unknown   @name9: nobody\\u{1b}[2J",
-            "and 2 more: --json shows them",
+            "and 2 more: see --json",
         ] {
             assert!(text.contains(expected), "no {expected:?} in {text}");
         }

@@ -7,12 +7,13 @@ use super::super::{CommandError, CommandResult, output};
 use super::args::{BackfillArgs, BackfillCommand, BackfillStatusArgs, CancelArgs};
 use super::hand::{self, Nonsense};
 use super::{Setting, words};
-use crate::cli::status::accounts;
 use crate::config::Chat;
+use crate::daemon::MirrorError;
 use crate::event::Since;
 use crate::failure::Exit;
 use crate::journal::JournalReader;
-use crate::journal::control::{Answer, Command};
+use crate::journal::control::{Answer, Ask, Command};
+use crate::journal::socket::Remote;
 use crate::source::telegram::account::jobs;
 use crate::status::{BackfillReport, ChatReport, StretchReport};
 
@@ -43,13 +44,13 @@ async fn order(globals: &Globals, args: &BackfillArgs, channel: &Chat) -> Comman
         Some(_) => LIMIT_MAX,
         None => LIMIT,
     };
-    let command = Command::Backfill {
+    let ask = Ask::Backfill {
         account: setting.place(args.account.as_deref())?.account().to_owned(),
         chat: channel.to_string(),
         since: args.since.unwrap_or(Since::Beginning),
         limit: args.limit.unwrap_or(limit),
     };
-    let ordered = ordered(&setting, &command).await?;
+    let ordered = ordered(&setting, ask).await?;
     output::result(&ordered, args.json, |it| {
         format!(
             "the history of {} is being fetched; telegram-gateway backfill status tells how far it is",
@@ -61,19 +62,19 @@ async fn order(globals: &Globals, args: &BackfillArgs, channel: &Chat) -> Comman
 
 async fn cancel(globals: &Globals, args: &CancelArgs) -> CommandResult {
     let setting = Setting::load(globals)?;
-    let command = Command::CancelBackfill {
+    let ask = Ask::Cancel {
         account: setting.place(args.account.as_deref())?.account().to_owned(),
         chat: args.channel.to_string(),
     };
-    let ordered = ordered(&setting, &command).await?;
+    let ordered = ordered(&setting, ask).await?;
     output::result(&ordered, args.json, |it| {
         format!("nothing of {} is fetched any more", title(&it.chat))
     })?;
     Ok(Exit::Ok)
 }
 
-async fn ordered(setting: &Setting, command: &Command) -> Result<Ordered, CommandError> {
-    match hand::order(&setting.config, command).await? {
+async fn ordered(setting: &Setting, ask: Ask) -> Result<Ordered, CommandError> {
+    match hand::order(&setting.config, ask).await? {
         Answer::Ordered { chat, waiting } => Ok(Ordered {
             chat: *chat,
             waiting,
@@ -107,40 +108,44 @@ struct Fetched {
 
 async fn status(globals: &Globals, args: &BackfillStatusArgs) -> CommandResult {
     let setting = Setting::load(globals)?;
-    let fetched = match accounts::ask(&setting.config).await {
-        Some((accounts, _)) => accounts
-            .into_iter()
-            .flat_map(|account| {
-                let name = account.name;
-                let of = move |report| fetched(&name, report);
-                account.backfills.into_iter().map(of).collect::<Vec<_>>()
-            })
-            .collect(),
+    let all = match told(&setting).await {
+        Some(accounts) => accounts,
         None => logged(&setting).await?,
     };
+    let fetched = all.into_iter().flat_map(|(account, reports)| {
+        let of = move |report| fetched(&account, report);
+        reports.into_iter().map(of)
+    });
+    let fetched: Vec<Fetched> = fetched.collect();
     output::result(&fetched, args.json, |fetched| text(fetched))?;
     Ok(Exit::Ok)
 }
 
-/// By the log: what a daemon would go on with.
-async fn logged(setting: &Setting) -> Result<Vec<Fetched>, CommandError> {
-    let bookmarks = JournalReader::of(&setting.config)?.bookmarks().await?;
-    let mut all = Vec::new();
-    for account in &setting.telegram.accounts {
-        let jobs = jobs(account, &bookmarks).map_err(crate::daemon::MirrorError::from)?;
-        let waiting = jobs.into_iter().filter(|job| !job.stretches.is_empty());
-        all.extend(waiting.map(|job| {
-            let stretches = job.report();
-            let report = BackfillReport {
-                channel: job.channel,
-                waiting: stretches.len(),
-                stretches,
-                ..BackfillReport::default()
-            };
-            fetched(account, report)
-        }));
+/// By the running daemon, if one has accounts.
+async fn told(setting: &Setting) -> Option<Vec<(String, Vec<BackfillReport>)>> {
+    let mut remote = Remote::connect(&setting.config.data_dir).await.ok()?;
+    let ask = Command::Telegram(Ask::Backfills);
+    match remote.ask(&ask).await.ok()? {
+        Answer::Backfills { accounts } => Some(accounts),
+        _ => None,
     }
-    Ok(all)
+}
+
+/// By the log: what a daemon would go on with.
+async fn logged(setting: &Setting) -> Result<Vec<(String, Vec<BackfillReport>)>, CommandError> {
+    let bookmarks = JournalReader::of(&setting.config)?.bookmarks().await?;
+    let accounts = setting.telegram.accounts.iter().map(|account| {
+        let jobs = jobs(account, &bookmarks).map_err(MirrorError::from)?;
+        let waiting = jobs.iter().filter(|job| !job.stretches.is_empty());
+        let reports = waiting.map(|job| BackfillReport {
+            channel: job.channel,
+            waiting: job.stretches.len(),
+            stretches: job.report(),
+            ..BackfillReport::default()
+        });
+        Ok((account.clone(), reports.collect()))
+    });
+    accounts.collect()
 }
 
 fn fetched(account: &str, report: BackfillReport) -> Fetched {

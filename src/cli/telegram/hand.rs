@@ -5,7 +5,7 @@ use crate::config::{Chat, Config};
 use crate::daemon::{Daemon, DaemonError};
 use crate::failure::{Class, Classify, Exit};
 use crate::journal::JournalError;
-use crate::journal::control::{Answer, Chats, Command};
+use crate::journal::control::{Answer, Ask, Chats, Command};
 use crate::journal::socket::Remote;
 use crate::status::Status;
 
@@ -35,7 +35,7 @@ impl Hand {
 
     pub(super) async fn chats(self) -> Result<Chats, CommandError> {
         match self {
-            Hand::There(mut remote) => chats(ask(&mut remote, &Command::Chats).await?),
+            Hand::There(mut remote) => chats(answer(&mut remote, Ask::Chats).await?),
             Hand::Here(daemon) => {
                 let chats = daemon.chats().await;
                 daemon.close().await;
@@ -52,12 +52,12 @@ impl Hand {
     ) -> Result<Chats, CommandError> {
         match self {
             Hand::There(mut remote) => {
-                let command = Command::Meet {
+                let ask = Ask::Meet {
                     account: account.to_owned(),
                     chat: chat.map(Chat::to_string),
                     keep,
                 };
-                chats(ask(&mut remote, &command).await?)
+                chats(answer(&mut remote, ask).await?)
             }
             Hand::Here(mut daemon) => {
                 let met = daemon.meet(account, chat, keep).await;
@@ -69,18 +69,18 @@ impl Hand {
 }
 
 /// Has the daemon do something that only it can.
-pub(super) async fn order(config: &Config, command: &Command) -> Result<Answer, CommandError> {
+pub(super) async fn order(config: &Config, ask: Ask) -> Result<Answer, CommandError> {
     let remote = Remote::connect(&config.data_dir).await;
     let mut remote = remote.map_err(|error| match error.is_absent() {
         true => CommandError::from(NoDaemon),
         false => error.into(),
     })?;
-    ask(&mut remote, command).await
+    answer(&mut remote, ask).await
 }
 
 /// What the daemon answers; a refusal is an error here, too.
-pub(super) async fn ask(remote: &mut Remote, command: &Command) -> Result<Answer, CommandError> {
-    match remote.ask(command).await? {
+async fn answer(remote: &mut Remote, ask: Ask) -> Result<Answer, CommandError> {
+    match remote.ask(&Command::Telegram(ask)).await? {
         Answer::Refused(refusal) => Err(refusal.into()),
         answer => Ok(answer),
     }

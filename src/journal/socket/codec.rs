@@ -207,6 +207,9 @@ fn decode_outcomes(message: &[u8]) -> Option<Vec<Outcome>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Since;
+    use crate::failure::Exit;
+    use crate::journal::control::{Ask, Chats, Refusal};
     use proptest::prelude::*;
 
     proptest! {
@@ -247,12 +250,29 @@ mod tests {
         let answer = Answer::Sealed { segment: None };
         let reply = decode_reply(&encode_answer(&answer));
         assert_eq!(reply, Some(Reply::Answer(Box::new(answer))));
-        let command = Command::Trim {
+        let trim = Command::Trim {
             keep_from: Some(7),
             plan: true,
         };
-        let asked = decode_request(&encode_command(&command));
-        assert_eq!(asked, Some(Asked::Command(command)));
+        let backfill = Ask::Backfill {
+            account: "main".to_owned(),
+            chat: "@name".to_owned(),
+            since: Since::Message(7),
+            limit: 9,
+        };
+        for command in [
+            trim,
+            Command::Telegram(backfill),
+            Command::Telegram(Ask::Chats),
+        ] {
+            let asked = decode_request(&encode_command(&command));
+            assert_eq!(asked, Some(Asked::Command(command)));
+        }
+        let refusal = Refusal::new(Exit::Auth, "no", "log in");
+        for answer in [Answer::Refused(refusal), Answer::Chats(Chats::default())] {
+            let reply = decode_reply(&encode_answer(&answer));
+            assert_eq!(reply, Some(Reply::Answer(Box::new(answer))));
+        }
         for garbage in [&[9][..], &[], &[COMMAND, b'{'], &[ANSWER]] {
             assert_eq!(decode_reply(garbage), None);
             assert_eq!(decode_request(garbage), None);
