@@ -438,13 +438,15 @@ where
             // What is missing on our side says nothing about the line.
             _ => {}
         }
-        tracing::debug!(
-            account = self.outlet.account(),
-            method = request.method(),
-            channel = request.channel(),
-            %fault,
-            "a request failed"
-        );
+        let (account, method) = (self.outlet.account(), request.method());
+        let channel = request.channel();
+        match fault.failure {
+            // It comes again in its time, and is refused again: somebody should know.
+            Failure::Refused | Failure::Undecodable { .. } => {
+                tracing::warn!(account, method, channel, %fault, "a request is refused");
+            }
+            _ => tracing::debug!(account, method, channel, %fault, "a request failed"),
+        }
     }
 
     async fn pong(&mut self, pong: Result<(), Fault>) -> Step {

@@ -1,5 +1,7 @@
 //! Entities, reactions, buttons and polls.
 
+use std::collections::BTreeMap;
+
 use grammers_tl_types as tl;
 
 use crate::event::{Button, Entity, EntityKind, Poll, PollAnswer, Reaction, ReactionKind};
@@ -151,16 +153,18 @@ fn button(button: &tl::enums::KeyboardInlineButton) -> Button {
 /// A poll and how it stands. A result names its answer by the answer's option bytes.
 pub(super) fn poll(poll: &tl::enums::Poll, results: &tl::enums::PollResults) -> Poll {
     let (tl::enums::Poll::Poll(poll), tl::enums::PollResults::Results(results)) = (poll, results);
-    let counted = results.results.as_deref().unwrap_or_default();
+    let counted = results.results.as_deref().unwrap_or_default().iter();
+    // Looked up, not looked through: a server may send any number of both. Of two for one answer the first counts.
+    let counted: BTreeMap<&[u8], &tl::types::PollAnswerVoters> = counted
+        .rev()
+        .map(|tl::enums::PollAnswerVoters::Voters(it)| (&*it.option, it))
+        .collect();
     let answer = |answer: &tl::enums::PollAnswer| {
         let (text, option) = match answer {
             tl::enums::PollAnswer::Answer(it) => (&it.text, Some(&it.option)),
             tl::enums::PollAnswer::InputPollAnswer(it) => (&it.text, None),
         };
-        let result = counted.iter().find_map(|result| {
-            let tl::enums::PollAnswerVoters::Voters(result) = result;
-            (Some(&result.option) == option).then_some(result)
-        });
+        let result = option.and_then(|option| counted.get(&**option));
         PollAnswer {
             text: plain(text),
             voters: result.and_then(|result| result.voters).map(i64::from),

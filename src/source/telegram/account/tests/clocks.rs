@@ -4,6 +4,7 @@ use datacentre::Options;
 
 use super::moves::{Kept, world};
 use super::servers::start;
+use crate::status::AccountReport;
 
 fn strict() -> Options {
     Options {
@@ -38,7 +39,7 @@ async fn a_clock_that_is_ahead_is_told_and_the_client_goes_on_once_it_is_right()
             is_told && it.state == "degraded" && it.clock_skew_seconds.is_some_and(|it| it < -90)
         })
         .await;
-    let is_made_anew = |it: &crate::status::AccountReport| it.rebuilds > 0;
+    let is_made_anew = |it: &AccountReport| it.rebuilds > 0;
     let accounts = account.accounts();
     assert!(!accounts.iter().any(is_made_anew), "{accounts:?}");
     dc.shift_clock(100);
