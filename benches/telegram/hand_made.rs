@@ -51,10 +51,6 @@ impl Wire for Quiet {
         })
     }
 
-    fn invoke_in(&self, _: i32, _: Vec<u8>) -> BoxFuture<'_, Result<Vec<u8>, InvocationError>> {
-        unreachable!("no files are fetched")
-    }
-
     fn disconnect(&self) {}
 }
 
@@ -115,6 +111,7 @@ async fn account(
         },
         orders: Orders::new().1,
         meaning: Box::new(Normaliser::new(NAME, policy, index)),
+        files: None,
     };
     Telegram::start(vec![(inputs, door)], status, stop)
 }

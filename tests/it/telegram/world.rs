@@ -199,10 +199,6 @@ impl Wire for World {
         Box::pin(async move { Ok(self.answer(&request)) })
     }
 
-    fn invoke_in(&self, _: i32, _: Vec<u8>) -> BoxFuture<'_, Result<Vec<u8>, InvocationError>> {
-        Box::pin(async { Err(InvocationError::InvalidDc) })
-    }
-
     fn disconnect(&self) {}
 }
 

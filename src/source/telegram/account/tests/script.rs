@@ -58,10 +58,6 @@ impl Wire for Script {
         }
     }
 
-    fn invoke_in(&self, _: i32, _: Vec<u8>) -> BoxFuture<'_, Reply> {
-        Box::pin(async { Err(InvocationError::InvalidDc) })
-    }
-
     fn disconnect(&self) {
         self.disconnects.fetch_add(1, Ordering::Relaxed);
     }
