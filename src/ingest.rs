@@ -20,6 +20,10 @@ use crate::status::{Stage, Status};
 /// Batches on their way to the disk. Two keep the disk busy while the next one is made; more only add latency.
 const IN_FLIGHT_MAX: usize = 4;
 
+/// Unless they are small, as those of a live source are, which brings one update at a time: then so many events are on
+/// their way, and one commit takes what has gathered.
+const EVENTS_IN_FLIGHT_MAX: usize = 1024;
+
 /// How long the events on their way may take to become durable once a stop was asked for; with a full disk they never do.
 const FLUSH_DEADLINE: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -136,6 +140,13 @@ struct Flight {
     labels: Vec<(Option<PeerId>, Option<i64>, &'static str)>,
 }
 
+impl Flight {
+    /// Its events; a batch of none, with positions only, counts as one.
+    fn weight(&self) -> usize {
+        self.labels.len().max(1)
+    }
+}
+
 /// Feeds a source into the log until it is exhausted or stopped; returns only when all it took is durable.
 pub async fn run<S: Source>(
     source: &mut S,
@@ -145,22 +156,29 @@ pub async fn run<S: Source>(
     stop: &CancellationToken,
 ) -> Result<Ingested, IngestError> {
     let mut flights = VecDeque::with_capacity(IN_FLIGHT_MAX);
+    let mut weight = 0;
     let mut ingested = Ingested::default();
     loop {
-        let full = flights.len() >= IN_FLIGHT_MAX;
+        let full = flights.len() >= IN_FLIGHT_MAX && weight >= EVENTS_IN_FLIGHT_MAX;
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
             // Waiting for a reply is cancel safe: the reply stays in its channel.
             landed = land(&mut flights), if !flights.is_empty() => {
-                settle(landed?, &mut receipts, status, &mut ingested)?;
+                let landed = landed?;
+                weight -= landed.0.weight();
+                settle(landed, &mut receipts, status, &mut ingested)?;
             }
             batch = source.next(), if !full => {
                 let Some(batch) = batch? else { break };
                 tokio::select! {
                     // A batch that found no room in the queue was not taken; the source gives it again.
                     () = stop.cancelled() => break,
-                    flight = launch(batch, journal, status) => flights.push_back(flight?),
+                    flight = launch(batch, journal, status) => {
+                        let flight = flight?;
+                        weight += flight.weight();
+                        flights.push_back(flight);
+                    }
                 }
             }
         }
