@@ -1,5 +1,6 @@
 //! `status`: the log, its readers and the stores, read from where they are; the daemon says only how the log is.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -15,7 +16,7 @@ use crate::journal::socket::Remote;
 use crate::journal::{Holes, JournalError, JournalReader};
 use crate::projector::standing::Standing;
 use crate::projector::{judge, next_seq};
-use crate::status::AccountReport;
+use crate::status::{AccountReport, QueueBoard};
 use crate::store::ProjectionName;
 
 #[derive(Debug, Serialize)]
@@ -29,6 +30,8 @@ struct Report {
     complaints: Vec<String>,
     /// The accounts of a running daemon.
     accounts: Vec<AccountReport>,
+    /// The projectors' queues at the broker, as a running daemon sees them.
+    queues: BTreeMap<String, QueueBoard>,
     first: u64,
     tail: u64,
     /// When the last event was received.
@@ -47,6 +50,9 @@ struct Position {
     lag_events: u64,
     /// Between the receipt of the last event it has and of the last there is; none while it has none.
     lag_seconds: Option<f64>,
+    /// Events in the quarantine of a store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quarantined: Option<u64>,
     /// Why it could not be asked.
     error: Option<String>,
 }
@@ -72,6 +78,7 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
         running: live.is_some(),
         complaints: live.map(|it| it.complaints).unwrap_or_default(),
         accounts: accounts(config).await.unwrap_or_default(),
+        queues: queues(config).await.unwrap_or_default(),
         first: journal.first().await?.map_or(0, wal::Seq::get),
         tail,
         tail_received_at,
@@ -110,6 +117,13 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
             },
             Err(error) => report.unknown(name, error.line()),
         };
+        let position = match position.error {
+            None => Position {
+                quarantined: stores::quarantined(config, name).await.ok(),
+                ..position
+            },
+            Some(_) => position,
+        };
         report.stores.push(position);
     }
     Ok(report)
@@ -120,6 +134,15 @@ async fn accounts(config: &Config) -> Option<Vec<AccountReport>> {
     let mut remote = Remote::connect(&config.data_dir).await.ok()?;
     match remote.ask(&Command::Accounts).await.ok()? {
         Answer::Accounts { accounts } => Some(accounts),
+        _ => None,
+    }
+}
+
+/// How the projectors' queues are, if a daemon answers.
+async fn queues(config: &Config) -> Option<BTreeMap<String, QueueBoard>> {
+    let mut remote = Remote::connect(&config.data_dir).await.ok()?;
+    match remote.ask(&Command::Queues).await.ok()? {
+        Answer::Queues { queues } => Some(queues),
         _ => None,
     }
 }
@@ -137,6 +160,7 @@ impl Report {
             seq,
             lag_events,
             lag_seconds,
+            quarantined: None,
             error: None,
         }
     }
@@ -188,6 +212,9 @@ fn text(report: &Report) -> String {
     for account in &report.accounts {
         account_text(&mut text, account);
     }
+    for (projection, queue) in &report.queues {
+        queue_text(&mut text, projection, queue);
+    }
     for (title, positions) in [("cursor", &report.cursors), ("store", &report.stores)] {
         for it in positions {
             let _ = match &it.error {
@@ -203,9 +230,30 @@ fn text(report: &Report) -> String {
                 }
                 Some(error) => write!(text, "\n{title} {:<14} cannot tell: {error}", it.name),
             };
+            if let Some(events @ 1..) = it.quarantined {
+                let _ = write!(text, "   {events} in quarantine");
+            }
         }
     }
     text
+}
+
+fn queue_text(text: &mut String, projection: &str, queue: &QueueBoard) {
+    let _ = write!(
+        text,
+        "\nqueue {projection:<15} {}, {} events lost by the broker in {} ranges, {} read from the log",
+        queue.state.as_str(),
+        queue.lost_events,
+        queue.lost_ranges,
+        queue.from_log
+    );
+    let dead = queue.rejected + queue.foreign;
+    if dead > 0 {
+        let _ = write!(text, "\n  {dead} bodies went to the dead letters");
+    }
+    if let Some(fault) = &queue.fault {
+        let _ = write!(text, "\n  waits: {}", output::escape(fault));
+    }
 }
 
 fn account_text(text: &mut String, account: &AccountReport) {

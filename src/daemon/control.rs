@@ -262,6 +262,9 @@ impl Control for Desk {
             Command::Accounts => Ok(Answer::Accounts {
                 accounts: self.status.accounts(),
             }),
+            Command::Queues => Ok(Answer::Queues {
+                queues: self.status.queues(),
+            }),
             Command::Seal => self.seal().await,
             Command::Trim { keep_from, plan } => {
                 let (plan, done) = self.trim(keep_from, plan).await?;

@@ -1,12 +1,13 @@
 //! What can be asked of the log beside appending, and the answers. All of it travels as JSON.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::retention::{Plan, Segment};
 use super::sources::Given;
-use crate::status::{AccountReport, LogReport};
+use crate::status::{AccountReport, LogReport, QueueBoard};
 
 /// What is asked. Whoever holds the log does it: the running daemon, or the command itself when none runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +17,8 @@ pub enum Command {
     Stat,
     /// How the accounts' connections to Telegram are.
     Accounts,
+    /// How the projectors' queues at the broker are.
+    Queues,
     /// Seal the active segment.
     Seal,
     /// Remove old segments that nobody needs.
@@ -47,6 +50,11 @@ pub enum Answer {
     Accounts {
         /// Each account.
         accounts: Vec<AccountReport>,
+    },
+    /// To [`Command::Queues`].
+    Queues {
+        /// Each queue, by its projection.
+        queues: BTreeMap<String, QueueBoard>,
     },
     /// To [`Command::Seal`]: the segment that is sealed now, none when there was nothing to seal.
     Sealed {

@@ -4,6 +4,7 @@
 
 mod channels;
 mod log;
+mod queues;
 mod telegram;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use hdrhistogram::Histogram;
 
 pub use channels::{BackfillReport, ChannelBoard, ChannelReport};
 pub use log::{BallastState, LogBoard, LogReport, Spread, micros};
+pub use queues::{QueueBoard, QueueState};
 pub use telegram::{AccountBoard, AccountReport, AccountState, Wait};
 
 /// The marks an event passes.
@@ -90,6 +92,7 @@ struct Board {
     quarantined: AtomicU64,
     log: Mutex<LogBoard>,
     accounts: Mutex<BTreeMap<String, AccountBoard>>,
+    queues: Mutex<BTreeMap<String, QueueBoard>>,
     stages: Mutex<BTreeMap<Stage, Progress>>,
 }
 
@@ -154,6 +157,18 @@ impl Status {
         reports.collect()
     }
 
+    /// What a projector has to say of its queue; it is on the board from the first time on.
+    pub fn queue<T>(&self, projection: &str, change: impl FnOnce(&mut QueueBoard) -> T) -> T {
+        let mut queues = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        change(queues.entry(projection.to_owned()).or_default())
+    }
+
+    /// All queues that have shown themselves, by their projections.
+    pub fn queues(&self) -> BTreeMap<String, QueueBoard> {
+        let queues = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.clone()
+    }
+
     /// The log's figures.
     pub fn log_report(&self) -> LogReport {
         let log = self.0.log.lock().unwrap_or_else(PoisonError::into_inner);
@@ -199,11 +214,11 @@ impl Status {
         self.with(stage, |progress| progress.seq = seq);
     }
 
-    /// A stage is in trouble that only a person can mend.
-    pub fn stuck(&self, stage: Stage, fault: String) {
+    /// A stage is in trouble and tries again; whether it takes a person to mend that.
+    pub fn waits(&self, stage: Stage, fault: String, needs_operator: bool) {
         self.with(stage, |progress| {
             progress.fault = Some(fault);
-            progress.needs_operator = true;
+            progress.needs_operator = needs_operator;
         });
     }
 

@@ -95,6 +95,18 @@ pub(super) const INSERT_QUARANTINE: &str = "insert into quarantine \
      (projection, generation, seq, kind, received_at, reason, raw) \
      values ('sqlite', 1, ?, ?, ?, ?, ?) on conflict do nothing";
 
+pub(super) const QUARANTINE_SIZE: &str =
+    "select count(*) from quarantine where projection = 'sqlite' and generation = 1";
+
+pub(super) const READ_QUARANTINE: &str = "select seq, kind, received_at, reason, raw from quarantine \
+     where projection = 'sqlite' and generation = 1 and seq > ? order by seq limit ?";
+
+pub(super) const EXPLAIN_QUARANTINE: &str = "update quarantine set reason = ?2 \
+     where projection = 'sqlite' and generation = 1 and seq = ?1";
+
+pub(super) const FORGET_QUARANTINE: &str =
+    "delete from quarantine where projection = 'sqlite' and generation = 1 and seq = ?";
+
 /// No trigger follows deletions, so that `delete` without a condition just drops the pages; the index is told.
 pub(super) const CLEAR: &[&str] = &[
     "delete from message_content",
