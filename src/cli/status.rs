@@ -16,7 +16,7 @@ use crate::journal::socket::Remote;
 use crate::journal::{Holes, JournalError, JournalReader};
 use crate::projector::standing::Standing;
 use crate::projector::{judge, next_seq};
-use crate::status::{AccountReport, QueueBoard};
+use crate::status::{AccountReport, QueueBoard, StageReport};
 use crate::store::ProjectionName;
 
 #[derive(Debug, Serialize)]
@@ -30,7 +30,8 @@ struct Report {
     complaints: Vec<String>,
     /// The accounts of a running daemon.
     accounts: Vec<AccountReport>,
-    /// The projectors' queues at the broker, as a running daemon sees them.
+    /// The stages behind the log, and the projectors' queues at the broker, as a running daemon sees them.
+    stages: BTreeMap<String, StageReport>,
     queues: BTreeMap<String, QueueBoard>,
     first: u64,
     tail: u64,
@@ -71,6 +72,7 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
     let tail_received_at = received_at(&journal, holes.back(tail)).await?;
     let segments = journal.segments().await?;
     let live = live(config).await;
+    let (stages, queues) = behind_the_log(config).await.unwrap_or_default();
     let mut report = Report {
         data_dir: config.data_dir.display().to_string(),
         log_id: journal.identity().log_id.to_string(),
@@ -78,7 +80,8 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
         running: live.is_some(),
         complaints: live.map(|it| it.complaints).unwrap_or_default(),
         accounts: accounts(config).await.unwrap_or_default(),
-        queues: queues(config).await.unwrap_or_default(),
+        stages,
+        queues,
         first: journal.first().await?.map_or(0, wal::Seq::get),
         tail,
         tail_received_at,
@@ -138,11 +141,13 @@ async fn accounts(config: &Config) -> Option<Vec<AccountReport>> {
     }
 }
 
-/// How the projectors' queues are, if a daemon answers.
-async fn queues(config: &Config) -> Option<BTreeMap<String, QueueBoard>> {
+/// How what is fed from the log is doing, if a daemon answers.
+async fn behind_the_log(
+    config: &Config,
+) -> Option<(BTreeMap<String, StageReport>, BTreeMap<String, QueueBoard>)> {
     let mut remote = Remote::connect(&config.data_dir).await.ok()?;
-    match remote.ask(&Command::Queues).await.ok()? {
-        Answer::Queues { queues } => Some(queues),
+    match remote.ask(&Command::Stages).await.ok()? {
+        Answer::Stages { stages, queues } => Some((stages, queues)),
         _ => None,
     }
 }
@@ -211,6 +216,15 @@ fn text(report: &Report) -> String {
     }
     for account in &report.accounts {
         account_text(&mut text, account);
+    }
+    for (name, stage) in &report.stages {
+        if let Some(fault) = &stage.fault {
+            let what = match stage.needs_operator {
+                true => "waits for you",
+                false => "waits",
+            };
+            let _ = write!(text, "\nstage {name:<14} {what}: {}", output::escape(fault));
+        }
     }
     for (projection, queue) in &report.queues {
         queue_text(&mut text, projection, queue);

@@ -262,7 +262,8 @@ impl Control for Desk {
             Command::Accounts => Ok(Answer::Accounts {
                 accounts: self.status.accounts(),
             }),
-            Command::Queues => Ok(Answer::Queues {
+            Command::Stages => Ok(Answer::Stages {
+                stages: self.status.stages(),
                 queues: self.status.queues(),
             }),
             Command::Seal => self.seal().await,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::retention::{Plan, Segment};
 use super::sources::Given;
-use crate::status::{AccountReport, LogReport, QueueBoard};
+use crate::status::{AccountReport, LogReport, QueueBoard, StageReport};
 
 /// What is asked. Whoever holds the log does it: the running daemon, or the command itself when none runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,8 +17,8 @@ pub enum Command {
     Stat,
     /// How the accounts' connections to Telegram are.
     Accounts,
-    /// How the projectors' queues at the broker are.
-    Queues,
+    /// How what is fed from the log is doing.
+    Stages,
     /// Seal the active segment.
     Seal,
     /// Remove old segments that nobody needs.
@@ -51,8 +51,10 @@ pub enum Answer {
         /// Each account.
         accounts: Vec<AccountReport>,
     },
-    /// To [`Command::Queues`].
-    Queues {
+    /// To [`Command::Stages`].
+    Stages {
+        /// Each stage behind the log, by its word.
+        stages: BTreeMap<String, StageReport>,
         /// Each queue, by its projection.
         queues: BTreeMap<String, QueueBoard>,
     },

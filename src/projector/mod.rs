@@ -332,12 +332,12 @@ async fn follow<P: Projection, F: Feed>(
             continue;
         };
         projection.apply(&batch).await?;
-        let poison = batch
-            .entries
-            .iter()
-            .filter(|entry| matches!(entry, Entry::Poison(_)))
-            .count();
-        status.quarantined(poison as u64);
+        for entry in &batch.entries {
+            if let Entry::Poison(Poison { seq, reason, .. }) = entry {
+                tracing::error!(projection = %projection.name(), seq = seq.get(), reason, "an event goes to the quarantine");
+                status.quarantined(1);
+            }
+        }
         applied = batch
             .entries
             .last()

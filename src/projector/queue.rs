@@ -25,7 +25,7 @@ use crate::broker::{BrokerError, Delivery};
 use crate::config::BackendUrl;
 use crate::failure::{Classify, chain};
 use crate::journal::{JournalError, JournalReader};
-use crate::status::{QueueBoard, QueueState, Status};
+use crate::status::{QueueBoard, QueueState, Stage, Status};
 
 /// Bytes read from the log at once.
 const READ_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -117,8 +117,15 @@ impl Queue {
             missing = missing.join(", "),
             "the broker did not have all it should; comparing with the log"
         );
-        let tail = *self.durable.borrow();
-        self.inbox(after).suspect(tail, true);
+        if after > 0 {
+            // The projection was fed before, so what the broker has confirmed is lost with the queue.
+            let confirmed = self.status.seq_of(Stage::Confirmed);
+            self.inbox(after).suspect(confirmed, false);
+        } else {
+            // A new projection: what was before its queue was never in it.
+            let tail = *self.durable.borrow();
+            self.inbox(after).suspect(tail, true);
+        }
     }
 
     fn disconnected(&mut self, error: &BrokerError) {

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 
 pub use channels::{BackfillReport, ChannelBoard, ChannelReport};
 pub use log::{BallastState, LogBoard, LogReport, Spread, micros};
@@ -83,6 +84,17 @@ impl Progress {
     }
 }
 
+/// What a running daemon tells of a stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageReport {
+    /// The last number that has passed.
+    pub seq: u64,
+    /// Why it is not working at the moment.
+    pub fault: Option<String>,
+    /// The fault will not go away by itself.
+    pub needs_operator: bool,
+}
+
 #[derive(Debug, Default)]
 struct Board {
     received: AtomicU64,
@@ -129,6 +141,20 @@ impl Status {
     /// Events that went to a quarantine.
     pub fn quarantined(&self, events: u64) {
         self.0.quarantined.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// How each stage is that has shown itself, by its word.
+    pub fn stages(&self) -> BTreeMap<String, StageReport> {
+        let stages = self.0.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        let report = |(stage, progress): (&Stage, &Progress)| {
+            let report = StageReport {
+                seq: progress.seq,
+                fault: progress.fault.clone(),
+                needs_operator: progress.needs_operator,
+            };
+            (stage.as_str().to_owned(), report)
+        };
+        stages.iter().map(report).collect()
     }
 
     /// What the log's writer has to say.

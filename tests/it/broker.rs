@@ -247,7 +247,17 @@ fn a_deleted_queue_is_made_again_and_its_events_come_from_the_log() {
         let applied = drain(&mut feed, applied, tail).await;
         let tail = house.append(10).await;
         house.confirmed(tail).await;
-        drain(&mut feed, applied, tail).await;
+        let applied = drain(&mut feed, applied, tail).await;
+        drop(feed);
+
+        // Nobody reads it, and then it is gone with what the broker had confirmed: that is lost, and counted.
+        let tail = house.append(20).await;
+        house.confirmed(tail).await;
+        broker.delete_queue(&log_queue("redis"));
+        let lost = || house.status.snapshot().broker_lost;
+        let before = lost();
+        drain(&mut house.feed(), applied, tail).await;
+        assert_eq!(lost() - before, 20);
         house.end([relay]).await;
     });
 }

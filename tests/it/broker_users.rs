@@ -10,7 +10,7 @@ use telegram_gateway::relay::Lane;
 use telegram_gateway::relay::republish::{self, Options};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::gateway::{Gateway, repository};
+use crate::support::gateway::{Gateway, repository, wait_until};
 use crate::support::house::{House, drain, idle, log_lane, wait};
 use crate::support::rabbitmq::Broker;
 
@@ -92,6 +92,18 @@ fn a_wrong_password_is_told_and_nothing_waits_for_it() {
     );
     assert_eq!(gateway.tail(), 50, "all is in the log");
     gateway.verify();
+    let mut daemon = gateway.start(&["run"]);
+    wait_until("the status says who has to do something", || {
+        assert!(daemon.is_running(), "{}", daemon.words());
+        let relay = &gateway.json(&["status", "--json"])["stages"]["confirmed"];
+        relay["needs_operator"] == true && relay["fault"].as_str().is_some_and(|it| !it.is_empty())
+    });
+    let shown = gateway.ok(&["status"]);
+    assert!(
+        shown.contains("waits for you") && !shown.contains("wr0ng"),
+        "{shown}"
+    );
+    assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.words());
 }
 
 /// Has the app's queue listen to an exchange.

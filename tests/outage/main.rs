@@ -170,6 +170,9 @@ async fn a_broker_that_is_short_of_memory_holds_only_the_relay_up() {
         },
     );
     let status = gateway.json(&["status", "--json"]);
+    let relay = &status["stages"]["confirmed"];
+    let why = relay["fault"].as_str().unwrap_or_default();
+    assert!(why.contains("short of memory"), "{relay}");
     for (projection, queue) in status["queues"].as_object().expect("queues") {
         assert_eq!(queue["state"], "deaf", "{projection}: {queue}");
         assert_eq!(queue["lost_events"], 0, "{projection}: {queue}");
