@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use lapin::options::BasicPublishOptions;
-use lapin::types::FieldTable;
+use lapin::options::{BasicPublishOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
 use telegram_gateway::broker::frame::{self, FrameBuilder};
 use telegram_gateway::broker::topology::{LOG_EXCHANGE, log_queue};
 use telegram_gateway::config;
 use telegram_gateway::projector::queue::Queue;
 use telegram_gateway::projector::{self, Feed as _};
 use telegram_gateway::relay::Lane;
-use telegram_gateway::status::QueueState;
+use telegram_gateway::status::{QueueState, Stage};
 use telegram_gateway::store::Projection as _;
 use telegram_gateway::store::sqlite::Sqlite;
 use telegram_gateway::verify;
@@ -117,6 +117,94 @@ fn a_line_that_dies_without_a_word_holds_nothing_up() {
     });
 }
 
+/// A queue of somebody else that is full and says so: the broker refuses what it cannot put there.
+#[test]
+fn a_frame_that_the_broker_refuses_is_published_again_until_it_is_taken() {
+    let Some(broker) = Broker::fresh() else {
+        return;
+    };
+    wait(async {
+        let house = House::new(&broker.url);
+        let relay = house.relay(log_lane());
+        let mut feed = house.feed();
+        let tail = house.append(10).await;
+        let applied = drain(&mut feed, 0, tail).await;
+        house.confirmed(tail).await;
+
+        let (_connection, channel) = broker.channel().await;
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-max-length".into(), AMQPValue::LongInt(1));
+        let overflow = AMQPValue::LongString("reject-publish".into());
+        arguments.insert("x-overflow".into(), overflow);
+        let full = channel.queue_declare("full".into(), Default::default(), arguments);
+        full.await.expect("declare");
+        let bound = channel.queue_bind(
+            "full".into(),
+            LOG_EXCHANGE.into(),
+            "".into(),
+            QueueBindOptions::default(),
+            FieldTable::default(),
+        );
+        bound.await.expect("bind");
+        // A marker fills it.
+        until("it is full", async || {
+            broker.ready(&channel, "full").await == 1
+        })
+        .await;
+        let tail = house.append(30).await;
+        let applied = drain(&mut feed, applied, tail).await;
+        let copies = || house.status.queue("redis", |board| board.copies);
+        let before = copies();
+        let again = async || copies() >= before + 3;
+        idle(&mut feed, applied, "it is published again and again", again).await;
+        let confirmed = house.status.seq_of(Stage::Confirmed);
+        assert!(confirmed < tail, "the cursor is at {confirmed}");
+        broker.delete_queue("full");
+        house.confirmed(tail).await;
+        assert_eq!(feed.seen().lost_events, 0);
+        house.end([relay]).await;
+    });
+}
+
+/// Somebody made the queue with other arguments: only a person can delete it, and the log is read meanwhile.
+#[test]
+fn a_queue_of_other_arguments_is_told_and_holds_nothing_up() {
+    let Some(broker) = Broker::fresh() else {
+        return;
+    };
+    wait(async {
+        let house = House::new(&broker.url);
+        let (_connection, channel) = broker.channel().await;
+        let options = QueueDeclareOptions {
+            durable: true,
+            ..Default::default()
+        };
+        let classic =
+            channel.queue_declare(log_queue("redis").into(), options, FieldTable::default());
+        classic.await.expect("declare");
+        let mut feed = house.feed();
+        let tail = house.append(20).await;
+        let applied = drain(&mut feed, 0, tail).await;
+        let told = async || house.status.queue("redis", |board| board.needs_operator);
+        idle(&mut feed, applied, "somebody has to delete it", told).await;
+        let seen = feed.seen();
+        assert_eq!(
+            (seen.from_log, seen.state),
+            (20, QueueState::Away),
+            "{seen:?}"
+        );
+        assert!(
+            seen.fault
+                .is_some_and(|it| it.contains("telegram.log.redis"))
+        );
+        broker.delete_queue(&log_queue("redis"));
+        let hears = async || feed_state(&house) == QueueState::Listening;
+        idle(&mut feed, applied, "it listens", hears).await;
+        assert_eq!(feed.seen().fault, None);
+        house.end([]).await;
+    });
+}
+
 #[test]
 fn a_projector_that_is_far_behind_reads_the_log_and_drops_the_copies() {
     let Some(broker) = Broker::fresh() else {
@@ -217,7 +305,7 @@ fn deliveries_in_any_order_doubled_and_lost_give_the_rows_of_the_log() {
                 );
                 sent.await.expect("publish");
             }
-            let at = || house.status.seq_of(telegram_gateway::status::Stage::Sqlite);
+            let at = || house.status.seq_of(Stage::Sqlite);
             until("all is applied", async || at() >= tail).await;
             stop.cancel();
         };
