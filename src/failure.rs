@@ -21,6 +21,18 @@ pub enum Class {
     Bug,
 }
 
+impl Class {
+    /// What a stage does about it, the one policy of all stages: trouble that goes away by itself is tried again with
+    /// growing waits, and a drain waits for it; what needs a person is shown as such, looked at again as seldom, and ends
+    /// a drain.
+    pub fn needs_person(self) -> bool {
+        match self {
+            Class::Transient => false,
+            Class::Operator | Class::Corrupt | Class::Bug => true,
+        }
+    }
+}
+
 /// Exit codes of the program, after sysexits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

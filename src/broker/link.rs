@@ -126,3 +126,28 @@ pub(super) fn soft(error: &lapin::Error) -> Option<AMQPSoftError> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_server_says_has_its_class_and_what_a_person_mends_has_a_hint() {
+        let soft = |it| AMQPErrorKind::Soft(it);
+        let hard = |it| AMQPErrorKind::Hard(it);
+        for (kind, class) in [
+            (soft(AMQPSoftError::ACCESSREFUSED), Class::Operator),
+            (soft(AMQPSoftError::PRECONDITIONFAILED), Class::Operator),
+            (soft(AMQPSoftError::CONTENTTOOLARGE), Class::Operator),
+            (soft(AMQPSoftError::NOTFOUND), Class::Transient),
+            (hard(AMQPHardError::NOTALLOWED), Class::Operator),
+            (hard(AMQPHardError::CONNECTIONFORCED), Class::Transient),
+            (hard(AMQPHardError::RESOURCEERROR), Class::Transient),
+            (hard(AMQPHardError::SYNTAXERROR), Class::Bug),
+        ] {
+            let (found, hint) = protocol(&kind);
+            assert_eq!(found, class, "{kind:?}");
+            assert_eq!(hint.is_some(), class == Class::Operator, "{kind:?}");
+        }
+    }
+}

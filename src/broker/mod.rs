@@ -20,7 +20,7 @@ mod publisher;
 mod subscription;
 pub mod topology;
 
-pub use publisher::{Outcome, Publication, Publisher};
+pub use publisher::{Outcome, Publication, Publisher, REPLAYED, ROUTING_KEY};
 pub use subscription::{Delivery, Subscription};
 pub use topology::Topology;
 
@@ -61,6 +61,14 @@ pub enum BrokerError {
         /// Our name of the message.
         what: String,
     },
+    /// Not even markers came.
+    #[error(
+        "RabbitMQ: nothing comes from {queue}: it may not be bound any more, or its relay is held up"
+    )]
+    Silent {
+        /// The queue.
+        queue: String,
+    },
     /// The server ended the consumer, as it does when the queue is deleted.
     #[error("RabbitMQ ended the consumer of {queue}")]
     Cancelled {
@@ -74,9 +82,10 @@ impl Classify for BrokerError {
         match self {
             BrokerError::Amqp { class, .. } => *class,
             BrokerError::Address => Class::Operator,
-            // A queue that is gone is declared again at the next connect.
+            // A queue that is gone is declared again at the next connect, a binding made again.
             BrokerError::TimedOut { .. }
             | BrokerError::Returned { .. }
+            | BrokerError::Silent { .. }
             | BrokerError::Cancelled { .. } => Class::Transient,
         }
     }
@@ -89,6 +98,7 @@ impl Classify for BrokerError {
             }
             BrokerError::TimedOut { .. }
             | BrokerError::Returned { .. }
+            | BrokerError::Silent { .. }
             | BrokerError::Cancelled { .. } => None,
         }
     }

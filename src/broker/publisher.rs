@@ -6,6 +6,7 @@ use std::pin::Pin;
 
 use futures_util::FutureExt;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation, Connection};
 
 use super::{BrokerError, Topology, link};
@@ -31,6 +32,33 @@ pub struct Publication {
     pub body: Vec<u8>,
     /// Whether a message that reaches no queue is a failure.
     pub mandatory: bool,
+    /// It is published once more, to one queue: the key by which it was published first.
+    pub replay_of: Option<String>,
+}
+
+/// Header of a message that is published once more; true.
+pub const REPLAYED: &str = "replayed";
+/// Header of such a message: the key by which it was published first.
+pub const ROUTING_KEY: &str = "routing_key";
+
+impl Publication {
+    fn properties(&self, common: &BasicProperties) -> BasicProperties {
+        let properties = common
+            .clone()
+            .with_content_type(self.content_type.into())
+            .with_type(self.schema.into())
+            .with_message_id(self.message_id.as_str().into());
+        let Some(key) = &self.replay_of else {
+            return properties;
+        };
+        let mut headers = FieldTable::default();
+        headers.insert(REPLAYED.into(), AMQPValue::Boolean(true));
+        headers.insert(
+            ROUTING_KEY.into(),
+            AMQPValue::LongString(key.as_str().into()),
+        );
+        properties.with_headers(headers)
+    }
 }
 
 /// What became of a message.
@@ -87,12 +115,7 @@ impl Publisher {
     /// Sends a message; its outcome comes later, under this number. Messages leave in the order of the calls.
     pub fn publish(&mut self, number: u64, publication: Publication) {
         let channel = self.channel.clone();
-        let properties = self
-            .properties
-            .clone()
-            .with_content_type(publication.content_type.into())
-            .with_type(publication.schema.into())
-            .with_message_id(publication.message_id.as_str().into());
+        let properties = publication.properties(&self.properties);
         let mut sending: InFlight = Box::pin(async move {
             let options = BasicPublishOptions {
                 mandatory: publication.mandatory,

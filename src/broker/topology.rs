@@ -33,6 +33,17 @@ const DEAD_QUEUE_BYTES_MAX: i64 = 64 * 1024 * 1024;
 const DEAD_QUEUE_MESSAGES_MAX: i64 = 10_000;
 const DEAD_QUEUE_TTL_MS: i64 = 14 * 24 * 3600 * 1000;
 
+/// Exchange that every queue is bound to by its name.
+pub const DEFAULT_EXCHANGE: &str = "";
+
+/// Whether a queue is one of ours: frames for a projector, or dead letters.
+pub fn is_ours(queue: &str) -> bool {
+    queue == DEAD
+        || queue
+            .strip_prefix(LOG_EXCHANGE)
+            .is_some_and(|rest| rest.starts_with('.'))
+}
+
 /// The queue of a projection.
 pub fn log_queue(projection: &str) -> String {
     format!("{LOG_EXCHANGE}.{projection}")
@@ -297,6 +308,8 @@ mod tests {
             "source_state.-1000000001234"
         );
         assert_eq!(routing_key(Kind::Gap, None), "gap.0");
+        assert!(is_ours(&log_queue("redis")) && is_ours(DEAD));
+        assert!(!is_ours("telegram.logs") && !is_ours("app"));
     }
 
     #[test]

@@ -8,6 +8,8 @@ use jiff::tz::TimeZone;
 
 use super::backup::args::{BackupArgs, RestoreArgs};
 use super::media::args::MediaArgs;
+use super::quarantine::args::QuarantineArgs;
+use super::republish::RepublishArgs;
 use super::telegram::args::{BackfillArgs, ChannelsArgs, LoginArgs, LogoutArgs, SessionArgs};
 use super::wal::args::WalArgs;
 use crate::event::{PeerId, Timestamp};
@@ -161,6 +163,10 @@ pub enum Command {
     Import(ImportArgs),
     /// Apply part of the log to a projection again
     Replay(ReplayArgs),
+    /// Publish part of the log once more, to the queue of one program
+    Republish(RepublishArgs),
+    /// Show, retry or drop what a store could not apply
+    Quarantine(QuarantineArgs),
     /// Empty a projection and make it again from the whole log
     Rebuild(RebuildArgs),
     /// Check the log record by record, or a projection against it

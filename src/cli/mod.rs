@@ -5,6 +5,8 @@
 //! | `args` | every command with its arguments and help |
 //! | `demo` `run` `import` `replay` `verify` `status` `bench` `config` | one command each (`replay`: `rebuild` too) |
 //! | `wal` | what is done with the log itself: `stat`, `dump`, `tail`, `seal`, `trim` |
+//! | `republish` | a range once more, to one queue of the broker |
+//! | `quarantine` | what the stores could not apply |
 //! | `backup` | `backup` and `restore` |
 //! | `telegram` | `login`, `logout`, `session`, `channels` and `backfill` |
 //! | `media` | files that were downloaded |
@@ -22,7 +24,9 @@ mod demo;
 mod import;
 mod media;
 pub mod output;
+mod quarantine;
 mod replay;
+mod republish;
 mod run;
 mod status;
 mod stores;
@@ -39,6 +43,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::backup::args::{BackupArgs, BackupCommand, RestoreArgs};
 pub use self::media::args::{MediaArgs, MediaCommand, MediaListArgs, MediaShownArgs};
+pub use self::quarantine::args::{ChosenArgs, QuarantineArgs, QuarantineCommand};
+pub use self::republish::RepublishArgs;
 pub use self::telegram::args::{
     BackfillArgs, BackfillCommand, BackfillStatusArgs, CancelArgs, ChannelsArgs, ChannelsCommand,
     DiscoverArgs, ListArgs, LoginArgs, LogoutArgs, ResolveArgs, SessionArgs, SessionCommand,
@@ -119,6 +125,9 @@ fn check(cli: &Cli) -> Result<(), clap::Error> {
         Command::Replay(args) if matches!((args.from, args.until), (Some(from), Some(until)) if from > until) => {
             conflict("--from is after --until")
         }
+        Command::Republish(args) if args.until.is_some_and(|until| args.from > until) => {
+            conflict("--from is after --until")
+        }
         Command::Replay(args) if matches!((args.since, args.before), (Some(since), Some(before)) if since >= before) => {
             conflict("--since is not before --before")
         }
@@ -140,6 +149,8 @@ pub async fn run(cli: Cli) -> CommandResult {
         Command::Run(args) => run::run(&globals, &args).await,
         Command::Import(args) => import::run(&globals, &args).await,
         Command::Replay(args) => replay::replay(&globals, &args).await,
+        Command::Republish(args) => republish::run(&globals, &args).await,
+        Command::Quarantine(args) => quarantine::run(&globals, &args).await,
         Command::Rebuild(args) => replay::rebuild(&globals, &args).await,
         Command::Verify(args) => verify::run(&globals, &args).await,
         Command::Status(args) => status::run(&globals, &args).await,
@@ -263,6 +274,35 @@ mod tests {
             (
                 "t config",
                 Some(ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
+            ),
+        ] {
+            assert_eq!(mistake(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_published_or_tried_again_is_named() {
+        for (line, expected) in [
+            ("t republish --queue app --from 1 --until 9", None),
+            (
+                "t republish --queue app --from 9 --until 8",
+                Some(ErrorKind::ArgumentConflict),
+            ),
+            (
+                "t republish --from 9",
+                Some(ErrorKind::MissingRequiredArgument),
+            ),
+            ("t quarantine list", None),
+            ("t quarantine list redis --json", None),
+            ("t quarantine retry sqlite --seq 7 --seq 8", None),
+            ("t quarantine drop timescale --all --yes", None),
+            (
+                "t quarantine retry sqlite",
+                Some(ErrorKind::MissingRequiredArgument),
+            ),
+            (
+                "t quarantine drop sqlite --all --seq 7",
+                Some(ErrorKind::ArgumentConflict),
             ),
         ] {
             assert_eq!(mistake(line), expected, "{line}");

@@ -2,6 +2,7 @@
 
 mod accounts;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -15,7 +16,7 @@ use crate::failure::Exit;
 use crate::journal::{Holes, JournalError, JournalReader};
 use crate::projector::standing::Standing;
 use crate::projector::{judge, next_seq};
-use crate::status::{AccountReport, GapReport};
+use crate::status::{AccountReport, GapReport, QueueBoard, StageReport};
 use crate::store::ProjectionName;
 
 #[derive(Debug, Serialize)]
@@ -31,6 +32,9 @@ struct Report {
     accounts: Vec<AccountReport>,
     /// Gaps of the accounts that nobody has closed; none of them when no daemon is running.
     gaps: Vec<GapReport>,
+    /// The stages behind the log, and the projectors' queues at the broker, as a running daemon sees them.
+    stages: BTreeMap<String, StageReport>,
+    queues: BTreeMap<String, QueueBoard>,
     first: u64,
     tail: u64,
     /// When the last event was received.
@@ -49,6 +53,9 @@ struct Position {
     lag_events: u64,
     /// Between the receipt of the last event it has and of the last there is; none while it has none.
     lag_seconds: Option<f64>,
+    /// Events in the quarantine of a store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quarantined: Option<u64>,
     /// Why it could not be asked.
     error: Option<String>,
 }
@@ -68,6 +75,7 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
     let segments = journal.segments().await?;
     let live = live(config).await;
     let (accounts, gaps) = accounts::ask(config).await.unwrap_or_default();
+    let (stages, queues) = behind_the_log(config).await.unwrap_or_default();
     let mut report = Report {
         data_dir: config.data_dir.display().to_string(),
         log_id: journal.identity().log_id.to_string(),
@@ -76,6 +84,8 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
         complaints: live.map(|it| it.complaints).unwrap_or_default(),
         accounts,
         gaps,
+        stages,
+        queues,
         first: journal.first().await?.map_or(0, wal::Seq::get),
         tail,
         tail_received_at,
@@ -114,9 +124,27 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
             },
             Err(error) => report.unknown(name, error.line()),
         };
+        let position = match position.error {
+            None => Position {
+                quarantined: stores::quarantined(config, name).await.ok(),
+                ..position
+            },
+            Some(_) => position,
+        };
         report.stores.push(position);
     }
     Ok(report)
+}
+
+/// How what is fed from the log is doing, if a daemon answers.
+async fn behind_the_log(
+    config: &Config,
+) -> Option<(BTreeMap<String, StageReport>, BTreeMap<String, QueueBoard>)> {
+    let mut remote = Remote::connect(&config.data_dir).await.ok()?;
+    match remote.ask(&Command::Stages).await.ok()? {
+        Answer::Stages { stages, queues } => Some((stages, queues)),
+        _ => None,
+    }
 }
 
 impl Report {
@@ -132,6 +160,7 @@ impl Report {
             seq,
             lag_events,
             lag_seconds,
+            quarantined: None,
             error: None,
         }
     }
@@ -184,6 +213,18 @@ fn text(report: &Report) -> String {
         text.push_str(&accounts::text(account));
     }
     text.push_str(&accounts::gaps(&report.gaps));
+    for (name, stage) in &report.stages {
+        if let Some(fault) = &stage.fault {
+            let what = match stage.needs_operator {
+                true => "waits for you",
+                false => "waits",
+            };
+            let _ = write!(text, "\nstage {name:<14} {what}: {}", output::escape(fault));
+        }
+    }
+    for (projection, queue) in &report.queues {
+        queue_text(&mut text, projection, queue);
+    }
     for (title, positions) in [("cursor", &report.cursors), ("store", &report.stores)] {
         for it in positions {
             let _ = match &it.error {
@@ -199,7 +240,28 @@ fn text(report: &Report) -> String {
                 }
                 Some(error) => write!(text, "\n{title} {:<14} cannot tell: {error}", it.name),
             };
+            if let Some(events @ 1..) = it.quarantined {
+                let _ = write!(text, "   {events} in quarantine");
+            }
         }
     }
     text
+}
+
+fn queue_text(text: &mut String, projection: &str, queue: &QueueBoard) {
+    let _ = write!(
+        text,
+        "\nqueue {projection:<15} {}, {} events lost by the broker in {} ranges, {} read from the log",
+        queue.state.as_str(),
+        queue.lost_events,
+        queue.lost_ranges,
+        queue.from_log
+    );
+    let dead = queue.rejected + queue.foreign;
+    if dead > 0 {
+        let _ = write!(text, "\n  {dead} bodies went to the dead letters");
+    }
+    if let Some(fault) = &queue.fault {
+        let _ = write!(text, "\n  waits: {}", output::escape(fault));
+    }
 }

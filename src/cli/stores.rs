@@ -9,7 +9,7 @@ use crate::failure::{Class, Classify, Exit};
 use crate::store::redis::Redis;
 use crate::store::sqlite::Sqlite;
 use crate::store::timescale::Timescale;
-use crate::store::{Checkpoint, Projection, ProjectionError, ProjectionName};
+use crate::store::{Checkpoint, Projection, ProjectionError, ProjectionName, Quarantine};
 
 /// A store that a command names is not configured.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +90,25 @@ pub(super) async fn checkpoint(
     async fn ask<P: Projection>(mut projection: P) -> Result<Option<Checkpoint>, CommandError> {
         let name = projection.name();
         match tokio::time::timeout(ASK_LIMIT, projection.checkpoint()).await {
+            Ok(said) => Ok(said?),
+            Err(_) => Err(NoAnswer(name).into()),
+        }
+    }
+    match name {
+        ProjectionName::Sqlite => ask(sqlite(config)?).await,
+        ProjectionName::Timescale => ask(timescale(config)?).await,
+        ProjectionName::Redis => ask(redis(config)?).await,
+    }
+}
+
+/// How many events are in the quarantine of a store that answers.
+pub(super) async fn quarantined(
+    config: &Config,
+    name: ProjectionName,
+) -> Result<u64, CommandError> {
+    async fn ask<P: Quarantine>(mut projection: P) -> Result<u64, CommandError> {
+        let name = projection.name();
+        match tokio::time::timeout(ASK_LIMIT, projection.quarantine_size()).await {
             Ok(said) => Ok(said?),
             Err(_) => Err(NoAnswer(name).into()),
         }

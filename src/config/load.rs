@@ -176,6 +176,7 @@ fn assemble(layers: &Layers) -> Config {
             backoff_min: from.span("relay.backoff_min"),
             backoff_max: from.span("relay.backoff_max"),
             marker_interval: from.span("relay.marker_interval"),
+            catch_up_events: from.number("relay.catch_up_events"),
         },
         telegram: on("telegram").then(|| telegram(&from, &data_dir)),
         rabbitmq: on("rabbitmq").then(|| Rabbitmq {

@@ -102,6 +102,8 @@ pub struct Relay {
     pub backoff_max: Duration,
     /// How often a tail marker is sent while nothing else is.
     pub marker_interval: Duration,
+    /// A projector that is further behind reads the log in bulk.
+    pub catch_up_events: u64,
 }
 
 /// `[rabbitmq]`: the broker.

@@ -184,7 +184,15 @@ pub(super) const KEYS: &[Key] = &[
         "marker_interval",
         span(SECOND, 10 * MINUTE),
         Text("5s"),
-        "How often a tail marker is sent while nothing else is. A projector notices a lost last frame this late.",
+        "How often a tail marker is sent while nothing else is. A projector notices a lost last frame this late, and \
+         takes three of them without a sign for a queue that is not fed any more.",
+    ),
+    key(
+        "relay",
+        "catch_up_events",
+        count(1_000, 1_000_000_000, "events"),
+        Text("100000"),
+        "A projector that is further behind reads the log in bulk, and drops the broker's copies.",
     ),
     key(
         "telegram",

@@ -283,6 +283,10 @@ impl Control for Desk {
                 Some(office) => office.run(ask).await,
                 None => Ok(Answer::Refused(refused::no_mirror())),
             },
+            Command::Stages => Ok(Answer::Stages {
+                stages: self.status.stages(),
+                queues: self.status.queues(),
+            }),
             Command::Seal => self.seal().await,
             Command::Trim { keep_from, plan } => {
                 let (plan, done) = self.trim(keep_from, plan).await?;

@@ -191,6 +191,7 @@ impl Stages {
             projection: name.as_str().to_owned(),
             prefetch: rabbitmq.prefetch,
             marker_interval: config.relay.marker_interval,
+            catch_up_events: config.relay.catch_up_events,
             backoff: (config.relay.backoff_min, config.relay.backoff_max),
         };
         let board = status.clone();
@@ -249,7 +250,7 @@ fn give_up(mark: Stage, error: &ProjectionError, status: &Status, ended: &Ended)
         error = reason,
         "stage has given up; the others go on"
     );
-    status.fault(mark, Some(reason.clone()));
+    status.waits(mark, reason.clone(), true);
     ended
         .lock()
         .unwrap_or_else(PoisonError::into_inner)

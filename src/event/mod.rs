@@ -208,6 +208,26 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All there are.
+    pub const ALL: [Kind; 11] = [
+        Kind::Posted,
+        Kind::Edited,
+        Kind::Deleted,
+        Kind::Pinned,
+        Kind::Counters,
+        Kind::Poll,
+        Kind::Channel,
+        Kind::Gap,
+        Kind::SourceState,
+        Kind::Unknown,
+        Kind::GapClosed,
+    ];
+
+    /// The kind of a number that a record's header has; none for one of a later version.
+    pub fn of(number: u8) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| *kind as u8 == number)
+    }
+
     /// The word used in routing keys, JSON, SQL and receipts.
     pub fn as_str(self) -> &'static str {
         match self {

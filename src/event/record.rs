@@ -47,6 +47,13 @@ impl Event {
 }
 
 impl Envelope {
+    /// The record it is of.
+    pub fn to_record(&self) -> Option<Record> {
+        // It was decoded from a payload within the size limit, so it can be encoded again.
+        let record = self.event.to_record(self.received_at).ok()?;
+        Record::of(&record, self.seq, self.epoch).ok()
+    }
+
     /// The envelope of a record.
     pub fn from_record(record: &Record) -> Result<Envelope, RecordError> {
         let header = record.header();

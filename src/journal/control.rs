@@ -1,5 +1,6 @@
 //! What can be asked of the log beside appending, and the answers. All of it travels as JSON.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,8 @@ use super::sources::Given;
 use crate::event::Since;
 use crate::failure::{Class, Classify, Exit};
 use crate::status::{
-    AccountReport, BackfillReport, ChatReport, GapReport, LogReport, UnresolvedName,
+    AccountReport, BackfillReport, ChatReport, GapReport, LogReport, QueueBoard, StageReport,
+    UnresolvedName,
 };
 
 /// What is asked. Whoever holds the log does it: the running daemon, or the command itself when none runs.
@@ -22,6 +24,8 @@ pub enum Command {
     Accounts,
     /// About the live source.
     Telegram(Ask),
+    /// How what is fed from the log is doing.
+    Stages,
     /// Seal the active segment.
     Seal,
     /// Remove old segments that nobody needs.
@@ -109,6 +113,13 @@ pub enum Answer {
     },
     /// To whatever could not be done.
     Refused(Refusal),
+    /// To [`Command::Stages`].
+    Stages {
+        /// Each stage behind the log, by its word.
+        stages: BTreeMap<String, StageReport>,
+        /// Each queue, by its projection.
+        queues: BTreeMap<String, QueueBoard>,
+    },
     /// To [`Command::Seal`]: the segment that is sealed now, none when there was nothing to seal.
     Sealed {
         /// The segment.

@@ -6,6 +6,9 @@
 //! - what has to be read from the log: a range that did not come although it must have ([`Inbox::need`]);
 //! - what can be acknowledged: everything whose records the projection has committed ([`Inbox::applied`]).
 //!
+//! A projection that is far behind the log ([`Inbox::behind`]) is filled from the log alone, and the broker's copies of
+//! what it gets that way are dropped: reading the log is faster, and costs the broker nothing.
+//!
 //! A queue keeps order, so a hole means that the broker lost something: a frame that begins behind the next number,
 //! or a frame or marker that says the broker had confirmed more than came. A short grace is given all the same,
 //! because a relay that lost its connection publishes again what it had published before.
@@ -44,6 +47,8 @@ pub struct Limits {
     pub bytes_max: usize,
     /// How long a hole may stay before it is read from the log.
     pub grace: Duration,
+    /// A projection that is further behind the log than this many numbers reads it.
+    pub behind_max: u64,
 }
 
 /// What a delivery was.
@@ -93,6 +98,8 @@ pub struct Inbox<T> {
     horizon: u64,
     /// Up to here a hole is not the broker's fault, or was counted already.
     excused: u64,
+    /// Up to here the log gives everything.
+    catch_up: u64,
     /// The number that is missing, and since when.
     hole: Option<(u64, Instant)>,
     losses: Losses,
@@ -112,6 +119,7 @@ impl<T: Item> Inbox<T> {
             deliveries: VecDeque::new(),
             horizon: after,
             excused: after,
+            catch_up: after,
             hole: None,
             losses: Losses::default(),
             lost_upto: None,
@@ -149,6 +157,17 @@ impl<T: Item> Inbox<T> {
     /// A delivery came.
     pub fn deliver(&mut self, tag: u64, header: &FrameHeader, records: Vec<T>) -> Verdict {
         let last = records.iter().map(Item::seq).max().unwrap_or(0);
+        let verdict = self.deliver_copy(tag, header, last);
+        if verdict == Verdict::Accepted {
+            for record in records {
+                self.keep(record);
+            }
+        }
+        verdict
+    }
+
+    /// A delivery came whose records, up to `last`, are not wanted: none is behind [`known`](Self::known).
+    pub fn deliver_copy(&mut self, tag: u64, header: &FrameHeader, last: u64) -> Verdict {
         if header.identity != self.identity {
             if header.identity.log_id == self.identity.log_id {
                 // Of an epoch that is over. What of it is in this log too the log gives, and the broker lost nothing.
@@ -157,9 +176,6 @@ impl<T: Item> Inbox<T> {
             return Verdict::Foreign(header.identity);
         }
         self.deliveries.push_back((tag, last));
-        for record in records {
-            self.keep(record);
-        }
         self.horizon = self.horizon.max(last).max(header.confirmed);
         Verdict::Accepted
     }
@@ -171,6 +187,25 @@ impl<T: Item> Inbox<T> {
         if excused {
             self.excused = self.excused.max(tail);
         }
+    }
+
+    /// The log holds everything up to `tail`: whoever is far behind reads it there, up to what is its tail now. What
+    /// comes meanwhile is waited for as usual.
+    pub fn behind(&mut self, tail: u64) {
+        if tail.saturating_sub(self.handed) > self.limits.behind_max {
+            self.suspect(tail, true);
+            self.catch_up = self.catch_up.max(tail);
+        }
+    }
+
+    /// Whether the log is read because the projection is far behind it.
+    pub fn is_catching_up(&self) -> bool {
+        self.next() <= self.catch_up
+    }
+
+    /// No record up to here is wanted from the queue.
+    pub fn known(&self) -> u64 {
+        self.handed.max(self.catch_up)
     }
 
     /// The connection is gone: its tags are void, and what is unacknowledged will be delivered again.
@@ -257,7 +292,7 @@ impl<T: Item> Inbox<T> {
 
     fn keep(&mut self, record: T) {
         let (seq, size) = (record.seq(), record.size());
-        if seq <= self.handed || self.waiting.contains_key(&seq) {
+        if seq <= self.known() || self.waiting.contains_key(&seq) {
             return;
         }
         // The next one is always kept, so a record larger than the limit cannot stop the feed.

@@ -3,6 +3,7 @@
 //! Live, catch-up, replay and rebuild are all "some feed, the same `apply`": [`tail`] follows the log, [`queue`]
 //! takes frames from RabbitMQ and mends what the broker lost from the log.
 
+mod hearing;
 pub mod inbox;
 pub mod queue;
 pub mod standing;
@@ -15,11 +16,14 @@ use tokio_util::sync::CancellationToken;
 use wal::{Identity, Record, Seq};
 
 use self::standing::{Standing, There, standing};
+use crate::backoff::Backoff;
 use crate::event::Envelope;
 use crate::failure::{Class, Classify, chain};
 use crate::journal::{Holes, JournalError, JournalReader};
 use crate::status::{Stage, Status};
-use crate::store::{Batch, Checkpoint, Entry, Poison, Projection, ProjectionError, ProjectionName};
+use crate::store::{
+    Batch, Checkpoint, Entry, OnRefusal, Poison, Projection, ProjectionError, ProjectionName,
+};
 
 /// Why a feed could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +80,7 @@ pub async fn run<P: Projection, F: Feed>(
     stop: &CancellationToken,
 ) -> Result<(), ProjectionError> {
     let stage = stage(projection.name());
-    let mut wait = options.backoff.0;
+    let mut backoff = Backoff::new(options.backoff.0, options.backoff.1);
     loop {
         // A stop is honoured inside, between two batches; a store that hangs runs into its own time-outs.
         let attempt = attempt(projection, feed, journal, options, status, stop);
@@ -91,7 +95,6 @@ pub async fn run<P: Projection, F: Feed>(
             Err(error) => error,
         };
         let text = error.text();
-        tracing::warn!(projection = %projection.name(), error = text, retry_in = ?wait, "projection waits");
         // Success in between shows as an empty fault, so the back-off starts anew.
         if status
             .snapshot()
@@ -99,17 +102,15 @@ pub async fn run<P: Projection, F: Feed>(
             .get(&stage)
             .is_none_or(|progress| progress.fault.is_none())
         {
-            wait = options.backoff.0;
+            backoff.reset();
         }
-        match error.class() {
-            Class::Operator => status.stuck(stage, text),
-            Class::Transient | Class::Corrupt | Class::Bug => status.fault(stage, Some(text)),
-        }
+        let (wait, hint) = (backoff.wait(fastrand::f64()), error.hint());
+        tracing::warn!(projection = %projection.name(), error = text, hint, retry_in = ?wait, "projection waits");
+        status.waits(stage, text, error.class().needs_person());
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(wait) => {}
         }
-        wait = (wait * 2).min(options.backoff.1);
     }
 }
 
@@ -145,13 +146,18 @@ impl Stopped {
             Stopped::Feed(error) => chain(error),
         }
     }
-}
 
-impl Stopped {
     fn class(&self) -> Class {
         match self {
             Stopped::Projection(error) => error.class(),
             Stopped::Feed(error) => error.class(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Stopped::Projection(error) => error.hint(),
+            Stopped::Feed(error) => error.hint(),
         }
     }
 }
@@ -326,12 +332,12 @@ async fn follow<P: Projection, F: Feed>(
             continue;
         };
         projection.apply(&batch).await?;
-        let poison = batch
-            .entries
-            .iter()
-            .filter(|entry| matches!(entry, Entry::Poison(_)))
-            .count();
-        status.quarantined(poison as u64);
+        for entry in &batch.entries {
+            if let Entry::Poison(Poison { seq, reason, .. }) = entry {
+                tracing::error!(projection = %projection.name(), seq = seq.get(), reason, "an event goes to the quarantine");
+                status.quarantined(1);
+            }
+        }
         applied = batch
             .entries
             .last()
@@ -359,6 +365,7 @@ pub fn full_batch(identity: Identity, after: u64, records: &[Record]) -> Option<
         after,
         checkpoint: Some(checkpoint),
         entries,
+        on_refusal: OnRefusal::Quarantine,
     })
 }
 

@@ -1,26 +1,31 @@
 //! The feed that takes frames from RabbitMQ and mends what the broker lost from the log.
 //!
-//! The log is the authority, the queue is the doorbell: while the broker cannot be reached, or has been silent for
-//! too long, the feed reads the log instead, so a broker that is down holds nothing up.
+//! The log is the authority, the queue is the doorbell: while the broker cannot be reached, or its queue is deaf, or the
+//! projection is far behind, the feed reads the log instead. So a broker that is down holds nothing up.
+//!
+//! | file | what |
+//! |---|---|
+//! | `line` | the connection, made again and again |
+//! | `body` | what a message carries |
 
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+mod body;
+mod line;
+
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use wal::Record;
 
+use self::body::Body;
+use self::line::{Heard, Line};
 use super::inbox::{Inbox, Limits, Need, Verdict};
 use super::{Feed, FeedError, next_seq};
-use crate::backoff::Backoff;
-use crate::broker::frame::{self, FrameKind};
-use crate::broker::{BrokerError, Delivery, Subscription};
+use crate::broker::topology::log_queue;
+use crate::broker::{BrokerError, Delivery};
 use crate::config::BackendUrl;
 use crate::failure::{Classify, chain};
 use crate::journal::{JournalError, JournalReader};
-use crate::status::Status;
+use crate::status::{QueueBoard, QueueState, Stage, Status};
 
 /// Bytes read from the log at once.
 const READ_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -28,10 +33,6 @@ const READ_BYTES_MAX: usize = 8 * 1024 * 1024;
 const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a hole may stay before it is read from the log: longer than a relay needs to publish again.
 const GRACE: Duration = Duration::from_millis(250);
-/// A broker that does not answer for so long is not waited for: the log is read.
-const DISCONNECTED_GRACE: Duration = Duration::from_secs(1);
-/// So many marker intervals of silence mean that the queue is deaf, not that nothing happens.
-const DEAF_INTERVALS: u32 = 3;
 
 /// How the feed runs.
 #[derive(Debug, Clone)]
@@ -44,57 +45,10 @@ pub struct Options {
     pub prefetch: u16,
     /// How often the relay sends a marker while nothing else happens.
     pub marker_interval: Duration,
+    /// A projection that is further behind than so many numbers is fed from the log.
+    pub catch_up_events: u64,
     /// First and longest wait after a failure.
     pub backoff: (Duration, Duration),
-}
-
-/// What the feed has seen, for the status page; shared.
-#[derive(Debug, Default)]
-pub struct Seen {
-    lost_ranges: AtomicU64,
-    lost_events: AtomicU64,
-    rejected: AtomicU64,
-    foreign: AtomicU64,
-    from_log: AtomicU64,
-    missing: AtomicU64,
-    connected: AtomicBool,
-}
-
-impl Seen {
-    /// Ranges that the broker lost and the log gave again.
-    pub fn lost_ranges(&self) -> u64 {
-        self.lost_ranges.load(Ordering::Relaxed)
-    }
-
-    /// Events in them.
-    pub fn lost_events(&self) -> u64 {
-        self.lost_events.load(Ordering::Relaxed)
-    }
-
-    /// Bodies that were no frames of ours, or damaged ones; they are in the dead letters.
-    pub fn rejected(&self) -> u64 {
-        self.rejected.load(Ordering::Relaxed)
-    }
-
-    /// Frames of another log or epoch; they are in the dead letters.
-    pub fn foreign(&self) -> u64 {
-        self.foreign.load(Ordering::Relaxed)
-    }
-
-    /// Records that were read from the log.
-    pub fn from_log(&self) -> u64 {
-        self.from_log.load(Ordering::Relaxed)
-    }
-
-    /// Exchanges and queues that were missing at a connect.
-    pub fn missing(&self) -> u64 {
-        self.missing.load(Ordering::Relaxed)
-    }
-
-    /// Whether the queue is being read.
-    pub fn connected(&self) -> bool {
-        self.connected.load(Ordering::Relaxed)
-    }
 }
 
 /// The feed.
@@ -103,50 +57,36 @@ pub struct Queue {
     journal: JournalReader,
     durable: watch::Receiver<u64>,
     inbox: Option<Inbox<Record>>,
-    subscription: Option<Box<Subscription>>,
-    connecting: Option<Connecting>,
-    backoff: Backoff,
-    /// When the next connection is tried.
-    connect_at: Instant,
-    /// Last time that anything came, or that the connection was lost or made.
-    heard_at: Instant,
-    seen: Arc<Seen>,
+    line: Line,
     status: Status,
 }
 
-type Opened = Result<(Box<Subscription>, Vec<String>), BrokerError>;
-/// Kept between calls, so that neither a cancelled `next` nor an address that swallows packets holds anything up.
-type Connecting = Pin<Box<dyn Future<Output = Opened> + Send>>;
-
 /// What woke the feed.
 enum Woken {
-    Delivery(Result<Delivery, BrokerError>),
-    Opened(Opened),
+    Heard(Heard),
     Look,
 }
 
 impl Queue {
     /// A feed of a log that this process writes.
     pub fn new(options: Options, journal: JournalReader, status: Status) -> Queue {
-        let now = Instant::now();
         Queue {
             durable: journal.subscribe(),
-            backoff: Backoff::new(options.backoff.0, options.backoff.1),
+            line: Line::new(options.clone(), Instant::now()),
             options,
             journal,
             inbox: None,
-            subscription: None,
-            connecting: None,
-            connect_at: now,
-            heard_at: now,
-            seen: Arc::default(),
             status,
         }
     }
 
-    /// What it has seen, for the status page.
-    pub fn seen(&self) -> Arc<Seen> {
-        Arc::clone(&self.seen)
+    /// What it has seen.
+    pub fn seen(&self) -> QueueBoard {
+        self.board(|board| board.clone())
+    }
+
+    fn board<T>(&self, change: impl FnOnce(&mut QueueBoard) -> T) -> T {
+        self.status.queue(&self.options.projection, change)
     }
 
     fn inbox(&mut self, after: u64) -> &mut Inbox<Record> {
@@ -155,6 +95,7 @@ impl Queue {
             let limits = Limits {
                 bytes_max: WAITING_BYTES_MAX,
                 grace: GRACE,
+                behind_max: self.options.catch_up_events,
             };
             Inbox::new(identity, after, limits)
         });
@@ -162,38 +103,33 @@ impl Queue {
         inbox
     }
 
-    fn connect(&self) -> Connecting {
-        let options = self.options.clone();
-        Box::pin(async move {
-            let name = format!("telegram-gateway {}", options.projection);
-            let opened =
-                Subscription::open(&options.url, &name, &options.projection, options.prefetch);
-            let (subscription, missing) = opened.await?;
-            Ok((Box::new(subscription), missing))
-        })
-    }
-
-    fn connected(&mut self, after: u64, subscription: Box<Subscription>, missing: &[String]) {
-        self.backoff.reset();
-        self.subscription = Some(subscription);
-        self.heard_at = Instant::now();
-        self.seen.connected.store(true, Ordering::Relaxed);
+    fn connected(&mut self, after: u64, missing: &[String]) {
+        self.board(|board| {
+            board.missing += missing.len() as u64;
+            board.fault = None;
+            board.needs_operator = false;
+        });
         if missing.is_empty() {
             return;
         }
-        let count = missing.len() as u64;
-        self.seen.missing.fetch_add(count, Ordering::Relaxed);
         tracing::warn!(
             projection = self.options.projection,
             missing = missing.join(", "),
             "the broker did not have all it should; comparing with the log"
         );
-        let tail = *self.durable.borrow();
-        self.inbox(after).suspect(tail, true);
+        if after > 0 {
+            // The projection was fed before, so what the broker has confirmed is lost with the queue.
+            let confirmed = self.status.seq_of(Stage::Confirmed);
+            self.inbox(after).suspect(confirmed, false);
+        } else {
+            // A new projection: what was before its queue was never in it.
+            let tail = *self.durable.borrow();
+            self.inbox(after).suspect(tail, true);
+        }
     }
 
     fn disconnected(&mut self, error: &BrokerError) {
-        let wait = self.backoff.wait(fastrand::f64());
+        let wait = self.line.drop(Instant::now());
         tracing::warn!(
             projection = self.options.projection,
             error = chain(error),
@@ -201,12 +137,10 @@ impl Queue {
             retry_in = ?wait,
             "the queue cannot be read"
         );
-        let now = Instant::now();
-        if self.subscription.take().is_some() {
-            self.heard_at = now;
-        }
-        self.connect_at = now + wait;
-        self.seen.connected.store(false, Ordering::Relaxed);
+        self.board(|board| {
+            board.fault = Some(chain(error));
+            board.needs_operator = error.class().needs_person();
+        });
         if let Some(inbox) = &mut self.inbox {
             inbox.disconnected();
         }
@@ -214,65 +148,77 @@ impl Queue {
 
     /// Takes one body apart. What is no frame of ours, whole and intact, goes to the dead letters.
     async fn accept(&mut self, delivery: Delivery, after: u64) -> Result<(), BrokerError> {
-        self.heard_at = Instant::now();
-        let (count, reason) = match open(&delivery.body) {
-            Ok((header, records)) => {
-                match self.inbox(after).deliver(delivery.tag, &header, records) {
-                    Verdict::Accepted => return Ok(()),
-                    Verdict::Foreign(identity) => (
-                        &self.seen.foreign,
-                        format!(
-                            "it was sent from log {} epoch {}",
-                            identity.log_id, identity.epoch
-                        ),
-                    ),
-                }
+        let inbox = self.inbox(after);
+        let tag = delivery.tag;
+        let verdict = match body::open(&delivery.body, inbox.known()) {
+            Ok(Body::Records(header, records)) => Ok(inbox.deliver(tag, &header, records)),
+            Ok(Body::Copy(header, last)) => {
+                let verdict = inbox.deliver_copy(tag, &header, last);
+                self.board(|board| board.copies += u64::from(verdict == Verdict::Accepted));
+                Ok(verdict)
             }
-            Err(reason) => (&self.seen.rejected, reason),
+            Err(reason) => Err(reason),
         };
-        count.fetch_add(1, Ordering::Relaxed);
+        let reason = match verdict {
+            Ok(Verdict::Accepted) => {
+                self.line.is_good(Instant::now());
+                return Ok(());
+            }
+            Ok(Verdict::Foreign(identity)) => {
+                self.board(|board| board.foreign += 1);
+                format!(
+                    "it was sent from log {} epoch {}",
+                    identity.log_id, identity.epoch
+                )
+            }
+            Err(reason) => {
+                self.board(|board| board.rejected += 1);
+                reason
+            }
+        };
         tracing::warn!(
             projection = self.options.projection,
             reason,
             "a body goes to the dead letters"
         );
-        match &mut self.subscription {
-            Some(subscription) => subscription.reject(delivery.tag).await,
-            None => Ok(()),
-        }
+        self.line.reject(tag).await
     }
 
-    /// Until when silence is believed.
-    fn believed_until(&self) -> Instant {
-        let limit = match self.subscription {
-            Some(_) => self.options.marker_interval * DEAF_INTERVALS,
-            None => DISCONNECTED_GRACE,
-        };
-        self.heard_at + limit
-    }
-
-    /// While there is no queue to hear, or it has been silent for too long, the log tells what there is.
+    /// Looks whether the queue can be relied on; where it cannot, the log tells what there is.
     fn look(&mut self, after: u64, now: Instant) {
-        if now < self.believed_until() {
-            return;
-        }
         let tail = *self.durable.borrow();
-        if tail > self.inbox(after).handed() && self.subscription.is_some() {
-            tracing::warn!(
+        self.inbox(after).behind(tail);
+        let was_deaf = self.line.hearing.is_deaf();
+        if self.line.hearing.is_worthless(now) {
+            self.board(|board| board.deaf += u64::from(!was_deaf));
+            let queue = log_queue(&self.options.projection);
+            self.disconnected(&BrokerError::Silent { queue });
+        }
+        if self.line.hearing.is_doubted(now) {
+            self.inbox(after).suspect(tail, true);
+        }
+        let state = match (self.line.hearing.is_deaf(), self.line.is_open()) {
+            _ if self.inbox(after).is_catching_up() => QueueState::CatchingUp,
+            (true, _) => QueueState::Deaf,
+            (false, true) => QueueState::Listening,
+            (false, false) => QueueState::Away,
+        };
+        let before = self.board(|board| std::mem::replace(&mut board.state, state));
+        if before != state && state == QueueState::CatchingUp {
+            tracing::info!(
                 projection = self.options.projection,
-                "nothing comes from the queue; reading the log"
+                at = after,
+                tail,
+                "far behind; reading the log"
             );
         }
-        self.inbox(after).suspect(tail, true);
     }
 
     async fn acknowledge(&mut self, upto: u64) {
         let Some(tag) = self.inbox.as_mut().and_then(|inbox| inbox.applied(upto)) else {
             return;
         };
-        if let Some(subscription) = &mut self.subscription
-            && let Err(error) = subscription.ack_upto(tag).await
-        {
+        if let Err(error) = self.line.ack_upto(tag).await {
             // What is not acknowledged comes again and is known.
             self.disconnected(&error);
         }
@@ -290,7 +236,6 @@ impl Queue {
             .last()
             .map_or(to.min(tail), |last| last.header().seq.get());
         let read = records.len() as u64;
-        self.seen.from_log.fetch_add(read, Ordering::Relaxed);
         if let Some(inbox) = &mut self.inbox {
             let before = inbox.losses();
             inbox.filled(from, upto, records);
@@ -304,72 +249,54 @@ impl Queue {
                 );
             }
             let (ranges, events) = (losses.ranges - before.ranges, losses.events - before.events);
-            self.seen.lost_ranges.fetch_add(ranges, Ordering::Relaxed);
-            self.seen.lost_events.fetch_add(events, Ordering::Relaxed);
+            self.board(|board| {
+                board.from_log += read;
+                board.lost_ranges += ranges;
+                board.lost_events += events;
+            });
             self.status.broker_lost(events);
         }
         Ok(upto >= from)
     }
 
     /// Waits for the next thing, at most until `until`.
-    async fn wait(&mut self, mut until: Instant) -> Result<Woken, FeedError> {
+    async fn wait(&mut self, until: Instant) -> Result<Woken, FeedError> {
         let now = Instant::now();
-        let believed = self.believed_until();
-        if self.subscription.is_none() && self.connecting.is_none() {
-            if now >= self.connect_at {
-                self.connecting = Some(self.connect());
-            } else {
-                until = until.min(self.connect_at);
-            }
-        }
-        if believed > now {
-            until = until.min(believed);
-        }
-        let deaf = believed <= now;
+        self.line.tend(now);
+        let until = until.min(self.line.due_at(now));
+        let doubted = self.line.hearing.is_doubted(now);
         tokio::select! {
-            delivery = delivery(&mut self.subscription) => Ok(Woken::Delivery(delivery)),
-            opened = opened(&mut self.connecting) => {
-                self.connecting = None;
-                Ok(Woken::Opened(opened))
-            }
-            changed = self.durable.changed(), if deaf => {
+            heard = self.line.heard() => Ok(Woken::Heard(heard)),
+            changed = self.durable.changed(), if doubted => {
                 changed.map_err(|_| FeedError::Journal(JournalError::Closed))?;
                 Ok(Woken::Look)
             }
             () = tokio::time::sleep_until(until.into()) => Ok(Woken::Look),
         }
     }
-}
 
-async fn delivery(subscription: &mut Option<Box<Subscription>>) -> Result<Delivery, BrokerError> {
-    match subscription {
-        Some(subscription) => subscription.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn opened(connecting: &mut Option<Connecting>) -> Opened {
-    match connecting {
-        Some(connecting) => connecting.await,
-        None => std::future::pending().await,
+    async fn heard(&mut self, heard: Heard, after: u64) {
+        let done = match heard {
+            Heard::Delivery(Ok(delivery)) => self.accept(delivery, after).await,
+            Heard::Opened(Ok(missing)) => {
+                self.connected(after, &missing);
+                Ok(())
+            }
+            Heard::Delivery(Err(error)) | Heard::Opened(Err(error)) => Err(error),
+        };
+        if let Err(error) = done {
+            self.disconnected(&error);
+        }
     }
 }
 
 impl Feed for Queue {
     async fn next(&mut self, after: u64, events_max: usize) -> Result<Vec<Record>, FeedError> {
         loop {
-            self.inbox(after);
+            self.look(after, Instant::now());
             // Everything that is here already goes into the same batch.
-            while let Some(subscription) = &mut self.subscription
-                && let Some(delivery) = subscription.next_now()
-            {
-                let accepted = match delivery {
-                    Ok(delivery) => self.accept(delivery, after).await,
-                    Err(error) => Err(error),
-                };
-                if let Err(error) = accepted {
-                    self.disconnected(&error);
-                }
+            while let Some(delivery) = self.line.next_now() {
+                self.heard(Heard::Delivery(delivery), after).await;
             }
             let records = self.inbox(after).take(events_max);
             if !records.is_empty() {
@@ -378,7 +305,6 @@ impl Feed for Queue {
             // Markers and duplicates carry nothing to apply, and would fill the prefetch for ever.
             self.acknowledge(after).await;
             let now = Instant::now();
-            self.look(after, now);
             let until = match self.inbox(after).need(now) {
                 Need::Read(from, to) => {
                     if self.mend(from, to, events_max).await? {
@@ -390,18 +316,8 @@ impl Feed for Queue {
                 Need::Until(at) => at,
                 Need::Nothing => now + self.options.marker_interval,
             };
-            match self.wait(until).await? {
-                Woken::Delivery(Ok(delivery)) => {
-                    if let Err(error) = self.accept(delivery, after).await {
-                        self.disconnected(&error);
-                    }
-                }
-                Woken::Delivery(Err(error)) => self.disconnected(&error),
-                Woken::Opened(Ok((subscription, missing))) => {
-                    self.connected(after, subscription, &missing);
-                }
-                Woken::Opened(Err(error)) => self.disconnected(&error),
-                Woken::Look => {}
+            if let Woken::Heard(heard) = self.wait(until).await? {
+                self.heard(heard, after).await;
             }
         }
     }
@@ -409,19 +325,4 @@ impl Feed for Queue {
     async fn applied(&mut self, upto: u64) {
         self.acknowledge(upto).await;
     }
-}
-
-/// Header and records of a body, each record checked by its CRC.
-fn open(body: &[u8]) -> Result<(frame::FrameHeader, Vec<Record>), String> {
-    let (header, parts) = frame::decode(body).map_err(|error| error.to_string())?;
-    let mut records = Vec::with_capacity(parts.len());
-    for part in parts {
-        let record = Record::decode(part.to_vec()).map_err(|error| chain(&error))?;
-        if record.header().epoch > header.identity.epoch {
-            return Err("a record of a later epoch than its frame".to_owned());
-        }
-        records.push(record);
-    }
-    debug_assert_eq!(records.is_empty(), header.kind == FrameKind::Marker);
-    Ok((header, records))
 }

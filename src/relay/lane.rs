@@ -5,7 +5,7 @@ use std::fmt;
 use wal::{Identity, Record};
 
 use crate::broker::frame::{self, FrameBuilder};
-use crate::broker::topology::{EVENTS_EXCHANGE, LOG_EXCHANGE, routing_key};
+use crate::broker::topology::{DEFAULT_EXCHANGE, EVENTS_EXCHANGE, LOG_EXCHANGE, routing_key};
 use crate::broker::{Publication, Topology, message};
 use crate::event::Envelope;
 use crate::failure::chain;
@@ -107,6 +107,7 @@ fn frame_publication(message_id: String, body: Vec<u8>) -> Publication {
         message_id,
         body,
         mandatory: true,
+        replay_of: None,
     }
 }
 
@@ -136,5 +137,23 @@ pub(super) fn event(identity: Identity, record: &Record) -> Publication {
         message_id: message::message_id(identity, seq),
         body,
         mandatory: false,
+        replay_of: None,
     }
+}
+
+/// The JSON message of a record, once more, to one queue.
+pub(super) fn replayed(identity: Identity, record: &Record, queue: &str) -> Publication {
+    let first = event(identity, record);
+    Publication {
+        exchange: DEFAULT_EXCHANGE,
+        routing_key: queue.to_owned(),
+        mandatory: true,
+        replay_of: Some(first.routing_key),
+        ..first
+    }
+}
+
+/// The number of an event that came back, by its message id.
+pub(super) fn seq_of(message_id: &str) -> Option<u64> {
+    message_id.rsplit('/').next()?.parse().ok()
 }

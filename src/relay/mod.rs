@@ -11,9 +11,11 @@
 //! | `pace` | when a frame leaves: pure |
 //! | `lane` | records to messages |
 //! | `session` | one connection's life |
+//! | `republish` | a range of the log once more, to one queue |
 
 mod lane;
 mod pace;
+pub mod republish;
 mod session;
 mod window;
 
@@ -29,7 +31,7 @@ pub use window::{Again, Window};
 use crate::backoff::Backoff;
 use crate::broker::BrokerError;
 use crate::config::BackendUrl;
-use crate::failure::{Classify, chain};
+use crate::failure::{Class, Classify, chain};
 use crate::journal::{JournalError, JournalReader, JournalWriter};
 use crate::status::{Stage, Status};
 
@@ -69,6 +71,13 @@ enum Trouble {
 }
 
 impl Trouble {
+    fn class(&self) -> Class {
+        match self {
+            Trouble::Broker(error) => error.class(),
+            Trouble::Journal(error) => error.class(),
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         match self {
             Trouble::Broker(error) => error.hint(),
@@ -110,7 +119,7 @@ pub async fn run(
         let (text, hint) = (chain(&trouble), trouble.hint());
         tracing::warn!(lane = %options.lane, error = text, hint, retry_in = ?wait, "relay waits");
         if let Some(stage) = options.stage {
-            status.fault(stage, Some(text));
+            status.waits(stage, text, trouble.class().needs_person());
         }
         tokio::select! {
             () = stop.cancelled() => {}

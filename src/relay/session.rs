@@ -16,6 +16,8 @@ use crate::status::Status;
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a blocked connection is looked at again.
 const BLOCKED_POLL: Duration = Duration::from_millis(200);
+/// What the board says then.
+const BLOCKED: &str = "RabbitMQ lets nobody publish: it is short of memory or disk";
 /// A connection on which nothing is confirmed for so long is given up, unless the broker blocks us.
 const CONFIRM_LIMIT: Duration = Duration::from_secs(60);
 /// How long a stop waits for the confirms of what is in flight.
@@ -339,6 +341,9 @@ impl Session<'_, '_> {
             earlier(self.relay.saved_at + SAVE_INTERVAL);
         }
         if blocked {
+            if let Some(stage) = options.stage {
+                self.relay.status.waits(stage, BLOCKED.to_owned(), false);
+            }
             earlier(now + BLOCKED_POLL);
             self.confirmed_at = now;
         } else if self.publisher.in_flight() > 0 {

@@ -147,13 +147,7 @@ pub async fn replay<P: Projection>(
             .map(entry)
             .collect();
         if !selected.is_empty() {
-            projection
-                .apply(&Batch {
-                    after: 0,
-                    entries: selected,
-                    checkpoint: None,
-                })
-                .await?;
+            projection.apply(&Batch::partial(selected)).await?;
         }
         advance(&mut progress, &records, selection);
         resume.save(progress.at)?;
@@ -194,7 +188,7 @@ pub async fn rebuild<P: Projection>(
             let records = chunk(journal, &progress).await?;
             if let Some(batch) = full_batch(journal.identity(), progress.at, &records) {
                 refuse_poison(&batch)?;
-                projection.apply(&batch).await?;
+                projection.apply(&batch.or_stop()).await?;
             }
             advance(&mut progress, &records, &selection);
             report(&progress);

@@ -5,6 +5,7 @@
 mod channels;
 mod chats;
 mod log;
+mod queues;
 mod telegram;
 
 use std::collections::BTreeMap;
@@ -13,10 +14,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 
 pub use channels::{BackfillReport, ChannelBoard, ChannelReport, StretchReport};
 pub use chats::{ChatReport, GapReport, UnresolvedName};
 pub use log::{BallastState, LogBoard, LogReport, Spread, micros};
+pub use queues::{QueueBoard, QueueState};
 pub use telegram::{AccountBoard, AccountReport, AccountState, Wait};
 
 /// The marks an event passes.
@@ -83,6 +86,17 @@ impl Progress {
     }
 }
 
+/// What a running daemon tells of a stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageReport {
+    /// The last number that has passed.
+    pub seq: u64,
+    /// Why it is not working at the moment.
+    pub fault: Option<String>,
+    /// The fault will not go away by itself.
+    pub needs_operator: bool,
+}
+
 #[derive(Debug, Default)]
 struct Board {
     received: AtomicU64,
@@ -92,6 +106,7 @@ struct Board {
     quarantined: AtomicU64,
     log: Mutex<LogBoard>,
     accounts: Mutex<BTreeMap<String, AccountBoard>>,
+    queues: Mutex<BTreeMap<String, QueueBoard>>,
     stages: Mutex<BTreeMap<Stage, Progress>>,
 }
 
@@ -128,6 +143,20 @@ impl Status {
     /// Events that went to a quarantine.
     pub fn quarantined(&self, events: u64) {
         self.0.quarantined.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// How each stage is that has shown itself, by its word.
+    pub fn stages(&self) -> BTreeMap<String, StageReport> {
+        let stages = self.0.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        let report = |(stage, progress): (&Stage, &Progress)| {
+            let report = StageReport {
+                seq: progress.seq,
+                fault: progress.fault.clone(),
+                needs_operator: progress.needs_operator,
+            };
+            (stage.as_str().to_owned(), report)
+        };
+        stages.iter().map(report).collect()
     }
 
     /// What the log's writer has to say.
@@ -189,6 +218,18 @@ impl Status {
         accounts.get(account)?.backfills.get(&channel).cloned()
     }
 
+    /// What a projector has to say of its queue; it is on the board from the first time on.
+    pub fn queue<T>(&self, projection: &str, change: impl FnOnce(&mut QueueBoard) -> T) -> T {
+        let mut queues = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        change(queues.entry(projection.to_owned()).or_default())
+    }
+
+    /// All queues that have shown themselves, by their projections.
+    pub fn queues(&self) -> BTreeMap<String, QueueBoard> {
+        let queues = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.clone()
+    }
+
     /// The log's figures.
     pub fn log_report(&self) -> LogReport {
         let log = self.0.log.lock().unwrap_or_else(PoisonError::into_inner);
@@ -234,11 +275,11 @@ impl Status {
         self.with(stage, |progress| progress.seq = seq);
     }
 
-    /// A stage is in trouble that only a person can mend.
-    pub fn stuck(&self, stage: Stage, fault: String) {
+    /// A stage is in trouble and tries again; whether it takes a person to mend that.
+    pub fn waits(&self, stage: Stage, fault: String, needs_operator: bool) {
         self.with(stage, |progress| {
             progress.fault = Some(fault);
-            progress.needs_operator = true;
+            progress.needs_operator = needs_operator;
         });
     }
 

@@ -65,8 +65,17 @@ pub struct Poison {
     pub received_at: Timestamp,
     /// Why it cannot be applied.
     pub reason: String,
-    /// The stored record, whole.
+    /// The stored record, whole. Empty when it is told by a cache, which keeps no copy.
     pub raw: Vec<u8>,
+}
+
+/// What became of an event of the quarantine that was tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Retried {
+    /// It is applied, and in the quarantine no more.
+    Applied,
+    /// The store refuses it still, for this reason.
+    Refused(String),
 }
 
 impl Entry {
@@ -97,6 +106,39 @@ pub struct Batch {
     pub entries: Vec<Entry>,
     /// The checkpoint after this batch, or none for a partial replay, which moves no checkpoint.
     pub checkpoint: Option<Checkpoint>,
+    /// What becomes of an event that the store refuses.
+    pub on_refusal: OnRefusal,
+}
+
+/// What becomes of an event that a store refuses, as one that breaks a constraint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnRefusal {
+    /// It goes to the quarantine, and those behind it are applied: nothing holds the live stream up.
+    #[default]
+    Quarantine,
+    /// Nothing of the batch is applied (`Refused`): a rebuild that leaves something out is none.
+    Stop,
+}
+
+impl Batch {
+    /// Entries that are applied beside the live stream, and move no checkpoint.
+    pub fn partial(entries: Vec<Entry>) -> Batch {
+        Batch {
+            after: 0,
+            entries,
+            checkpoint: None,
+            on_refusal: OnRefusal::Quarantine,
+        }
+    }
+
+    /// The batch of a rebuild.
+    #[must_use]
+    pub fn or_stop(self) -> Batch {
+        Batch {
+            on_refusal: OnRefusal::Stop,
+            ..self
+        }
+    }
 }
 
 /// The projections there are.
@@ -161,6 +203,16 @@ pub enum ProjectionError {
         /// Ours.
         ours: String,
     },
+    /// The store refuses an event, and the batch was to be applied whole or not at all.
+    #[error("{projection} refuses event {seq}: {reason}")]
+    Refused {
+        /// Which projection.
+        projection: ProjectionName,
+        /// The event.
+        seq: Seq,
+        /// Why.
+        reason: String,
+    },
     /// The stored checkpoint is not where the batch begins: the store was emptied, or fell back to an older state.
     #[error("{projection}: the store is at {found}, the batch begins after {after}")]
     CheckpointMoved {
@@ -217,6 +269,7 @@ impl Classify for ProjectionError {
             ProjectionError::Backend { class, .. } => *class,
             // The projector reads the checkpoint again and goes on from there.
             ProjectionError::CheckpointMoved { .. } => Class::Transient,
+            ProjectionError::Refused { .. } => Class::Corrupt,
             ProjectionError::OtherLog { .. }
             | ProjectionError::AheadOfLog { .. }
             | ProjectionError::Diverged { .. }
@@ -228,6 +281,10 @@ impl Classify for ProjectionError {
         match self {
             ProjectionError::Backend { hint, .. } => hint.clone(),
             ProjectionError::CheckpointMoved { .. } => None,
+            ProjectionError::Refused { .. } => Some(
+                "a daemon would put it into the quarantine and go on; a rebuild leaves nothing out: put the table right"
+                    .to_owned(),
+            ),
             ProjectionError::OtherLog { projection, .. } => Some(format!(
                 "point the configuration at the right log or store, or start the projection anew: \
                  telegram-gateway rebuild {projection}"
@@ -265,6 +322,29 @@ pub trait Projection: Send {
     fn apply(&mut self, batch: &Batch) -> impl Future<Output = Result<(), ProjectionError>> + Send;
     /// Empties the store of everything this projection wrote, checkpoint included.
     fn clear(&mut self) -> impl Future<Output = Result<(), ProjectionError>> + Send;
+}
+
+/// A projection's quarantine, for the person who looks after it.
+///
+/// None of this moves a checkpoint, so nothing that comes after an event of the quarantine is ever left out, or applied
+/// from the start again, for its sake.
+pub trait Quarantine: Projection {
+    /// How many events are in it.
+    fn quarantine_size(&mut self) -> impl Future<Output = Result<u64, ProjectionError>> + Send;
+    /// The events behind the number `after`, in order, at most `max`.
+    fn quarantined(
+        &mut self,
+        after: u64,
+        max: usize,
+    ) -> impl Future<Output = Result<Vec<Poison>, ProjectionError>> + Send;
+    /// Applies an event, and takes it out of the quarantine in the same transaction. One that is refused again stays,
+    /// with the new reason.
+    fn retry(
+        &mut self,
+        envelope: &Envelope,
+    ) -> impl Future<Output = Result<Retried, ProjectionError>> + Send;
+    /// Takes an event out without applying it; whether it was in.
+    fn forget(&mut self, seq: Seq) -> impl Future<Output = Result<bool, ProjectionError>> + Send;
 }
 
 /// A projection whose public rows can be read back and compared with the fold of the log.

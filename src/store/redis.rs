@@ -7,6 +7,7 @@
 //! | `text` | values that hold more than one thing, both ways: pure |
 //! | `apply.lua` | guards by rank and seq, the window, and the checkpoint, in one run |
 //! | `model` | what the cache must hold after some events: pure |
+//! | `quarantine` | looking at the quarantine, and trying again what is in it |
 //! | `read` | reading all of it back, for `verify` |
 //! | `class` | every error of the library, classed in one place |
 //!
@@ -18,6 +19,7 @@ mod class;
 mod commands;
 mod keys;
 mod model;
+mod quarantine;
 mod read;
 mod text;
 

@@ -7,7 +7,7 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
 use super::contract::{MESSAGE_VERSIONS, MESSAGES, Table};
-use super::{Checkpoint, Entry, Poison, ProjectionError, ProjectionName, rows};
+use super::{Batch, Checkpoint, Entry, OnRefusal, Poison, ProjectionError, ProjectionName, rows};
 use crate::event::Timestamp;
 use crate::failure::Class;
 use wal::{Identity, LogId, Seq};
@@ -176,7 +176,7 @@ impl Bisect {
 }
 
 /// The quarantine entry of an event that the store refuses; none for an entry that was poison already.
-pub(super) fn poison(entry: &Entry, error: &sqlx::Error) -> Option<Poison> {
+fn poison(entry: &Entry, error: &sqlx::Error) -> Option<Poison> {
     let Entry::Event(envelope) = entry else {
         return None;
     };
@@ -184,10 +184,41 @@ pub(super) fn poison(entry: &Entry, error: &sqlx::Error) -> Option<Poison> {
         seq: envelope.seq,
         kind: envelope.event.body.kind() as u8,
         received_at: envelope.received_at,
-        reason: rows::clean(&format!("the store refuses it: {error}")),
-        // It was decoded from a payload within the size limit, so it can be encoded again.
-        raw: crate::event::encode(&envelope.event).unwrap_or_default(),
+        reason: reason(error),
+        raw: envelope
+            .to_record()
+            .map_or_else(Vec::new, |it| it.as_bytes().to_vec()),
     })
+}
+
+/// What a refusal means: the event goes to the quarantine, or the batch is refused with it. An entry that was poison
+/// already cannot be refused but for trouble of the quarantine itself.
+pub(super) fn refused(
+    projection: ProjectionName,
+    doing: &'static str,
+    batch: &Batch,
+    culprit: usize,
+    error: sqlx::Error,
+) -> Result<Poison, ProjectionError> {
+    let Some(poison) = batch.entries.get(culprit).and_then(|it| poison(it, &error)) else {
+        return Err(backend(projection, doing, error));
+    };
+    match batch.on_refusal {
+        OnRefusal::Quarantine => {
+            tracing::error!(%projection, seq = poison.seq.get(), reason = poison.reason, "an event goes to the quarantine");
+            Ok(poison)
+        }
+        OnRefusal::Stop => Err(ProjectionError::Refused {
+            projection,
+            seq: poison.seq,
+            reason: poison.reason,
+        }),
+    }
+}
+
+/// Why a store refuses an event, as the quarantine tells it.
+pub(super) fn reason(error: &sqlx::Error) -> String {
+    rows::clean(&format!("the store refuses it: {error}"))
 }
 
 /// The error of a projection.

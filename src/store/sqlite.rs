@@ -9,8 +9,10 @@
 //! | `statements` | the SQL |
 //! | `write` | a batch in one transaction |
 //! | `value` | binding rows, columns to public values |
+//! | `quarantine` | looking at the quarantine, and trying again what is in it |
 //! | `snapshot` | reading back for `verify` |
 
+mod quarantine;
 mod setup;
 mod snapshot;
 mod statements;

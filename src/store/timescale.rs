@@ -10,8 +10,10 @@
 //! | `statements` | the SQL of one generation |
 //! | `write` | a batch in one transaction |
 //! | `value` | instants between Rust and the wire, columns to public values |
+//! | `quarantine` | looking at the quarantine, and trying again what is in it |
 //! | `snapshot` | reading back for `verify` |
 
+mod quarantine;
 mod setup;
 mod snapshot;
 mod statements;

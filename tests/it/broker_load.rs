@@ -30,7 +30,7 @@ fn broker_load() {
         let mut feed = house.feed();
         drain(&mut feed, 0, EVENTS).await;
         clock.tell("queue feed", EVENTS);
-        println!("  from the log: {}", feed.seen().from_log());
+        println!("  from the log: {}", feed.seen().from_log);
         house.stop.cancel();
         log.await.expect("ends well");
         drop(feed);

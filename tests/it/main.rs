@@ -2,10 +2,13 @@
 
 mod backup;
 mod broker;
+mod broker_faults;
 mod broker_load;
+mod broker_users;
 mod cli;
 mod crash;
 mod documents;
+mod examples;
 mod faults;
 mod fence;
 mod full_disk;
@@ -13,7 +16,10 @@ mod golden;
 mod import;
 mod message_schema;
 mod pipeline;
+mod quarantine;
+mod republish;
 mod shutdown;
+mod sink_faults;
 mod store_redis;
 mod store_sql;
 mod support;

@@ -10,7 +10,9 @@ use telegram_gateway::config::{self, BackendUrl};
 use telegram_gateway::event::{Body, Origin, Timestamp};
 use telegram_gateway::failure::{Class, Classify as _};
 use telegram_gateway::store::redis::{Cache, Model, Redis};
-use telegram_gateway::store::{Batch, Checkpoint, Entry, Poison, Projection, ProjectionError};
+use telegram_gateway::store::{
+    Batch, Checkpoint, Entry, OnRefusal, Poison, Projection, ProjectionError, Quarantine, Retried,
+};
 use wal::{Identity, LogId, Seq};
 
 use crate::support::events::{deliveries, entries, event, log, message, peer};
@@ -63,6 +65,7 @@ fn batch(after: u64, entries: &[Entry], checkpoint: Option<Checkpoint>) -> Batch
         after,
         entries: entries.to_vec(),
         checkpoint,
+        on_refusal: OnRefusal::Quarantine,
     }
 }
 
@@ -286,6 +289,49 @@ fn every_key_but_the_checkpoint_expires_and_clear_removes_its_own_only() {
         assert_eq!(cache(&mut store).await, Cache::default());
         assert_eq!(cache(&mut other).await, modelled(10, &log));
         other.clear().await.expect("clear");
+    });
+}
+
+/// A newer version of the program may read what this one could not.
+#[test]
+fn an_event_of_the_quarantine_is_applied_later_without_moving_the_checkpoint() {
+    let Some(url) = redis_url() else { return };
+    wait(async {
+        let (mut store, _) = fresh(&url, 10);
+        let readable = entries(vec![post(1, 1, "a"), post(2, 8, "b"), post(3, 9, "c")]);
+        let mut log = readable.clone();
+        for (at, entry) in log.iter_mut().enumerate().skip(1) {
+            *entry = Entry::Poison(Poison {
+                seq: entry.seq(),
+                kind: 99,
+                received_at: entry.received_at(),
+                reason: format!("reason {at}"),
+                raw: vec![],
+            });
+        }
+        let whole = batch(0, &log, Some(checkpoint(1, 3)));
+        store.apply(&whole).await.expect("apply");
+
+        assert_eq!(store.quarantine_size().await.expect("a size"), 2);
+        let list = store.quarantined(0, 9).await.expect("a list");
+        let told = |at: usize| (list[at].seq.get(), &list[at].reason[..]);
+        assert_eq!([told(0), told(1)], [(2, "reason 1"), (3, "reason 2")]);
+        assert_eq!(store.quarantined(2, 9).await.expect("a page"), list[1..]);
+        let Entry::Event(envelope) = &readable[1] else {
+            panic!("an event")
+        };
+        let retried = store.retry(envelope).await.expect("an answer");
+        assert_eq!(retried, Retried::Applied);
+        log[1] = readable[1].clone();
+        assert_eq!(cache(&mut store).await, modelled(10, &log));
+        for is_in in [true, false] {
+            let gone = store.forget(list[1].seq).await.expect("an answer");
+            assert_eq!(gone, is_in);
+        }
+        assert_eq!(store.quarantine_size().await.expect("a size"), 0);
+        let at = store.checkpoint().await.expect("as it was");
+        assert_eq!(at, Some(checkpoint(1, 3)));
+        store.clear().await.expect("clear");
     });
 }
 

@@ -15,7 +15,8 @@ use telegram_gateway::store::public::{Fold, PublicRow};
 use telegram_gateway::store::rows::Rows;
 use telegram_gateway::store::samples::{self, Sampling};
 use telegram_gateway::store::{
-    Batch, Checkpoint, Entry, Filter, Inspect, Poison, ProjectionError, Snapshot,
+    Batch, Checkpoint, Entry, Filter, Inspect, OnRefusal, Poison, ProjectionError, Quarantine,
+    Retried, Snapshot,
 };
 use wal::{Identity, LogId, Seq};
 
@@ -45,6 +46,7 @@ fn batch(entries: &[Entry], checkpoint: Option<Checkpoint>) -> Batch {
         after: 0,
         entries: entries.to_vec(),
         checkpoint,
+        on_refusal: OnRefusal::Quarantine,
     }
 }
 
@@ -280,7 +282,7 @@ async fn check_two_writers<P: Inspect>(mut one: P, mut two: P) {
 
 /// Two events that the store refuses among many that it takes: those two are quarantined, the rest is there, and a
 /// record that could not even be decoded lies beside them.
-async fn check_poison<P: Inspect>(store: &mut P) -> Vec<Entry> {
+async fn check_poison<P: Inspect + Quarantine>(store: &mut P) -> Vec<Entry> {
     let mut texts = vec!["good"; 40];
     (texts[7], texts[31]) = ("poison", "poison");
     let mut log = posts(&texts);
@@ -309,7 +311,59 @@ async fn check_poison<P: Inspect>(store: &mut P) -> Vec<Entry> {
         .map(|(_, entry)| entry.clone())
         .collect();
     assert_eq!(everything(store).await, folded(&good));
+    // A rebuild leaves nothing out.
+    let end = Some(checkpoint(1, 42));
+    let refused = store.apply(&batch(&log, end).or_stop()).await;
+    assert!(
+        matches!(&refused, Err(ProjectionError::Refused { seq, .. }) if seq.get() == 8),
+        "{refused:?}"
+    );
+    assert_eq!(refused.map_err(|error| error.class()), Err(Class::Corrupt));
+    assert_eq!(
+        store.checkpoint().await.expect("as it was"),
+        Some(checkpoint(1, 41))
+    );
     log
+}
+
+/// Looks at what [`check_poison`] left, and tries it again before and after `mend` has the store take it.
+async fn check_retries<P: Inspect + Quarantine>(
+    store: &mut P,
+    log: &[Entry],
+    mend: impl Future<Output = ()>,
+) {
+    let seq = |seq| Seq::new(seq).expect("not zero");
+    let event = |number: usize| match &log[number - 1] {
+        Entry::Event(envelope) => envelope.clone(),
+        Entry::Poison(_) => panic!("not this one"),
+    };
+    assert_eq!(store.quarantine_size().await.expect("a size"), 3);
+    let list = store.quarantined(0, 9).await.expect("a list");
+    let seqs: Vec<u64> = list.iter().map(|it| it.seq.get()).collect();
+    assert_eq!(seqs, [8, 32, 41]);
+    assert_eq!(store.quarantined(8, 1).await.expect("a page"), list[1..2]);
+    let copy = wal::Record::decode(list[0].raw.clone()).expect("the whole record");
+    let copy = telegram_gateway::event::Envelope::from_record(&copy).expect("an event");
+    assert_eq!(copy, event(8));
+
+    let again = store.retry(&event(8)).await.expect("an answer");
+    assert!(matches!(again, Retried::Refused(_)), "{again:?}");
+    assert_eq!(store.quarantine_size().await.expect("a size"), 3);
+    mend.await;
+    for number in [8, 32, 32] {
+        let again = store.retry(&event(number)).await.expect("an answer");
+        assert_eq!(again, Retried::Applied, "{number}");
+    }
+    assert_eq!(everything(store).await, folded(log));
+    for is_in in [true, false] {
+        assert_eq!(store.forget(seq(41)).await.expect("an answer"), is_in);
+    }
+    assert_eq!(store.quarantine_size().await.expect("a size"), 0);
+    assert_eq!(
+        store.checkpoint().await.expect("as it was"),
+        Some(checkpoint(1, 41)),
+        "a retry moves no checkpoint"
+    );
 }
 
 /// A log with every kind of event in it, the same each time.

@@ -130,6 +130,62 @@ async fn servers_killed_in_the_middle_lose_nothing() {
     stop_and_verify(&gateway, daemon);
 }
 
+/// Raises the alarm of a broker that is short of memory, and ends it when dropped.
+struct Alarm;
+
+impl Alarm {
+    fn raise() -> Alarm {
+        services(&["rabbitmqctl", "set_vm_memory_high_watermark", "0.00001"]);
+        Alarm
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        let set = ["rabbitmqctl", "set_vm_memory_high_watermark"];
+        services(&[&set[..], &["absolute", "512MiB"]].concat());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_short_of_memory_holds_only_the_relay_up() {
+    let _alone = ALONE.lock().await;
+    let Some((gateway, mut daemon)) = flowing("500").await else {
+        return;
+    };
+    let _up = AllUp;
+    let alarm = Alarm::raise();
+    let before = gateway.tail();
+    wait_until(
+        "the relay waits, ingest and stores go on from the log",
+        || {
+            assert!(daemon.is_running(), "{}", daemon.words());
+            let status = gateway.json(&["status", "--json"]);
+            let relay = status["cursors"].as_array().expect("cursors").iter();
+            let relay = relay.filter(|it| it["name"] == "relay.log");
+            let held = relay.filter_map(|it| it["lag_events"].as_u64()).min();
+            gateway.tail() > before + 3_000
+                && held.is_some_and(|lag| lag > 2_000)
+                && behind(&gateway).is_some_and(|lag| lag < 500)
+        },
+    );
+    let status = gateway.json(&["status", "--json"]);
+    let relay = &status["stages"]["confirmed"];
+    let why = relay["fault"].as_str().unwrap_or_default();
+    assert!(why.contains("short of memory"), "{relay}");
+    for (projection, queue) in status["queues"].as_object().expect("queues") {
+        assert_eq!(queue["state"], "deaf", "{projection}: {queue}");
+        assert_eq!(queue["lost_events"], 0, "{projection}: {queue}");
+    }
+    drop(alarm);
+    wait_until("the queues bring the events again", || {
+        let status = gateway.json(&["status", "--json"]);
+        let mut queues = status["queues"].as_object().expect("queues").values();
+        queues.all(|queue| queue["state"] == "listening")
+    });
+    stop_and_verify(&gateway, daemon);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wiped_broker_is_noticed_and_mended_from_the_log() {
     let _alone = ALONE.lock().await;

@@ -12,6 +12,7 @@ const OURS: Identity = Identity {
 const LIMITS: Limits = Limits {
     bytes_max: 100,
     grace: Duration::from_millis(200),
+    behind_max: 1_000_000,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +112,38 @@ fn a_suspicion_is_checked_at_once_and_blames_nobody() {
 }
 
 #[test]
+fn a_projection_that_is_far_behind_reads_the_log_and_drops_the_copies() {
+    let now = Instant::now();
+    let limits = Limits {
+        behind_max: 10,
+        ..LIMITS
+    };
+    let mut inbox = Inbox::new(OURS, 0, limits);
+    inbox.behind(10);
+    assert!(!inbox.is_catching_up());
+    assert_eq!(inbox.need(now), Need::Nothing, "the queue brings it");
+    inbox.behind(20);
+    assert!(inbox.is_catching_up());
+    assert_eq!(inbox.known(), 20);
+    assert_eq!(inbox.need(now), Need::Read(1, 20), "at once");
+    inbox.deliver(1, &header(0), things(1..=3));
+    inbox.deliver_copy(2, &header(5), 5);
+    inbox.deliver(3, &header(0), things(19..=22));
+    inbox.filled(1, 4, things(1..=4));
+    assert_eq!(seqs(&inbox.take(9)), [1, 2, 3, 4]);
+    assert_eq!(inbox.applied(4), Some(1), "acknowledged when applied");
+    // What came meanwhile is no reason to go on with the log when it is near.
+    inbox.behind(14);
+    assert_eq!(inbox.need(now), Need::Read(5, 20));
+    inbox.filled(5, 20, things(5..=20));
+    assert_eq!(seqs(&inbox.take(99)), (5..=22).collect::<Vec<_>>());
+    assert!(!inbox.is_catching_up());
+    assert_eq!(inbox.applied(22), Some(3));
+    assert_eq!(inbox.need(now), Need::Nothing);
+    assert_eq!(inbox.losses(), Losses::default());
+}
+
+#[test]
 fn numbers_that_the_log_has_not_count_as_there_and_are_no_loss() {
     let now = Instant::now();
     let mut inbox = Inbox::new(OURS, 0, LIMITS);
@@ -203,6 +236,8 @@ enum Step {
         late: bool,
     },
     Marker,
+    /// The log says how long it is.
+    Look,
     /// Numbers that the log has no record of.
     Hole,
     Take(usize),
@@ -217,6 +252,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (prop::bool::weighted(0.2), prop::bool::weighted(0.2), prop::bool::weighted(0.2))
             .prop_map(|(lost, twice, late)| Step::Deliver { lost, twice, late }),
         1 => Just(Step::Marker),
+        1 => Just(Step::Look),
         1 => Just(Step::Hole),
         4 => (1usize..6).prop_map(Step::Take),
         3 => (1usize..6).prop_map(Step::Fill),
@@ -240,9 +276,18 @@ struct World {
 }
 
 impl World {
+    /// As the feed does it: what is known is not taken apart.
     fn deliver(&mut self, confirmed: u64, things: Vec<Thing>) {
         self.tag += 1;
-        self.inbox.deliver(self.tag, &header(confirmed), things);
+        match things.last() {
+            Some(last) if last.0 <= self.inbox.known() => {
+                self.inbox
+                    .deliver_copy(self.tag, &header(confirmed), last.0);
+            }
+            _ => {
+                self.inbox.deliver(self.tag, &header(confirmed), things);
+            }
+        }
     }
 
     /// What the log has of a range.
@@ -288,9 +333,9 @@ proptest! {
     /// before it is applied, and in the end everything is.
     #[test]
     fn every_number_is_applied_once_and_in_order(
-        steps in prop::collection::vec((step(), 1u64..8), 1..150), bytes_max in 0usize..200,
+        steps in prop::collection::vec((step(), 1u64..8), 1..150), bytes_max in 0usize..200, behind_max in 0u64..40,
     ) {
-        let limits = Limits { bytes_max, ..LIMITS };
+        let limits = Limits { bytes_max, behind_max, ..LIMITS };
         let mut world = World {
             inbox: Inbox::new(OURS, 0, limits), absent: BTreeSet::new(), now: Instant::now(), tag: 0,
             committed: vec![], batch: vec![], acked: 0, lost: 0,
@@ -314,6 +359,7 @@ proptest! {
                     }
                 }
                 Step::Marker => world.deliver(tail, vec![]),
+                Step::Look => world.inbox.behind(tail),
                 Step::Hole => {
                     world.absent.extend(tail + 1..=tail + count);
                     tail += count;

@@ -89,3 +89,34 @@ fn extension(code: Option<&str>) -> (Class, Option<&'static str>) {
         _ => (Class::Bug, None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_have_their_class_and_what_a_person_mends_has_a_hint() {
+        for (code, class) in [
+            ("OOM", Class::Operator),
+            ("WRONGPASS", Class::Operator),
+            ("MISCONF", Class::Operator),
+            ("WRONGTYPE", Class::Operator),
+            ("BUSY", Class::Transient),
+            ("NOREPLICAS", Class::Transient),
+            ("NEWER", Class::Bug),
+        ] {
+            let (found, hint) = extension(Some(code));
+            assert_eq!(found, class, "{code}");
+            assert_eq!(hint.is_some(), class == Class::Operator, "{code}");
+        }
+        let kinds = [
+            (ServerErrorKind::BusyLoading, Class::Transient),
+            (ServerErrorKind::MasterDown, Class::Transient),
+            (ServerErrorKind::ReadOnly, Class::Transient),
+            (ServerErrorKind::NoPerm, Class::Operator),
+        ];
+        for (kind, class) in kinds {
+            assert_eq!(server(kind, None).0, class, "{kind:?}");
+        }
+    }
+}

@@ -139,6 +139,17 @@ pub(super) const FORGET_SAMPLES: &[&str] =
 
 pub(super) const BEGIN_SAMPLES: &str = "insert into counter_sampling (interval_us, after_seq) values (?, \
      coalesce((select seq from checkpoints where projection = 'sqlite' and generation = 1), 0))";
+pub(super) const QUARANTINE_SIZE: &str =
+    "select count(*) from quarantine where projection = 'sqlite' and generation = 1";
+
+pub(super) const READ_QUARANTINE: &str = "select seq, kind, received_at, reason, raw from quarantine \
+     where projection = 'sqlite' and generation = 1 and seq > ? order by seq limit ?";
+
+pub(super) const EXPLAIN_QUARANTINE: &str = "update quarantine set reason = ?2 \
+     where projection = 'sqlite' and generation = 1 and seq = ?1";
+
+pub(super) const FORGET_QUARANTINE: &str =
+    "delete from quarantine where projection = 'sqlite' and generation = 1 and seq = ?";
 
 /// No trigger follows deletions, so that `delete` without a condition just drops the pages; the index is told.
 pub(super) const CLEAR: &[&str] = &[

@@ -10,7 +10,7 @@ use super::{NAME, Sqlite, value};
 use crate::failure::Class;
 use crate::store::rows::{MessageRow, Rows, StateRow};
 use crate::store::samples;
-use crate::store::sql::{Bisect, StoredCheckpoint, backend, cause, moves, ours, poison};
+use crate::store::sql::{Bisect, StoredCheckpoint, backend, cause, moves, ours, refused};
 use crate::store::{Batch, Checkpoint, Entry, Poison, ProjectionError};
 
 const DOING: &str = "applying a batch";
@@ -34,11 +34,11 @@ pub(super) async fn apply(
     // One of the events cannot be stored. Rare, so the usual path pays nothing for it: start again and look for it.
     transaction.rollback().await.map_err(fail)?;
     let mut transaction = begin(connection, batch).await?;
-    write_what_fits(statements, &mut transaction, &batch.entries).await?;
+    write_what_fits(statements, &mut transaction, batch).await?;
     transaction.commit().await.map_err(fail)
 }
 
-async fn begin<'c>(
+pub(super) async fn begin<'c>(
     connection: &'c mut SqliteConnection,
     batch: &Batch,
 ) -> Result<Transaction<'c, Engine>, ProjectionError> {
@@ -77,8 +77,9 @@ async fn move_checkpoint(
 async fn write_what_fits(
     statements: &Statements,
     connection: &mut SqliteConnection,
-    entries: &[Entry],
+    batch: &Batch,
 ) -> Result<(), ProjectionError> {
+    let entries = &batch.entries;
     let mut parts = Bisect::new(entries.len());
     while let Some(part) = parts.next() {
         connection.execute("savepoint part").await.map_err(fail)?;
@@ -96,9 +97,7 @@ async fn write_what_fits(
             .await
             .map_err(fail)?;
         if let Some(culprit) = parts.failed(part) {
-            let Some(poison) = poison(&entries[culprit], &error) else {
-                return Err(fail(error));
-            };
+            let poison = refused(NAME, DOING, batch, culprit, error)?;
             write_quarantine(connection, &[poison])
                 .await
                 .map_err(fail)?;
@@ -107,7 +106,7 @@ async fn write_what_fits(
     Ok(())
 }
 
-async fn write(
+pub(super) async fn write(
     statements: &Statements,
     connection: &mut SqliteConnection,
     entries: &[Entry],

@@ -13,7 +13,7 @@ use crate::event::{Json, Timestamp};
 use crate::failure::Class;
 use crate::store::rows::{GapClosingRow, MessageRow, Rows, Stamped, StateRow, VersionRow};
 use crate::store::samples::{self, SampleRow};
-use crate::store::sql::{Bisect, StoredCheckpoint, backend, cause, moves, ours, poison, refusal};
+use crate::store::sql::{Bisect, StoredCheckpoint, backend, cause, moves, ours, refusal, refused};
 use crate::store::{Batch, Entry, Poison, ProjectionError};
 
 const DOING: &str = "applying a batch";
@@ -37,11 +37,11 @@ pub(super) async fn apply(
     // One of the events cannot be stored. Rare, so the usual path pays nothing for it: start again and look for it.
     transaction.rollback().await.map_err(fail)?;
     let mut transaction = begin(statements, connection, batch).await?;
-    write_what_fits(statements, &mut transaction, &batch.entries).await?;
+    write_what_fits(statements, &mut transaction, batch).await?;
     transaction.commit().await.map_err(fail)
 }
 
-async fn begin<'c>(
+pub(super) async fn begin<'c>(
     statements: &Statements,
     connection: &'c mut PgConnection,
     batch: &Batch,
@@ -83,8 +83,9 @@ async fn begin<'c>(
 async fn write_what_fits(
     statements: &Statements,
     connection: &mut PgConnection,
-    entries: &[Entry],
+    batch: &Batch,
 ) -> Result<(), ProjectionError> {
+    let entries = &batch.entries;
     let mut parts = Bisect::new(entries.len());
     while let Some(part) = parts.next() {
         connection.execute("savepoint part").await.map_err(fail)?;
@@ -105,9 +106,7 @@ async fn write_what_fits(
             .await
             .map_err(fail)?;
         if let Some(culprit) = parts.failed(part) {
-            let Some(poison) = poison(&entries[culprit], &error) else {
-                return Err(fail(error));
-            };
+            let poison = refused(NAME, DOING, batch, culprit, error)?;
             write_quarantine(statements, connection, &[poison])
                 .await
                 .map_err(fail)?;
@@ -116,7 +115,7 @@ async fn write_what_fits(
     Ok(())
 }
 
-async fn write(
+pub(super) async fn write(
     statements: &Statements,
     connection: &mut PgConnection,
     entries: &[Entry],

@@ -11,8 +11,8 @@ use telegram_gateway::store::sqlite::Sqlite;
 use telegram_gateway::store::{Entry, Projection as _, ProjectionError};
 
 use super::{
-    any_order, batch, check_contract, check_counter_history, check_poison, check_two_writers,
-    checkpoint, everything, folded, mixed_log, posts, wait,
+    any_order, batch, check_contract, check_counter_history, check_poison, check_retries,
+    check_two_writers, checkpoint, everything, folded, mixed_log, posts, wait,
 };
 use crate::support::events::{entries, event, message, peer};
 
@@ -81,7 +81,7 @@ fn quarantines_poison() {
             )
             .await
             .expect("a trigger");
-        check_poison(&mut store).await;
+        let log = check_poison(&mut store).await;
         let found: Vec<(i64, i64, Vec<u8>)> =
             sqlx::query_as("select seq, kind, raw from quarantine order by seq")
                 .fetch_all(&mut connection)
@@ -92,6 +92,11 @@ fn quarantines_poison() {
             .map(|row| (row.0, row.1, row.2.len() > 2))
             .collect();
         assert_eq!(found, [(8, 1, true), (32, 1, true), (41, 99, true)]);
+        let mend = async {
+            let gone = connection.execute("drop trigger refuse").await;
+            gone.expect("no trigger");
+        };
+        check_retries(&mut store, &log, mend).await;
     });
 }
 

@@ -10,8 +10,8 @@ use telegram_gateway::store::timescale::Timescale;
 use telegram_gateway::store::{Inspect as _, Projection as _, ProjectionError, Snapshot as _};
 
 use super::{
-    any_order, batch, check_contract, check_counter_history, check_poison, check_two_writers,
-    checkpoint, everything, folded, folded_by, mixed_log, posts, wait,
+    any_order, batch, check_contract, check_counter_history, check_poison, check_retries,
+    check_two_writers, checkpoint, everything, folded, folded_by, mixed_log, posts, wait,
 };
 use crate::support::services::{
     connect, fresh_database, in_database, pgbouncer_url, timescale_url,
@@ -138,7 +138,7 @@ fn quarantines_poison() {
             .execute("alter table telegram_g1.message_content add check (text <> 'poison')")
             .await
             .expect("a constraint");
-        check_poison(&mut store).await;
+        let log = check_poison(&mut store).await;
         let found: Vec<(i64, i16, String)> = sqlx::query_as(
             "select seq, kind, reason from telegram.quarantine where projection = 'timescale' order by seq",
         )
@@ -152,6 +152,12 @@ fn quarantines_poison() {
             "{}",
             found[0].2
         );
+        let mend = async {
+            let sql = "alter table telegram_g1.message_content drop constraint message_content_text_check";
+            let gone = connection.execute(sql).await;
+            gone.expect("no constraint");
+        };
+        check_retries(&mut store, &log, mend).await;
     });
 }
 

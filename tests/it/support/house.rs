@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use proptest::strategy::{Strategy as _, ValueTree as _};
+use proptest::test_runner::TestRunner;
 use telegram_gateway::config::{self, BackendUrl};
 use telegram_gateway::event::{Body, Origin, Timestamp};
 use telegram_gateway::journal::{Append, Journal};
@@ -9,10 +11,11 @@ use telegram_gateway::projector::Feed as _;
 use telegram_gateway::projector::queue::{self, Queue};
 use telegram_gateway::relay::{self, Lane};
 use telegram_gateway::status::{Stage, Status};
+use telegram_gateway::store::Entry;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::events::{event, message, peer};
+use super::events::{event, log, message, peer};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const MARKERS: Duration = Duration::from_millis(300);
@@ -34,6 +37,8 @@ pub(crate) struct House {
     url: BackendUrl,
     pub(crate) status: Status,
     pub(crate) stop: CancellationToken,
+    /// Of the feeds.
+    pub(crate) catch_up_events: u64,
     _dir: tempfile::TempDir,
 }
 
@@ -57,6 +62,7 @@ impl House {
             url: BackendUrl::parse(url).expect("an address"),
             status,
             stop: CancellationToken::new(),
+            catch_up_events: 100_000,
             _dir: dir,
         }
     }
@@ -75,6 +81,26 @@ impl House {
         };
         self.journal.writer.append(append).await.expect("durable");
         tail + count as u64
+    }
+
+    /// Events of every kind that hit each other, the same each time; returns the tail.
+    pub(crate) async fn append_everything(&self) -> u64 {
+        let mut runner = TestRunner::deterministic();
+        for _ in 0..40 {
+            let log = log().new_tree(&mut runner).expect("a log").current();
+            let events = log.iter().filter_map(|entry| match entry {
+                Entry::Event(envelope) => Some(&envelope.event),
+                Entry::Poison(_) => None,
+            });
+            let append = Append {
+                records: events
+                    .map(|event| event.to_record(Timestamp::now()).expect("a record"))
+                    .collect(),
+                ..Append::default()
+            };
+            self.journal.writer.append(append).await.expect("durable");
+        }
+        self.journal.reader.tail()
     }
 
     pub(crate) fn relay(&self, lane: Lane) -> JoinHandle<()> {
@@ -100,6 +126,7 @@ impl House {
             projection: "redis".to_owned(),
             prefetch: 16,
             marker_interval: MARKERS,
+            catch_up_events: self.catch_up_events,
             backoff: BACKOFF,
         };
         Queue::new(options, self.journal.reader.clone(), self.status.clone())

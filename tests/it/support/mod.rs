@@ -5,6 +5,7 @@ pub(crate) mod blessed;
 pub(crate) mod events;
 pub(crate) mod gateway;
 pub(crate) mod house;
+pub(crate) mod proxy;
 pub(crate) mod rabbitmq;
 pub(crate) mod services;
 pub(crate) mod shim;

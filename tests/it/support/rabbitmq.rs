@@ -15,6 +15,8 @@ pub(crate) struct Broker {
     name: String,
     /// Address of the virtual host.
     pub(crate) url: String,
+    /// Further users.
+    users: Vec<String>,
 }
 
 impl Broker {
@@ -36,6 +38,7 @@ impl Broker {
             api: url::Url::parse(&api).expect("an address"),
             url: url.to_string(),
             name,
+            users: Vec::new(),
         };
         broker.establish();
         Some(broker)
@@ -55,6 +58,23 @@ impl Broker {
         let name = &self.name;
         let rights = format!(r#"{{"configure": "{configure}", "write": ".*", "read": ".*"}}"#);
         self.ask("PUT", &format!("/api/permissions/{name}/{name}"), &rights);
+    }
+
+    /// Another user of this virtual host with these rights, and its address. Gone with the virtual host's own.
+    pub(crate) fn user(&mut self, name: &str, [configure, write, read]: [&str; 3]) -> String {
+        let user = format!("{}-{name}", self.name);
+        self.ask(
+            "PUT",
+            &format!("/api/users/{user}"),
+            r#"{"password": "guest", "tags": ""}"#,
+        );
+        let rights = serde_json::json!({ "configure": configure, "write": write, "read": read });
+        let path = format!("/api/permissions/{}/{user}", self.name);
+        self.ask("PUT", &path, &rights.to_string());
+        let mut url = url::Url::parse(&self.url).expect("an address");
+        url.set_username(&user).expect("an address with a user");
+        self.users.push(user);
+        url.to_string()
     }
 
     /// Cuts all connections of this test.
@@ -131,7 +151,9 @@ impl Drop for Broker {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             self.ask("DELETE", &format!("/api/vhosts/{}", self.name), "");
-            self.ask("DELETE", &format!("/api/users/{}", self.name), "");
+            for user in std::iter::once(&self.name).chain(&self.users) {
+                self.ask("DELETE", &format!("/api/users/{user}"), "");
+            }
         }
     }
 }

@@ -65,6 +65,22 @@ impl Record {
         Ok(Record { bytes, header })
     }
 
+    /// The record as appending it under this number would store it.
+    ///
+    /// # Errors
+    /// A payload that is larger than [`PAYLOAD_BYTES_MAX`].
+    pub fn of(record: &NewRecord, seq: Seq, epoch: u32) -> Result<Record, FrameError> {
+        if record.payload.len() > PAYLOAD_BYTES_MAX {
+            return Err(FrameError::Length {
+                expected: PAYLOAD_BYTES_MAX as u64,
+                found: record.payload.len() as u64,
+            });
+        }
+        let mut bytes = Vec::with_capacity(encoded_len(record));
+        encode(record, seq, epoch, &mut bytes);
+        Record::decode(bytes)
+    }
+
     /// The decoded header.
     pub fn header(&self) -> &Header {
         &self.header

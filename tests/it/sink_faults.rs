@@ -1,0 +1,79 @@
+//! Stores behind bad lines, with the real program: a slow store holds nobody else up, and a commit whose answer never
+//! comes counts once.
+
+use std::time::Duration;
+
+use crate::support::gateway::{Gateway, Running, wait_until};
+use crate::support::proxy::{Moment, Proxy};
+
+/// Most memory the program may take while a store is slow; it has some 60 MiB at rest in a debug build.
+const RESIDENT_KIB_MAX: u64 = 300 * 1024;
+
+/// How far a store is behind the log, as its own checkpoint says.
+fn behind(gateway: &Gateway, store: &str) -> Option<u64> {
+    let status = gateway.json(&["status", "--json"]);
+    let stores = status["stores"].as_array().expect("stores");
+    let found = stores.iter().find(|it| it["name"] == store);
+    let found = found.expect("configured");
+    found["error"]
+        .is_null()
+        .then(|| found["lag_events"].as_u64().expect("a number"))
+}
+
+fn resident_kib(daemon: &Running) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.id()));
+    let status = status.expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    kib.and_then(|kib| kib.trim().parse().ok())
+        .expect("a number")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_store_holds_nobody_else_up_and_a_lost_answer_doubles_nothing() {
+    let Some(mut gateway) = Gateway::with_services().await else {
+        return;
+    };
+    tokio::task::block_in_place(|| {
+        let url = gateway.config().timescale.expect("configured").url;
+        let proxy = Proxy::before(url.expose());
+        // Only the daemon goes through the proxy.
+        let direct = url.expose().to_owned();
+        gateway.set("TGW_TIMESCALE__URL", &proxy.url);
+        let mut daemon = gateway.start(&["run", "--source", "synthetic", "--rate", "200"]);
+        gateway.set("TGW_TIMESCALE__URL", &direct);
+        wait_until("events reach the stores", || {
+            assert!(daemon.is_running(), "{}", daemon.words());
+            gateway.tail() > 100 && behind(&gateway, "timescale").is_some_and(|lag| lag < 500)
+        });
+
+        proxy.throttle(Some(2_048));
+        wait_until("the slow store falls behind, and only that", || {
+            assert!(daemon.is_running(), "{}", daemon.words());
+            behind(&gateway, "timescale").is_some_and(|lag| lag > 1_500)
+                && behind(&gateway, "redis").is_some_and(|lag| lag < 500)
+        });
+        let resident = resident_kib(&daemon);
+        assert!(resident < RESIDENT_KIB_MAX, "{resident} KiB");
+        proxy.throttle(None);
+        proxy.delay(Duration::from_millis(5));
+
+        for (at, moment) in [Moment::After, Moment::Before, Moment::After]
+            .iter()
+            .enumerate()
+        {
+            proxy.cut_at("COMMIT", *moment);
+            wait_until("a commit is cut", || proxy.words() == at as u64 + 1);
+        }
+        proxy.cut();
+        proxy.delay(Duration::ZERO);
+        wait_until("all have caught up", || {
+            ["timescale", "redis"]
+                .iter()
+                .all(|store| behind(&gateway, store).is_some_and(|lag| lag < 500))
+        });
+        assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.words());
+        gateway.ok(&["run", "--drain"]);
+        gateway.verify();
+    });
+}
