@@ -8,7 +8,6 @@ use super::statements::{self, Statements};
 use super::{NAME, Sqlite, write};
 use crate::event::{Envelope, Timestamp};
 use crate::failure::Class;
-use crate::store::rows::Rows;
 use crate::store::sql::{backend, cause, reason};
 use crate::store::{Batch, Entry, Poison, ProjectionError, Quarantine, Retried};
 
@@ -91,10 +90,9 @@ async fn retry(
     envelope: &Envelope,
 ) -> Result<Retried, ProjectionError> {
     let fail = |error| backend(NAME, RETRYING, error);
-    let entries = vec![Entry::Event(envelope.clone())];
-    let rows = Rows::of(&entries);
-    let mut transaction = write::begin(connection, &Batch::partial(entries)).await?;
-    match write::write(statements, &mut transaction, &rows).await {
+    let batch = Batch::partial(vec![Entry::Event(envelope.clone())]);
+    let mut transaction = write::begin(connection, &batch).await?;
+    match write::write(statements, &mut transaction, &batch.entries).await {
         Ok(()) => {
             forget(&mut transaction, envelope.seq).await.map_err(fail)?;
             transaction.commit().await.map_err(fail)?;

@@ -9,7 +9,6 @@ use super::value::Time;
 use super::{APPLY_SECONDS, CONNECT_SECONDS, NAME, Timescale, limited, write};
 use crate::event::Envelope;
 use crate::failure::Class;
-use crate::store::rows::Rows;
 use crate::store::sql::{backend, cause, ours, reason};
 use crate::store::{Batch, Entry, Poison, ProjectionError, Quarantine, Retried};
 
@@ -106,10 +105,9 @@ async fn retry(
     envelope: &Envelope,
 ) -> Result<Retried, ProjectionError> {
     let fail = |error| backend(NAME, RETRYING, error);
-    let entries = vec![Entry::Event(envelope.clone())];
-    let rows = Rows::of(&entries);
-    let mut transaction = write::begin(statements, connection, &Batch::partial(entries)).await?;
-    match write::write(statements, &mut transaction, &rows).await {
+    let batch = Batch::partial(vec![Entry::Event(envelope.clone())]);
+    let mut transaction = write::begin(statements, connection, &batch).await?;
+    match write::write(statements, &mut transaction, &batch.entries).await {
         Ok(()) => {
             let seq = envelope.seq;
             forget(statements, &mut transaction, seq)
