@@ -13,6 +13,8 @@ use super::{CommandResult, output, stores};
 use crate::config::Config;
 use crate::event::Timestamp;
 use crate::failure::Exit;
+use crate::journal::control::{Answer, Command};
+use crate::journal::socket::Remote;
 use crate::journal::{Holes, JournalError, JournalReader};
 use crate::projector::standing::Standing;
 use crate::projector::{judge, next_seq};

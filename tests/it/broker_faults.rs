@@ -281,6 +281,7 @@ fn deliveries_in_any_order_doubled_and_lost_give_the_rows_of_the_log() {
         let dir = tempfile::tempdir().expect("a folder");
         let mut store = Sqlite::new(config::Sqlite {
             path: dir.path().join("messages.sqlite"),
+            counter_history: None,
         });
         let stop = CancellationToken::new();
         let options = projector::Options {

@@ -17,6 +17,7 @@ use super::until;
 
 const HOURS: u64 = 1;
 const CHANNELS: usize = 500;
+const POSTS_AT_ONCE: usize = 3;
 /// 30 s and 10 min of the program.
 const PING: Duration = Duration::from_millis(200);
 const ROUND: Duration = Duration::from_secs(4);
@@ -72,11 +73,11 @@ async fn a_day_of_idle_channels_costs_few_requests_and_nothing_grows() {
                 mirror.dc.count("ping") >= news
             })
             .await;
-            for n in 0..3 {
+            for n in 0..POSTS_AT_ONCE {
                 let channel = (posts * 7 + n) % CHANNELS;
                 mirror.dc.post(mirror.channels[channel], "news");
             }
-            posts += 3;
+            posts += POSTS_AT_ONCE;
             if quarter == 2 {
                 reconnects(&mirror).await;
             }
@@ -138,8 +139,12 @@ fn bounded(
         ("ping", times(PING) + links),
         // Whenever the line was quiet for two pings, and twice after each new connection: it may break off.
         ("updates.getDifference", times(2 * PING) + 2 * links + 2),
-        // A post is asked for when it was not pushed, and once more when a difference names its channel.
-        ("updates.getChannelDifference", 2 * posts + links),
+        // A post is asked for when it was not pushed, and once more when a difference names its channel: the one after
+        // a cut names those of the same second again.
+        (
+            "updates.getChannelDifference",
+            2 * posts + (POSTS_AT_ONCE + 1) * links,
+        ),
         // A round that a lost connection broke off begins anew.
         (
             "messages.getPeerDialogs",
