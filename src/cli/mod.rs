@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `args` | every command with its arguments and help |
 //! | `demo` `run` `import` `replay` `verify` `status` `bench` `config` | one command each (`replay`: `rebuild` too) |
+//! | `generation` | the generations of TimescaleDB, and its rebuild |
 //! | `wal` | what is done with the log itself: `stat`, `dump`, `tail`, `seal`, `trim` |
 //! | `backup` | `backup` and `restore` |
 //! | `telegram` | `login`, `logout` and `session` |
@@ -18,6 +19,7 @@ mod bench;
 mod config;
 mod confirm;
 mod demo;
+mod generation;
 mod import;
 pub mod output;
 mod replay;
@@ -36,6 +38,7 @@ use clap::{CommandFactory, Parser};
 use tokio_util::sync::CancellationToken;
 
 pub use self::backup::args::{BackupArgs, BackupCommand, RestoreArgs};
+pub use self::generation::args::{GenerationArgs, GenerationCommand};
 pub use self::telegram::args::{
     LoginArgs, LogoutArgs, SessionArgs, SessionCommand, SessionStatusArgs,
 };
@@ -136,6 +139,7 @@ pub async fn run(cli: Cli) -> CommandResult {
         Command::Import(args) => import::run(&globals, &args).await,
         Command::Replay(args) => replay::replay(&globals, &args).await,
         Command::Rebuild(args) => replay::rebuild(&globals, &args).await,
+        Command::Generation(args) => generation::run(&globals, &args).await,
         Command::Verify(args) => verify::run(&globals, &args).await,
         Command::Status(args) => status::run(&globals, &args).await,
         Command::Wal(args) => self::wal::run(&globals, &args).await,
@@ -239,6 +243,8 @@ mod tests {
             ),
             ("t rebuild sqlite --yes", None),
             ("t rebuild mysql", Some(ErrorKind::InvalidValue)),
+            ("t generation drop 2 --yes", None),
+            ("t generation drop 0", Some(ErrorKind::ValueValidation)),
             ("t verify all --json", None),
             ("t verify", Some(ErrorKind::MissingRequiredArgument)),
             ("t bench --rate 50 --seconds 10", None),

@@ -15,6 +15,7 @@ mod floors;
 mod janitor;
 mod mirror;
 mod stages;
+mod upkeep;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -187,6 +188,7 @@ impl Daemon {
         let serve_stop = CancellationToken::new();
         let desk = Desk::new(&journal, &config, &status, Holder::Daemon);
         let janitor = tokio::spawn(janitor::run(desk.clone(), serve_stop.clone()));
+        let upkeep = tokio::spawn(upkeep::run(config.timescale.clone(), serve_stop.clone()));
         let served = tokio::spawn(socket::serve(
             listener,
             config.data_dir.clone(),
@@ -218,6 +220,7 @@ impl Daemon {
         serve_stop.cancel();
         finish("control socket", served).await;
         finish("janitor", janitor).await;
+        finish("upkeep", upkeep).await;
         stages.stop().await;
         // With a full disk the writer never ends; the process does.
         if tokio::time::timeout(STOP_DEADLINE, journal.close())

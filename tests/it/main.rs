@@ -9,6 +9,7 @@ mod documents;
 mod faults;
 mod fence;
 mod full_disk;
+mod generations;
 mod golden;
 mod import;
 mod message_schema;

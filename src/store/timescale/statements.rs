@@ -110,8 +110,18 @@ const QUARANTINE: &[(&str, &str)] = &[
     ("raw", "bytea"),
 ];
 
+/// The tables of a generation.
+pub(super) const TABLES: [&str; 6] = [
+    "message_content",
+    "message_state",
+    "message_version",
+    "channel_name",
+    "gap",
+    "gap_closing",
+];
+
 /// First number of our advisory locks: `tgw` in ASCII. Locks end with their transaction, so a pooler cannot leak them.
-const LOCK: i32 = 0x0074_6777;
+pub(super) const LOCK: i32 = 0x0074_6777;
 
 /// The server gives up on a statement after this long; see `APPLY_SECONDS` for the connection's own limit.
 const STATEMENT_TIMEOUT: &str = "60s";
@@ -126,12 +136,13 @@ pub(super) fn begin_exclusive() -> String {
 /// The statements of one generation.
 #[derive(Debug)]
 pub(super) struct Statements {
-    pub generation: i32,
     /// Schema name with its dot.
     pub schema: String,
     /// Starts a transaction that writes. One writer at a time for each generation: what a message's older version is
     /// must not change between two statements, and a `replay` may run beside the daemon.
     pub begin: String,
+    /// Adds contents of messages that have none, from a binary stream.
+    pub copy_content: String,
     /// Adds contents of messages that have none; returns the seqs of those it added.
     pub insert_content: String,
     /// Merges contents into those that are there, and keeps as versions those that lose.
@@ -161,6 +172,10 @@ impl Statements {
             begin: format!(
                 "begin; set local synchronous_commit = {commit}; set local statement_timeout = '{STATEMENT_TIMEOUT}'; \
                  select pg_catalog.pg_advisory_xact_lock({LOCK}, {generation})"
+            ),
+            copy_content: format!(
+                "copy {schema}message_content ({}) from stdin (format binary)",
+                names(CONTENT)
             ),
             insert_content: format!(
                 "insert into {schema}message_content ({}) {} on conflict ({CONTENT_KEY}) do nothing returning seq",
@@ -193,14 +208,13 @@ impl Statements {
             ),
             live,
             truncate: format!(
-                "truncate {schema}message_content, {schema}message_state, {schema}message_version, \
-                 {schema}channel_name, {schema}gap, {schema}gap_closing"
+                "truncate {}",
+                TABLES.map(|table| format!("{schema}{table}")).join(", ")
             ),
             forget: [
                 format!("delete from telegram.quarantine where {here}"),
                 format!("delete from telegram.checkpoints where {here}"),
             ],
-            generation,
             schema,
         }
     }

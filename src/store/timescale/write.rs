@@ -6,6 +6,7 @@ use sqlx::postgres::{PgArguments, PgBindIterExt as _, PgConnection};
 use sqlx::query::Query;
 use sqlx::{Connection as _, Executor as _, Postgres, Row as _, Transaction};
 
+use super::copy::CopyStream;
 use super::statements::Statements;
 use super::value::{Jsonb, Time};
 use super::{NAME, Timescale};
@@ -38,6 +39,45 @@ pub(super) async fn apply(
     let mut transaction = begin(statements, connection, batch).await?;
     write_what_fits(statements, &mut transaction, &batch.entries).await?;
     transaction.commit().await.map_err(fail)
+}
+
+/// As [`apply`], where the contents of `new` messages are certain to have no row yet: they are copied in. `rest` is what
+/// else the batch writes.
+pub(super) async fn load(
+    statements: &Statements,
+    connection: &mut PgConnection,
+    batch: &Batch,
+    new: Vec<MessageRow>,
+    rest: &Rows,
+) -> Result<(), ProjectionError> {
+    let mut transaction = begin(statements, connection, batch).await?;
+    let written = async {
+        copy_contents(statements, &mut transaction, &new).await?;
+        write(statements, &mut transaction, rest).await
+    };
+    match written.await {
+        Ok(()) => return transaction.commit().await.map_err(fail),
+        Err(error) if cause(NAME, &error).class == Class::Corrupt => {}
+        Err(error) => return Err(fail(error)),
+    }
+    // One of the events cannot be stored. The usual way finds out which.
+    transaction.rollback().await.map_err(fail)?;
+    apply(statements, connection, batch).await
+}
+
+async fn copy_contents(
+    statements: &Statements,
+    connection: &mut PgConnection,
+    rows: &[MessageRow],
+) -> Result<(), sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let bytes = CopyStream::of_contents(rows).finish();
+    let mut copy = connection.copy_in_raw(&statements.copy_content).await?;
+    copy.send(bytes).await?;
+    copy.finish().await?;
+    Ok(())
 }
 
 async fn begin<'c>(
