@@ -375,7 +375,7 @@ pub(super) const KEYS: &[Key] = &[
             min: HOUR,
             max: 365 * DAY,
         },
-        Text("24h"),
+        Text("1d"),
         "How long the generation before a rebuild is kept for `generation rollback`. The log keeps what it still needs.",
     ),
     key(

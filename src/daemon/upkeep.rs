@@ -26,7 +26,7 @@ pub(super) async fn run(timescale: Option<config::Timescale>, stop: Cancellation
         }
         let done = tokio::select! {
             () = stop.cancelled() => return,
-            done = sweep(&timescale) => done,
+            done = look_after(&timescale) => done,
         };
         if let Err(error) = done {
             tracing::warn!(
@@ -37,11 +37,13 @@ pub(super) async fn run(timescale: Option<config::Timescale>, stop: Cancellation
     }
 }
 
-/// Drops generations whose time is over.
-async fn sweep(timescale: &config::Timescale) -> Result<(), ProjectionError> {
+/// Drops generations whose time is over, and counts the hours that have changed.
+async fn look_after(timescale: &config::Timescale) -> Result<(), ProjectionError> {
     let mut generations = Generations::open(timescale).await?;
     for number in generations.sweep(timescale.keep_generation).await? {
         tracing::info!(generation = number, "a generation that was kept is dropped");
     }
+    let hours = generations.recount_hours().await?;
+    tracing::debug!(hours, "hours were counted again");
     Ok(())
 }

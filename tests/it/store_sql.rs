@@ -3,6 +3,7 @@
 
 mod generations;
 mod sqlite;
+mod statistics;
 mod timescale;
 
 use std::ops::ControlFlow;

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 const AFTER: &str = "\
 A rebuild of TimescaleDB loads a generation of its tables beside the one that readers see, and then shows it. The one
-before is kept for timescale.keep_generation (24h) and can be shown again.
+before is kept for timescale.keep_generation (1d) and can be shown again.
 Exit codes: 0 done, 1 refused or stopped, 2 nobody agreed, 69 server unreachable.
 
 Examples:

@@ -27,7 +27,7 @@ use crate::projector::standing::Standing;
 use crate::replay;
 use crate::store::timescale::{Generation, Generations, Stage, Timescale};
 
-pub(super) use rebuild::rebuild;
+pub(super) use rebuild::{rebuild, run as rebuild_beside};
 
 pub(super) async fn run(globals: &Globals, args: &GenerationArgs) -> CommandResult {
     let config = globals.load()?.config;

@@ -25,7 +25,7 @@ use crate::verify::{self, Comparison};
 
 /// What a rebuild did.
 #[derive(Debug, Serialize)]
-struct Rebuilt {
+pub(in crate::cli) struct Rebuilt {
     generation: i32,
     /// The one that readers saw before.
     replaced: i32,
@@ -34,18 +34,25 @@ struct Rebuilt {
     chunk_interval_seconds: u64,
     #[serde(flatten)]
     progress: Progress,
-    seconds: Seconds,
+    pub(in crate::cli) seconds: Seconds,
     /// None where the one before was empty, or of another log.
     comparison: Option<Comparison>,
 }
 
 /// How long the parts took.
 #[derive(Debug, Default, Serialize)]
-struct Seconds {
+pub(in crate::cli) struct Seconds {
     survey: f64,
     load: f64,
     compare: f64,
     switch: f64,
+}
+
+impl Seconds {
+    /// All but the comparison with the one before.
+    pub(in crate::cli) fn work(&self) -> f64 {
+        self.survey + self.load + self.switch
+    }
 }
 
 /// A rebuild under way.
@@ -63,18 +70,30 @@ pub(in crate::cli) async fn rebuild(config: &Config, args: &RebuildArgs) -> Comm
     let section = stores::timescale_section(config)?;
     let journal = JournalReader::of(config)?;
     let stop = crate::cli::stop_on_signals()?;
+    let done = run(section, &journal, args.yes, stop).await?;
+    output::result(&done, args.json, text)?;
+    Ok(Exit::Ok)
+}
+
+/// From the first step to the switch.
+pub(in crate::cli) async fn run(
+    section: &config::Timescale,
+    journal: &JournalReader,
+    yes: bool,
+    stop: CancellationToken,
+) -> Result<Rebuilt, CommandError> {
     let mut generations = Generations::open(section).await?;
     generations.hold().await?;
     let found = generations.list().await?;
     let old = found.iter().find(|it| it.stage == Stage::Shown).cloned();
     let old = old.ok_or(GenerationError::NoneKept)?;
     let standing = match old.checkpoint {
-        Some(checkpoint) => judge(&checkpoint, &journal).await?.0,
+        Some(checkpoint) => judge(&checkpoint, journal).await?.0,
         None => Standing::Ours,
     };
     let mut work = Work {
         section,
-        journal: &journal,
+        journal,
         generations,
         stop,
         old,
@@ -84,9 +103,9 @@ pub(in crate::cli) async fn rebuild(config: &Config, args: &RebuildArgs) -> Comm
     let (mut loader, new, resumed) = timed(&mut seconds.survey, work.prepare(&found)).await?;
     let progress = timed(&mut seconds.load, work.load(&mut loader, new.number)).await?;
     let comparison = timed(&mut seconds.compare, work.compare(&mut loader)).await?;
-    work.agree(comparison.as_ref(), args.yes)?;
+    work.agree(comparison.as_ref(), yes)?;
     timed(&mut seconds.switch, work.show(&mut loader, new.number)).await?;
-    let done = Rebuilt {
+    Ok(Rebuilt {
         generation: new.number,
         replaced: work.old.number,
         resumed,
@@ -94,9 +113,7 @@ pub(in crate::cli) async fn rebuild(config: &Config, args: &RebuildArgs) -> Comm
         progress,
         seconds,
         comparison,
-    };
-    output::result(&done, args.json, text)?;
-    Ok(Exit::Ok)
+    })
 }
 
 async fn timed<T>(
@@ -165,6 +182,7 @@ impl Work<'_> {
         let mut report = reporter();
         let done = replay::catch_up(self.journal, loader, None, &mut report, &self.stop).await?;
         self.generations.analyze(number).await?;
+        loader.count_hours(&mut self.generations).await?;
         Ok(done)
     }
 

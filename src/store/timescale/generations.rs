@@ -152,6 +152,32 @@ impl Generations {
         analyzed.map(drop).map_err(fail)
     }
 
+    /// Counts all hours of one that nobody writes to.
+    pub(super) async fn count_hours(&mut self, number: i32) -> Result<(), ProjectionError> {
+        let counted = sqlx::query("select telegram.count_hours($1)").bind(number);
+        let counted = counted.execute(&mut self.connection).await;
+        let fail = |error| backend(NAME, "counting messages by the hour", error);
+        counted.map(drop).map_err(fail)
+    }
+
+    /// Counts the hours again that changed and are over, in the generation that is shown. The live projection waits for a
+    /// few of them at a time.
+    pub async fn recount_hours(&mut self) -> Result<u64, ProjectionError> {
+        const DOING: &str = "counting messages by the hour";
+        const AT_ONCE: i32 = 10;
+        let mut counted = 0;
+        loop {
+            let sql = "select telegram.recount_hours(generation, $1) from telegram.generations where shown";
+            let some = sqlx::query_scalar(sql).bind(AT_ONCE);
+            let some: i32 =
+                limited(APPLY_SECONDS, DOING, some.fetch_one(&mut self.connection)).await?;
+            counted += u64::from(some.unsigned_abs());
+            if some < AT_ONCE {
+                return Ok(counted);
+            }
+        }
+    }
+
     /// Drops one that is not shown, with all its rows and its checkpoint.
     pub async fn remove(&mut self, number: i32) -> Result<(), ProjectionError> {
         let removed = async {

@@ -4,25 +4,30 @@
 use std::time::Duration;
 
 use super::seen::Seen;
-use super::{APPLY_SECONDS, NAME, Timescale, too_slow, write};
+use super::{APPLY_SECONDS, Generations, NAME, Timescale, too_slow, write};
 use crate::config;
-use crate::store::rows::Rows;
+use crate::store::rows::{MessageRow, Rows};
 use crate::store::{Batch, Checkpoint, Inspect, Projection, ProjectionError, ProjectionName};
 
 /// A generation that nobody else writes to. Keeps the contract of every projection, and is fast when it is fed in order
 /// and each message comes once.
 #[derive(Debug)]
 pub struct Loader {
+    number: i32,
     store: Timescale,
     seen: Seen,
+    /// The hours are counted; what comes from then on is noted, as in any batch.
+    counted: bool,
 }
 
 impl Loader {
     /// For a generation that exists, and about so many events in all.
     pub fn new(config: config::Timescale, generation: i32, events: u64) -> Loader {
         Loader {
+            number: generation,
             store: Timescale::generation(config, generation),
             seen: Seen::for_events(events),
+            counted: false,
         }
     }
 
@@ -30,6 +35,28 @@ impl Loader {
     /// the first batch is applied.
     pub fn has(&mut self, peer_id: i64, message_id: i64) {
         self.seen.meet(peer_id, message_id);
+    }
+
+    /// Copies rows in with nothing around it, and without a checkpoint: the ceiling that a bench measures a load against.
+    /// Returns how long the server took.
+    pub async fn copy_alone(
+        &mut self,
+        batches: &[Vec<MessageRow>],
+    ) -> Result<Duration, ProjectionError> {
+        let statements = self.store.prepared().await?;
+        let mut connection = self.store.connected("copying rows").await?;
+        write::copy_alone(&statements, &mut connection, batches).await
+    }
+
+    /// Counts the hours, once the bulk of the log is in. A load that is cut off before has nothing counted, and one that
+    /// goes on with it counts anew.
+    pub async fn count_hours(
+        &mut self,
+        generations: &mut Generations,
+    ) -> Result<(), ProjectionError> {
+        generations.count_hours(self.number).await?;
+        self.counted = true;
+        Ok(())
     }
 }
 
@@ -47,13 +74,19 @@ impl Projection for Loader {
         let mut rows = Rows::of(&batch.entries);
         let all = std::mem::take(&mut rows.messages);
         // A batch whose fate is unknown comes again and finds its messages known: slower, and right either way.
-        let (known, new) = all
+        let (known, new): (Vec<_>, Vec<_>) = all
             .into_iter()
             .partition(|row| self.seen.meet(row.peer_id, row.message_id));
         rows.messages = known;
         let statements = self.store.prepared().await?;
         let mut connection = self.store.connected(DOING).await?;
-        let loaded = write::load(&statements, &mut connection, batch, new, &rows);
+        let loaded = write::load(
+            &statements,
+            &mut connection,
+            batch,
+            (&new, &rows),
+            self.counted,
+        );
         let deadline = Duration::from_secs(APPLY_SECONDS);
         match tokio::time::timeout(deadline, loaded).await {
             Ok(Ok(())) => {
@@ -68,6 +101,7 @@ impl Projection for Loader {
     async fn clear(&mut self) -> Result<(), ProjectionError> {
         self.store.clear().await?;
         self.seen.clear();
+        self.counted = false;
         Ok(())
     }
 }

@@ -28,6 +28,11 @@ const STEPS: &[(i64, &str, &str)] = &[
         "switching",
         include_str!("../../../migrations/timescale/0003_switching.sql"),
     ),
+    (
+        5,
+        "statistics",
+        include_str!("../../../migrations/timescale/0005_statistics.sql"),
+    ),
 ];
 
 /// Beside our own objects, not among those of the database's owner.

@@ -111,13 +111,15 @@ const QUARANTINE: &[(&str, &str)] = &[
 ];
 
 /// The tables of a generation.
-pub(super) const TABLES: [&str; 6] = [
+pub(super) const TABLES: [&str; 8] = [
     "message_content",
     "message_state",
     "message_version",
     "channel_name",
     "gap",
     "gap_closing",
+    "message_hour",
+    "message_hour_stale",
 ];
 
 /// First number of our advisory locks: `tgw` in ASCII. Locks end with their transaction, so a pooler cannot leak them.
@@ -153,6 +155,9 @@ pub(super) struct Statements {
     pub insert_gaps: String,
     pub insert_gap_closings: String,
     pub insert_quarantine: String,
+    /// Notes hours whose counts have changed: given, or those of deleted messages.
+    pub note_hours: String,
+    pub note_hours_of: String,
     pub move_checkpoint: String,
     /// Whether this generation is shown, and its checkpoint.
     pub read_checkpoint: String,
@@ -194,11 +199,23 @@ impl Statements {
                 names(QUARANTINE),
                 unnest(QUARANTINE)
             ),
+            note_hours: format!(
+                "insert into {schema}message_hour_stale (peer_id, hour) \
+                 select * from unnest($1::bigint[], $2::timestamptz[]) on conflict do nothing"
+            ),
+            note_hours_of: format!(
+                "insert into {schema}message_hour_stale (peer_id, hour) \
+                 select distinct c.peer_id, date_trunc('hour', c.posted_at, 'UTC') \
+                 from unnest($1::bigint[], $2::bigint[]) as b (peer_id, message_id) cross join lateral (\
+                 select c.peer_id, c.posted_at from {schema}message_content c \
+                 where c.peer_id = b.peer_id and c.message_id = b.message_id offset 0) c on conflict do nothing"
+            ),
             move_checkpoint: format!(
                 "insert into telegram.checkpoints as c (projection, generation, log_id, epoch, seq, updated_at) \
                  values ('timescale', {generation}, $1, $2, $3, $4) \
                  on conflict (projection, generation) do update \
-                 set epoch = excluded.epoch, seq = excluded.seq, updated_at = excluded.updated_at \
+                 set epoch = excluded.epoch, seq = excluded.seq, updated_at = excluded.updated_at, \
+                 moved_at = clock_timestamp() \
                  where c.log_id = excluded.log_id and (c.epoch, c.seq) < (excluded.epoch, excluded.seq)"
             ),
             read_checkpoint: format!(

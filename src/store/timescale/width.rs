@@ -23,7 +23,7 @@ pub fn chunk_interval(days: &BTreeMap<i64, u64>) -> Duration {
         }
         let messages: u64 = days.values().sum();
         let count = chunks.len() as u64;
-        count <= CHUNKS_MAX && messages >= count * MESSAGES
+        count > 0 && count <= CHUNKS_MAX && messages >= count * MESSAGES
     };
     let width = WIDTHS.iter().find(|width| fits(width));
     let widest = WIDTHS.last().copied().unwrap_or(1);

@@ -1,6 +1,7 @@
 //! A batch in one transaction.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgArguments, PgBindIterExt as _, PgConnection};
 use sqlx::query::Query;
@@ -29,7 +30,12 @@ pub(super) async fn apply(
     batch: &Batch,
 ) -> Result<(), ProjectionError> {
     let mut transaction = begin(statements, connection, batch).await?;
-    match write(statements, &mut transaction, &Rows::of(&batch.entries)).await {
+    let rows = Rows::of(&batch.entries);
+    let written = async {
+        write(statements, &mut transaction, &rows).await?;
+        note_hours(statements, &mut transaction, &[], &rows).await
+    };
+    match written.await {
         Ok(()) => return transaction.commit().await.map_err(fail),
         Err(error) if cause(NAME, &error).class == Class::Corrupt => {}
         Err(error) => return Err(fail(error)),
@@ -42,18 +48,22 @@ pub(super) async fn apply(
 }
 
 /// As [`apply`], where the contents of `new` messages are certain to have no row yet: they are copied in. `rest` is what
-/// else the batch writes.
+/// else the batch writes. Unless the hours are `counted` already, they are counted when the load is done.
 pub(super) async fn load(
     statements: &Statements,
     connection: &mut PgConnection,
     batch: &Batch,
-    new: Vec<MessageRow>,
-    rest: &Rows,
+    (new, rest): (&[MessageRow], &Rows),
+    counted: bool,
 ) -> Result<(), ProjectionError> {
     let mut transaction = begin(statements, connection, batch).await?;
     let written = async {
-        copy_contents(statements, &mut transaction, &new).await?;
-        write(statements, &mut transaction, rest).await
+        copy_contents(statements, &mut transaction, new).await?;
+        write(statements, &mut transaction, rest).await?;
+        if counted {
+            note_hours(statements, &mut transaction, new, rest).await?;
+        }
+        Ok(())
     };
     match written.await {
         Ok(()) => return transaction.commit().await.map_err(fail),
@@ -63,6 +73,63 @@ pub(super) async fn load(
     // One of the events cannot be stored. The usual way finds out which.
     transaction.rollback().await.map_err(fail)?;
     apply(statements, connection, batch).await
+}
+
+/// Notes the hours whose counts the batch has changed: of its contents, and of the messages that it deletes.
+async fn note_hours(
+    statements: &Statements,
+    connection: &mut PgConnection,
+    new: &[MessageRow],
+    rows: &Rows,
+) -> Result<(), sqlx::Error> {
+    let contents = new.iter().chain(&rows.messages);
+    let contents = contents.map(|row| (row.peer_id, row.posted_at.hour()));
+    let versions = rows.versions.iter();
+    let versions = versions.map(|row| (row.peer_id, row.posted_at.hour()));
+    let hours: BTreeSet<(i64, Timestamp)> = contents.chain(versions).collect();
+    if !hours.is_empty() {
+        sqlx::query(ours(&statements.note_hours))
+            .bind(hours.iter().map(|(peer, _)| *peer).bind_iter())
+            .bind(hours.iter().map(|(_, hour)| Time::from(*hour)).bind_iter())
+            .execute(&mut *connection)
+            .await?;
+    }
+    let deleted: Vec<&StateRow> = rows
+        .states
+        .iter()
+        .filter(|row| row.deleted_at.is_some())
+        .collect();
+    if !deleted.is_empty() {
+        sqlx::query(ours(&statements.note_hours_of))
+            .bind(deleted.iter().map(|row| row.peer_id).bind_iter())
+            .bind(deleted.iter().map(|row| row.message_id).bind_iter())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+/// As `Loader::copy_alone` says: each batch in a transaction of its own, encoded before the clock runs.
+pub(super) async fn copy_alone(
+    statements: &Statements,
+    connection: &mut PgConnection,
+    batches: &[Vec<MessageRow>],
+) -> Result<Duration, ProjectionError> {
+    let mut took = Duration::ZERO;
+    for batch in batches {
+        let bytes = CopyStream::of_contents(batch).finish();
+        let begun = Instant::now();
+        let copied = async {
+            let mut transaction = connection.begin_with(ours(&statements.begin)).await?;
+            let mut copy = transaction.copy_in_raw(&statements.copy_content).await?;
+            copy.send(bytes).await?;
+            copy.finish().await?;
+            transaction.commit().await
+        };
+        copied.await.map_err(fail)?;
+        took += begun.elapsed();
+    }
+    Ok(took)
 }
 
 async fn copy_contents(
@@ -128,7 +195,12 @@ async fn write_what_fits(
     while let Some(part) = parts.next() {
         connection.execute("savepoint part").await.map_err(fail)?;
         let tried = &entries[part.clone()];
-        let error = match write(statements, connection, &Rows::of(tried)).await {
+        let rows = Rows::of(tried);
+        let written = async {
+            write(statements, connection, &rows).await?;
+            note_hours(statements, connection, &[], &rows).await
+        };
+        let error = match written.await {
             Ok(()) => {
                 connection
                     .execute("release savepoint part")
