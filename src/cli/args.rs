@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use jiff::tz::TimeZone;
 
 use super::backup::args::{BackupArgs, RestoreArgs};
+use super::generation::args::GenerationArgs;
 use super::media::args::MediaArgs;
 use super::quarantine::args::QuarantineArgs;
 use super::republish::RepublishArgs;
@@ -59,12 +60,16 @@ Examples:
   telegram-gateway replay --to redis --peer -1001234567890 --since 2026-01-01T00:00:00Z --plan";
 
 const AFTER_REBUILD: &str = "\
-Empties the projection and applies the whole log to it; readers see it incomplete until that is done.
-Interrupted, it is finished by the running daemon, or by the same command.
-Exit codes: 0 done, 1 refused or stopped, 65 damaged log, 69 server unreachable.
+timescale: loaded beside the live tables, compared with them and shown at once; readers notice nothing.
+Interrupted, the same command goes on with it. generation rollback goes back. Asks only where rows would
+be lost that the log does not have.
+sqlite, redis: emptied and filled in place; readers see it incomplete until that is done. Interrupted, it
+is finished by the running daemon, or by the same command.
+Exit codes: 0 done, 1 refused or stopped, 2 nobody agreed, 65 damaged log, 69 server unreachable.
 
-Example:
-  telegram-gateway rebuild timescale --yes";
+Examples:
+  telegram-gateway rebuild timescale
+  telegram-gateway rebuild redis --yes";
 
 const AFTER_VERIFY: &str = "\
 Exit codes: 0 clean, 1 something differs or is damaged, 2 could not run.
@@ -167,8 +172,10 @@ pub enum Command {
     Republish(RepublishArgs),
     /// Show, retry or drop what a store could not apply
     Quarantine(QuarantineArgs),
-    /// Empty a projection and make it again from the whole log
+    /// Make a projection again from the whole log
     Rebuild(RebuildArgs),
+    /// The generations of TimescaleDB that rebuilds made: list, go back, drop
+    Generation(GenerationArgs),
     /// Check the log record by record, or a projection against it
     Verify(VerifyArgs),
     /// Show the log, its sinks and how far they are behind

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `args` | every command with its arguments and help |
 //! | `demo` `run` `import` `replay` `verify` `status` `bench` `config` | one command each (`replay`: `rebuild` too) |
+//! | `generation` | the generations of TimescaleDB, and its rebuild |
 //! | `wal` | what is done with the log itself: `stat`, `dump`, `tail`, `seal`, `trim` |
 //! | `republish` | a range once more, to one queue of the broker |
 //! | `quarantine` | what the stores could not apply |
@@ -21,6 +22,7 @@ mod bench;
 mod config;
 mod confirm;
 mod demo;
+mod generation;
 mod import;
 mod media;
 pub mod output;
@@ -42,6 +44,7 @@ use clap::{CommandFactory, Parser};
 use tokio_util::sync::CancellationToken;
 
 pub use self::backup::args::{BackupArgs, BackupCommand, RestoreArgs};
+pub use self::generation::args::{GenerationArgs, GenerationCommand};
 pub use self::media::args::{MediaArgs, MediaCommand, MediaListArgs, MediaShownArgs};
 pub use self::quarantine::args::{ChosenArgs, QuarantineArgs, QuarantineCommand};
 pub use self::republish::RepublishArgs;
@@ -152,6 +155,7 @@ pub async fn run(cli: Cli) -> CommandResult {
         Command::Republish(args) => republish::run(&globals, &args).await,
         Command::Quarantine(args) => quarantine::run(&globals, &args).await,
         Command::Rebuild(args) => replay::rebuild(&globals, &args).await,
+        Command::Generation(args) => generation::run(&globals, &args).await,
         Command::Verify(args) => verify::run(&globals, &args).await,
         Command::Status(args) => status::run(&globals, &args).await,
         Command::Wal(args) => self::wal::run(&globals, &args).await,
@@ -258,6 +262,8 @@ mod tests {
             ),
             ("t rebuild sqlite --yes", None),
             ("t rebuild mysql", Some(ErrorKind::InvalidValue)),
+            ("t generation drop 2 --yes", None),
+            ("t generation drop 0", Some(ErrorKind::ValueValidation)),
             ("t verify all --json", None),
             ("t verify", Some(ErrorKind::MissingRequiredArgument)),
             ("t bench --rate 50 --seconds 10", None),

@@ -42,6 +42,9 @@ pub(super) async fn replay(globals: &Globals, args: &ReplayArgs) -> CommandResul
 pub(super) async fn rebuild(globals: &Globals, args: &RebuildArgs) -> CommandResult {
     let config = globals.load()?.config;
     let name = ProjectionName::from(args.name);
+    if name == ProjectionName::Timescale {
+        return super::generation::rebuild(&config, args).await;
+    }
     let journal = JournalReader::of(&config)?;
     if !args.yes {
         let place = stores::place(&config, name)?;
@@ -119,7 +122,7 @@ async fn work<P: Projection>(
 }
 
 /// Says how far it is, with rate and time left.
-fn reporter() -> impl FnMut(&Progress) + Send {
+pub(super) fn reporter() -> impl FnMut(&Progress) + Send {
     let started = Instant::now();
     let mut said = Instant::now();
     let mut from = None;

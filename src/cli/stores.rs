@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::CommandError;
-use crate::config::Config;
+use crate::config::{self, Config};
 pub(super) use crate::daemon::configured;
 use crate::failure::{Class, Classify, Exit};
 use crate::store::redis::Redis;
@@ -50,11 +50,13 @@ pub(super) fn sqlite(config: &Config) -> Result<Sqlite, NotConfigured> {
 
 /// The TimescaleDB projection.
 pub(super) fn timescale(config: &Config) -> Result<Timescale, NotConfigured> {
-    let section = config
-        .timescale
-        .clone()
-        .ok_or(NotConfigured(ProjectionName::Timescale))?;
-    Ok(Timescale::new(section))
+    Ok(Timescale::new(timescale_section(config)?.clone()))
+}
+
+/// The configuration of TimescaleDB.
+pub(super) fn timescale_section(config: &Config) -> Result<&config::Timescale, NotConfigured> {
+    let section = config.timescale.as_ref();
+    section.ok_or(NotConfigured(ProjectionName::Timescale))
 }
 
 /// The Redis projection.

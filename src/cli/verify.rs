@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::failure::Exit;
 use crate::journal::JournalReader;
 use crate::store::ProjectionName;
-use crate::verify::{self, Report};
+use crate::verify::{self, Difference, Report};
 
 pub(super) async fn run(globals: &Globals, args: &VerifyArgs) -> CommandResult {
     let config = globals.load()?.config;
@@ -127,15 +127,8 @@ fn told(report: &Report) -> String {
     }
     text.push_str(&format!(": {} differences", report.differences));
     for difference in &report.shown {
-        let key: Vec<String> = difference.key.iter().map(ToString::to_string).collect();
-        let line = format!(
-            "  {} {}: {}",
-            difference.place,
-            key.join(" "),
-            difference.what
-        );
-        text.push('\n');
-        text.push_str(&output::escape(&line));
+        text.push_str("\n  ");
+        text.push_str(&line(difference));
         for (column, log, store) in &difference.columns {
             let line = format!("    {column}: log {log}, store {store}");
             text.push('\n');
@@ -143,4 +136,16 @@ fn told(report: &Report) -> String {
         }
     }
     text
+}
+
+/// A difference in one line.
+pub(super) fn line(difference: &Difference) -> String {
+    let key: Vec<String> = difference.key.iter().map(ToString::to_string).collect();
+    let line = format!(
+        "{} {}: {}",
+        difference.place,
+        key.join(" "),
+        difference.what
+    );
+    output::escape(&line).into_owned()
 }

@@ -191,7 +191,9 @@ fn assemble(layers: &Layers) -> Config {
             direct_url: layers
                 .get("timescale.direct_url")
                 .map(|_| from.url("timescale.direct_url")),
-            chunk_interval: from.span("timescale.chunk_interval"),
+            chunk_interval: written("timescale.chunk_interval")
+                .then(|| from.span("timescale.chunk_interval")),
+            keep_generation: from.span("timescale.keep_generation"),
             synchronous_commit: from.switch("timescale.synchronous_commit"),
             counter_history: written("timescale.counter_history")
                 .then(|| from.span("timescale.counter_history")),

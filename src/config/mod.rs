@@ -127,8 +127,11 @@ pub struct Timescale {
     pub url: BackendUrl,
     /// Where migrations run; PgBouncer cannot hold their lock. Default: `url`.
     pub direct_url: Option<BackendUrl>,
-    /// Width of a chunk of the hypertable. A chunk costs about 3 ms to make, so a long history wants wide chunks.
-    pub chunk_interval: Duration,
+    /// Width of a chunk of the hypertable. A chunk costs about 3 ms to make, so a long history wants wide chunks. None:
+    /// chosen from the data at a rebuild.
+    pub chunk_interval: Option<Duration>,
+    /// How long the generation before a rebuild is kept for a way back.
+    pub keep_generation: Duration,
     /// Wait for PostgreSQL's own fsync on each batch. Without it, rows and checkpoint vanish together in a crash of
     /// the server and are applied again from the log.
     pub synchronous_commit: bool,

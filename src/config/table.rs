@@ -385,8 +385,16 @@ pub(super) const KEYS: &[Key] = &[
         "timescale",
         "chunk_interval",
         span(HOUR, 3650 * DAY),
-        Text("90d"),
-        "Width of a chunk of the hypertable. A chunk costs about 3 ms to make, so a long history wants wide chunks.",
+        Words("chosen from the dates in the log at a rebuild; 90d before the first one"),
+        "Width of a chunk of the hypertable. A chunk costs about 3 ms to make, so a long history wants wide chunks. \
+         Another width takes a rebuild.",
+    ),
+    key(
+        "timescale",
+        "keep_generation",
+        span(HOUR, 365 * DAY),
+        Text("1d"),
+        "How long the generation before a rebuild is kept for `generation rollback`. The log keeps what it still needs.",
     ),
     key(
         "timescale",

@@ -72,8 +72,13 @@ impl Desk {
             Holder::Daemon => Some(self.status.seq_of(stage(name))),
             Holder::Command => None,
         };
-        let said = floors::ask(&self.config).await.into_iter();
+        let (said, hidden) = tokio::join!(
+            floors::ask(&self.config),
+            floors::generations(&self.config, ours)
+        );
+        let said = said.into_iter();
         said.map(|(name, said)| floors::of_store(name, said, board(name), ours))
+            .chain(hidden)
             .collect()
     }
 

@@ -9,7 +9,7 @@ use crate::failure::chain;
 use crate::journal::retention::Floor;
 use crate::store::redis::Redis;
 use crate::store::sqlite::Sqlite;
-use crate::store::timescale::Timescale;
+use crate::store::timescale::{Generation, Generations, Stage, Timescale};
 use crate::store::{Checkpoint, Projection, ProjectionName};
 
 /// How long a store may take to say where it is.
@@ -56,6 +56,40 @@ pub(super) fn of_store(name: ProjectionName, said: Said, board: Option<u64>, our
         seq,
         unknown,
     }
+}
+
+/// What the generations of TimescaleDB need that readers do not see: one is being loaded from the log, another may be
+/// shown again.
+pub(super) async fn generations(config: &Config, ours: LogId) -> Vec<Floor> {
+    let Some(timescale) = &config.timescale else {
+        return Vec::new();
+    };
+    let asked = async { Generations::open(timescale).await?.list().await };
+    match tokio::time::timeout(ASK_LIMIT, asked).await {
+        Ok(Ok(found)) => of_generations(&found, ours),
+        // The store itself gives no answer then, and needs everything.
+        Ok(Err(_)) | Err(_) => Vec::new(),
+    }
+}
+
+fn of_generations(found: &[Generation], ours: LogId) -> Vec<Floor> {
+    let hidden = found.iter().filter(|it| it.stage != Stage::Shown);
+    // The log has nothing for one of another log.
+    let hidden = hidden.filter(|it| {
+        it.checkpoint
+            .is_none_or(|checkpoint| checkpoint.identity.log_id == ours)
+    });
+    hidden
+        .map(|it| Floor {
+            name: format!(
+                "store timescale, generation {} ({})",
+                it.number,
+                it.stage.as_str()
+            ),
+            seq: it.checkpoint.map_or(0, |checkpoint| checkpoint.seq.get()),
+            unknown: None,
+        })
+        .collect()
 }
 
 /// What the lanes that are configured need, and the cursors that nobody moves any more. A lane that never ran needs
@@ -112,6 +146,32 @@ mod tests {
         assert_eq!((silent.seq, silent.unknown.is_some()), (0, true));
         let other = floor(Ok(Some(at(2, 900))), Some(900));
         assert_eq!((other.seq, other.unknown.is_some()), (0, true));
+    }
+
+    #[test]
+    fn generations_that_nobody_sees_hold_the_log_too() {
+        let generation = |number, stage, checkpoint| Generation {
+            number,
+            stage,
+            made_at: Timestamp::from_micros(0),
+            hidden_at: None,
+            checkpoint,
+            bytes: 0,
+            chunk_interval: Duration::ZERO,
+        };
+        let found = [
+            generation(1, Stage::Kept, Some(at(1, 70))),
+            generation(2, Stage::Kept, Some(at(2, 5))),
+            generation(3, Stage::Shown, Some(at(1, 90))),
+            generation(4, Stage::Building, None),
+        ];
+        let floors = of_generations(&found, LogId([1; 16]));
+        let floors: Vec<_> = floors.iter().map(|it| (it.name.as_str(), it.seq)).collect();
+        let expected = [
+            ("store timescale, generation 1 (kept)", 70),
+            ("store timescale, generation 4 (building)", 0),
+        ];
+        assert_eq!(floors, expected);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod mirror;
 mod office;
 mod refusal;
 mod stages;
+mod upkeep;
 mod visit;
 
 use std::path::PathBuf;
@@ -207,6 +208,7 @@ impl Daemon {
             desk = desk.with(office);
         }
         let janitor = tokio::spawn(janitor::run(desk.clone(), serve_stop.clone()));
+        let upkeep = tokio::spawn(upkeep::run(config.timescale.clone(), serve_stop.clone()));
         let served = tokio::spawn(socket::serve(
             listener,
             config.data_dir.clone(),
@@ -238,6 +240,7 @@ impl Daemon {
         serve_stop.cancel();
         finish("control socket", served).await;
         finish("janitor", janitor).await;
+        finish("upkeep", upkeep).await;
         stages.stop().await;
         // With a full disk the writer never ends; the process does.
         if tokio::time::timeout(STOP_DEADLINE, journal.close())

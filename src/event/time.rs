@@ -46,6 +46,11 @@ impl Timestamp {
         self.0.div_euclid(1_000_000)
     }
 
+    /// The beginning of the hour it falls in, UTC.
+    pub fn hour(self) -> Timestamp {
+        Timestamp(self.0 - self.0.rem_euclid(3_600_000_000))
+    }
+
     /// The day it falls on, UTC, as days since the Unix epoch.
     pub fn day(self) -> i64 {
         self.0.div_euclid(86_400_000_000)

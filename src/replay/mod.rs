@@ -3,17 +3,22 @@
 //! A **replay** re-applies a range to a store that stays in use; it moves no checkpoint, and the guards of the store
 //! make it harmless. A **rebuild** empties the store and applies the whole log with the checkpoint moving along.
 //! Both work beside a running daemon: the daemon's projector notices that the checkpoint went back and starts from it.
+//! [`catch_up`] is the part of it that a store loaded beside the live one needs too.
 
+mod ahead;
 mod plan;
 mod progress;
+mod survey;
 
 use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 use wal::{Record, Seq};
 
+use ahead::Ahead;
 pub use plan::Selection;
 pub use progress::Resume;
+pub use survey::{Survey, survey};
 
 use crate::failure::{Class, Classify, Exit};
 use crate::journal::{JournalError, JournalReader};
@@ -179,26 +184,54 @@ pub async fn rebuild<P: Projection>(
         advance(&mut looked, &records, &selection);
     }
     projection.clear().await?;
-    let mut progress = start(journal, &selection).await?;
+    catch_up(journal, projection, None, report, stop).await
+}
+
+/// Applies what the projection does not have yet, the checkpoint moving along, as far as `until`; without a bound until
+/// it is at the tail, also with what is appended meanwhile. A record that cannot be applied stops it.
+pub async fn catch_up<P: Projection>(
+    journal: &JournalReader,
+    projection: &mut P,
+    until: Option<u64>,
+    report: &mut (dyn FnMut(&Progress) + Send),
+    stop: &CancellationToken,
+) -> Result<Progress, ReplayError> {
+    let has = projection.checkpoint().await?;
+    let mut selection = Selection {
+        from: has.map(|checkpoint| checkpoint.seq.get() + 1),
+        until,
+        ..Selection::default()
+    };
+    let mut total = Progress::default();
     loop {
-        while progress.at < progress.until {
+        let range = start(journal, &selection).await?;
+        if range.until == 0 {
+            // Nothing is left of the range.
+            return Ok(total);
+        }
+        total.from = if total.from == 0 {
+            range.from
+        } else {
+            total.from
+        };
+        total.until = range.until;
+        total.at = range.at;
+        // The next batch is read and decoded while the store works on this one.
+        let mut ahead = Ahead::read(journal.clone(), range);
+        while let Some(next) = ahead.next().await? {
             if stop.is_cancelled() {
-                return Err(ReplayError::Stopped { at: progress.at });
+                return Err(ReplayError::Stopped { at: total.at });
             }
-            let records = chunk(journal, &progress).await?;
-            if let Some(batch) = full_batch(journal.identity(), progress.at, &records) {
+            if let Some(batch) = next.batch {
                 refuse_poison(&batch)?;
                 projection.apply(&batch.or_stop()).await?;
             }
-            advance(&mut progress, &records, &selection);
-            report(&progress);
+            total.at = next.at;
+            total.applied += next.applied;
+            total.bytes += next.bytes;
+            report(&total);
         }
-        // Events that came meanwhile; the daemon's projector, if there is one, is applying them too.
-        let tail = journal.refresh().await?;
-        if tail <= progress.until {
-            return Ok(progress);
-        }
-        progress.until = tail;
+        selection.from = Some(total.until + 1);
     }
 }
 

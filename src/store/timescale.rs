@@ -6,25 +6,35 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `setup` | connecting, migrations, generations |
+//! | `setup` | connecting, migrations, the generation to feed |
 //! | `statements` | the SQL of one generation |
 //! | `write` | a batch in one transaction |
+//! | `bind` | rows as arguments |
 //! | `value` | instants between Rust and the wire, columns to public values |
 //! | `quarantine` | looking at the quarantine, and trying again what is in it |
 //! | `snapshot` | reading back for `verify` |
+//! | `generations` | making, showing and dropping generations |
+//! | `load` `copy` `seen` | filling a new one by `COPY` |
+//! | `width` | how wide its chunks should be |
 
+mod bind;
+mod copy;
+mod generations;
+mod load;
 mod quarantine;
+mod seen;
 mod setup;
 mod snapshot;
 mod statements;
 mod value;
+pub mod width;
 mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
+use sqlx::{Connection as _, Executor as _, Row as _};
 
 use self::statements::Statements;
 use super::samples::Sampling;
@@ -33,7 +43,9 @@ use super::{Batch, Checkpoint, Inspect, Projection, ProjectionError, ProjectionN
 use crate::config;
 use crate::failure::Class;
 
-pub use self::snapshot::TimescaleSnapshot;
+pub use self::generations::{Generation, Generations, Stage, Switch, Switched};
+pub use self::load::Loader;
+pub use self::snapshot::{ServerDigest, TimescaleSnapshot};
 
 const NAME: ProjectionName = ProjectionName::Timescale;
 
@@ -64,52 +76,12 @@ impl Timescale {
         }
     }
 
-    /// One generation, made when it does not exist and not shown before [`Timescale::show`]: where a rebuild goes.
+    /// One generation, which has to exist, whether it is shown or not.
     pub fn generation(config: config::Timescale, generation: i32) -> Timescale {
         Timescale {
             wanted: Some(generation),
             ..Timescale::new(config)
         }
-    }
-
-    /// The generation it feeds. Connects and brings the schema up to date as needed.
-    pub async fn current_generation(&mut self) -> Result<i32, ProjectionError> {
-        Ok(self.prepared().await?.generation)
-    }
-
-    /// All generations there are, and which of them is shown.
-    pub async fn generations(&mut self) -> Result<Vec<(i32, bool)>, ProjectionError> {
-        const SQL: &str = "select generation, shown from telegram.generations order by generation";
-        const DOING: &str = "listing generations";
-        self.prepared().await?;
-        let mut connection = self.connected(DOING).await?;
-        let rows = sqlx::query_as(SQL)
-            .fetch_all(&mut connection)
-            .await
-            .map_err(|error| backend(NAME, DOING, error))?;
-        self.connection = Some(connection);
-        Ok(rows)
-    }
-
-    /// Points the public views at a generation, in one transaction. A live projection elsewhere notices with its next
-    /// batch: that one fails as transient, and the caller reads the checkpoint again.
-    pub async fn show(&mut self, generation: i32) -> Result<(), ProjectionError> {
-        self.prepared().await?;
-        let sql = "select telegram.show_generation($1)";
-        self.administer(sql, generation, "showing a generation")
-            .await?;
-        if self.wanted.is_none() {
-            self.ready = None;
-        }
-        Ok(())
-    }
-
-    /// Drops a generation that is not shown, with all its rows and its checkpoint.
-    pub async fn drop_generation(&mut self, generation: i32) -> Result<(), ProjectionError> {
-        self.prepared().await?;
-        let sql = "select telegram.drop_generation($1)";
-        self.administer(sql, generation, "dropping a generation")
-            .await
     }
 
     /// The statements of the generation, when schema and generation are known to be there.
@@ -281,28 +253,4 @@ fn readable(stored: &StoredCheckpoint) -> Result<Checkpoint, ProjectionError> {
             "the row in telegram.checkpoints is no checkpoint",
         )
     })
-}
-
-impl Timescale {
-    /// One administrative function with a generation as its argument.
-    async fn administer(
-        &mut self,
-        sql: &'static str,
-        generation: i32,
-        doing: &'static str,
-    ) -> Result<(), ProjectionError> {
-        // DDL takes locks that must not be mixed with those of a pooled connection.
-        let url = self.config.direct_url.as_ref().unwrap_or(&self.config.url);
-        let mut connection = setup::connect(url, doing).await?;
-        let done = async {
-            let begin = AssertSqlSafe(statements::begin_exclusive());
-            let mut transaction = connection.begin_with(begin).await?;
-            sqlx::query(sql)
-                .bind(generation)
-                .execute(&mut *transaction)
-                .await?;
-            transaction.commit().await
-        };
-        limited(APPLY_SECONDS, doing, done).await
-    }
 }

@@ -88,7 +88,7 @@ async fn pass(
     Ok(fold)
 }
 
-fn marked(header: &Header) -> i64 {
+pub(super) fn marked(header: &Header) -> i64 {
     crate::event::PeerId::from_numbers(header.peer_kind, header.peer_id)
         .map_or(0, crate::event::PeerId::marked)
 }

@@ -7,6 +7,7 @@
 mod cache;
 mod digest;
 mod fold;
+mod generations;
 mod lost;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use serde_json::Value;
 
 pub use cache::cache;
 pub use digest::Bucket;
+pub use generations::{Comparison, generations};
 
 use self::digest::Digests;
 use self::lost::Lost;

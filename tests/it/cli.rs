@@ -126,6 +126,10 @@ fn every_command_explains_itself() {
         "quarantine retry",
         "quarantine drop",
         "rebuild",
+        "generation",
+        "generation list",
+        "generation rollback",
+        "generation drop",
         "verify",
         "status",
         "bench",
@@ -193,6 +197,8 @@ fn a_wrong_command_line_is_a_usage_error() {
         "backup",
         "backup verify",
         "restore b --fence 0",
+        "generation",
+        "generation drop 0",
     ] {
         let ran = Bench::new().run(line).exits(2);
         assert!(ran.out.is_empty(), "{line}: {}", ran.out);

@@ -12,6 +12,7 @@ mod examples;
 mod faults;
 mod fence;
 mod full_disk;
+mod generations;
 mod golden;
 mod import;
 mod message_schema;

@@ -110,8 +110,11 @@ async fn a_store_emptied_and_rebuilt_is_equal_to_before() {
     play(&gateway, "1500");
     let (sqlite, timescale) = (sqlite_rows(&gateway).await, timescale_rows(&gateway).await);
     for store in ["sqlite", "timescale", "redis"] {
-        let refused = gateway.run(&["rebuild", store]);
-        assert_eq!(refused.status.code(), Some(2), "nobody agreed to {store}");
+        // Only what readers would notice needs somebody who agrees.
+        if store != "timescale" {
+            let refused = gateway.run(&["rebuild", store]);
+            assert_eq!(refused.status.code(), Some(2), "nobody agreed to {store}");
+        }
         let done = gateway.ok(&["rebuild", store, "--yes", "--json"]);
         let done: Value = serde_json::from_str(&done).expect("JSON");
         assert_eq!(done["applied"].as_u64(), Some(gateway.tail()), "{store}");

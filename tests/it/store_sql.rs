@@ -1,7 +1,9 @@
 //! The SQL projections: any order, any repetition and any split of a log give what its fold says (I6, I7), rows and
 //! checkpoint belong together (I5), and one bad event stops nothing (I10).
 
+mod generations;
 mod sqlite;
+mod statistics;
 mod timescale;
 
 use std::ops::ControlFlow;

@@ -41,7 +41,7 @@ timescaledb_settle() {
   # through the socket in a folder that only root and the daemons can enter: no password
   run_inside psql -Xq -v ON_ERROR_STOP=1 -h /srv/run -p "${ports[PG]}" -U postgres -d postgres \
     >"$home/log/bootstrap.log" 2>&1 <<X || die "setting up the database failed: see $home/log/bootstrap.log"
-create role $user login createdb password '${password[timescaledb]}';
+create role $user login createdb createrole password '${password[timescaledb]}';
 grant pg_monitor to $user;
 create database ${user}_template;
 \c ${user}_template

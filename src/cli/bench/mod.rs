@@ -3,6 +3,7 @@
 //! The run uses the daemon itself with the synthetic source, in a log of its own that is removed afterwards. With
 //! servers configured it needs empty stores: it refuses to touch one that another log has fed.
 
+mod history;
 mod log;
 mod machine;
 mod rebuild;

@@ -6,12 +6,13 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::machine::Machine;
-use super::{Scratch, in_scratch};
+use super::{Scratch, history, in_scratch};
 use crate::cli::{CommandError, output, stores};
 use crate::config::Config;
 use crate::daemon::{Daemon, DaemonError, Options};
 use crate::journal::JournalReader;
 use crate::replay;
+use crate::source::Source;
 use crate::source::synthetic::{self, Synthetic};
 use crate::status::Status;
 use crate::store::{Projection, ProjectionName};
@@ -22,6 +23,9 @@ struct Report {
     events: u64,
     seconds: f64,
     events_per_second: f64,
+    /// Of TimescaleDB alone.
+    #[serde(flatten)]
+    beside: Option<history::Beside>,
     machine: Machine,
 }
 
@@ -39,34 +43,19 @@ pub(in crate::cli) async fn rebuild(
     })?;
     let config = in_scratch(config, &scratch);
     stores::refuse_unless_empty(&config, name).await?;
-    let mut log_only = config.clone();
-    (
-        log_only.rabbitmq,
-        log_only.timescale,
-        log_only.redis,
-        log_only.sqlite,
-    ) = (None, None, None, None);
-    let source = Synthetic::new(&synthetic::Options {
-        rate: 0,
-        events: Some(events),
-        ..synthetic::Options::default()
-    });
-    let daemon = Daemon::open(log_only, Status::new())?;
-    daemon
-        .run(
-            Some(source),
-            Options {
-                receipts: None,
-                drain: true,
-            },
-            stop.clone(),
-        )
-        .await?;
-    let journal = JournalReader::open(scratch.path())?;
-    let seconds = match name {
-        ProjectionName::Sqlite => time(&journal, stores::sqlite(&config)?, &stop).await?,
-        ProjectionName::Timescale => time(&journal, stores::timescale(&config)?, &stop).await?,
-        ProjectionName::Redis => time(&journal, stores::redis(&config)?, &stop).await?,
+    let (seconds, beside) = match name {
+        ProjectionName::Sqlite => {
+            let journal = filled(&config, made(events), &stop).await?;
+            (time(&journal, stores::sqlite(&config)?, &stop).await?, None)
+        }
+        ProjectionName::Timescale => {
+            let beside = history::measure(&config, events, &stop).await?;
+            (beside.rebuild_seconds, Some(beside))
+        }
+        ProjectionName::Redis => {
+            let journal = filled(&config, made(events), &stop).await?;
+            (time(&journal, stores::redis(&config)?, &stop).await?, None)
+        }
     };
     // Leaves the store as it was found.
     stores::clear(&config, name).await?;
@@ -75,15 +64,53 @@ pub(in crate::cli) async fn rebuild(
         events,
         seconds,
         events_per_second: events as f64 / seconds,
+        beside,
         machine: Machine::now(),
     };
-    output::result(&report, json, |it| {
-        format!(
-            "rebuild {}: {} events in {:.2} s, {:.0} events/s (load {:.2})",
-            it.store, it.events, it.seconds, it.events_per_second, it.machine.load_1m
-        )
-    })?;
+    output::result(&report, json, text)?;
     Ok(())
+}
+
+fn text(it: &Report) -> String {
+    let mut text = format!(
+        "rebuild {}: {} events in {:.2} s, {:.0} events/s (load {:.2})",
+        it.store, it.events, it.seconds, it.events_per_second, it.machine.load_1m
+    );
+    if let Some(beside) = &it.beside {
+        text.push_str(&beside.text());
+    }
+    text
+}
+
+/// Made-up events as fast as they are taken.
+pub(super) fn made(events: u64) -> Synthetic {
+    Synthetic::new(&synthetic::Options {
+        rate: 0,
+        events: Some(events),
+        ..synthetic::Options::default()
+    })
+}
+
+/// A log with all that a source has; no store is fed.
+pub(super) async fn filled<S: Source>(
+    config: &Config,
+    source: S,
+    stop: &CancellationToken,
+) -> Result<JournalReader, CommandError> {
+    let mut log_only = config.clone();
+    (
+        log_only.rabbitmq,
+        log_only.timescale,
+        log_only.redis,
+        log_only.sqlite,
+    ) = (None, None, None, None);
+    let daemon = Daemon::open(log_only, Status::new())?;
+    let options = Options {
+        receipts: None,
+        drain: true,
+    };
+    daemon.run(Some(source), options, stop.clone()).await?;
+    Ok(JournalReader::open(&config.data_dir)?)
 }
 
 async fn time<P: Projection>(
@@ -93,6 +120,5 @@ async fn time<P: Projection>(
 ) -> Result<f64, CommandError> {
     let started = Instant::now();
     replay::rebuild(journal, &mut projection, &mut |_| {}, stop).await?;
-    let seconds = started.elapsed().as_secs_f64();
-    Ok(seconds)
+    Ok(started.elapsed().as_secs_f64())
 }

@@ -20,7 +20,7 @@ impl Quarantine for Timescale {
     async fn quarantine_size(&mut self) -> Result<u64, ProjectionError> {
         let sql = format!(
             "select count(*) from telegram.quarantine where {}",
-            here(&*self.prepared().await?)
+            self.prepared().await?.here
         );
         let mut connection = self.connected(READING).await?;
         let read = sqlx::query_scalar(ours(&sql)).fetch_one(&mut connection);
@@ -60,14 +60,6 @@ impl Quarantine for Timescale {
     }
 }
 
-/// The rows of a generation, as a condition.
-fn here(statements: &Statements) -> String {
-    format!(
-        "projection = 'timescale' and generation = {}",
-        statements.generation
-    )
-}
-
 async fn read(
     statements: &Statements,
     connection: &mut PgConnection,
@@ -76,7 +68,7 @@ async fn read(
 ) -> Result<Vec<Poison>, sqlx::Error> {
     let sql = format!(
         "select seq, kind, received_at, reason, raw from telegram.quarantine where {} and seq > $1 order by seq limit $2",
-        here(statements)
+        statements.here
     );
     let rows = sqlx::query(ours(&sql))
         .bind(i64::try_from(after).unwrap_or(i64::MAX))
@@ -121,7 +113,7 @@ async fn retry(
             let reason = reason(&error);
             let sql = format!(
                 "update telegram.quarantine set reason = $2 where {} and seq = $1",
-                here(statements)
+                statements.here
             );
             sqlx::query(ours(&sql))
                 .bind(stored(envelope.seq))
@@ -142,7 +134,7 @@ async fn forget(
 ) -> Result<bool, sqlx::Error> {
     let sql = format!(
         "delete from telegram.quarantine where {} and seq = $1",
-        here(statements)
+        statements.here
     );
     let done = sqlx::query(ours(&sql))
         .bind(stored(seq))

@@ -30,10 +30,23 @@ const STEPS: &[(i64, &str, &str)] = &[
         "counter samples",
         include_str!("../../../migrations/timescale/0003_counter_samples.sql"),
     ),
+    (
+        4,
+        "switching",
+        include_str!("../../../migrations/timescale/0004_switching.sql"),
+    ),
+    (
+        5,
+        "statistics",
+        include_str!("../../../migrations/timescale/0005_statistics.sql"),
+    ),
 ];
 
 /// Beside our own objects, not among those of the database's owner.
 const MIGRATIONS_TABLE: &str = "telegram.schema_migrations";
+
+/// Chunks of the first generation, of whose dates nothing is known yet.
+const FIRST_CHUNK_INTERVAL: Duration = Duration::from_secs(90 * 86_400);
 
 const DOING: &str = "bringing the schema up to date";
 
@@ -93,7 +106,7 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), ProjectionError> {
         .map_err(|error| migration(NAME, newest, error))
 }
 
-/// Finds or makes the generation, and gives it the configured chunk width.
+/// Finds the generation; makes the first one where none is shown.
 async fn settle(
     config: &config::Timescale,
     wanted: Option<i32>,
@@ -107,22 +120,23 @@ async fn settle(
     .bind(wanted)
     .fetch_optional(&mut *transaction)
     .await?;
-    let generation = known.or(wanted).unwrap_or(1);
-    let width = format!("{} microseconds", config.chunk_interval.as_micros());
-    if known.is_none() {
-        sqlx::query("select telegram.create_generation($1, $2::text::interval)")
-            .bind(generation)
-            .bind(&width)
-            .execute(&mut *transaction)
-            .await?;
-        if wanted.is_none() {
-            sqlx::query("select telegram.show_generation($1)")
-                .bind(generation)
+    let generation = match (known, wanted) {
+        (Some(generation), _) => generation,
+        // One that was dropped meanwhile has no checkpoint and takes no batch.
+        (None, Some(wanted)) => wanted,
+        (None, None) => {
+            let width = config.chunk_interval.unwrap_or(FIRST_CHUNK_INTERVAL);
+            create(&mut transaction, 1, width).await?;
+            sqlx::query("select telegram.show_generation(1)")
                 .execute(&mut *transaction)
                 .await?;
+            1
         }
-    } else {
-        set_chunk_width(&mut transaction, generation, &width).await?;
+    };
+    if wanted.is_none()
+        && let Some(configured) = config.chunk_interval
+    {
+        warn_of_width(&mut transaction, generation, configured).await?;
     }
     settle_sampling(config, generation, &mut transaction).await?;
     transaction.commit().await?;
@@ -151,32 +165,46 @@ async fn settle_sampling(
     Ok(())
 }
 
-/// New chunks get the configured width; those that exist keep theirs.
-async fn set_chunk_width(
+/// Makes the tables and views of a generation.
+pub(super) async fn create(
+    connection: &mut PgConnection,
+    number: i32,
+    chunk_interval: Duration,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("select telegram.create_generation($1, $2::text::interval)")
+        .bind(number)
+        .bind(interval(chunk_interval))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// A duration as PostgreSQL reads one.
+pub(super) fn interval(duration: Duration) -> String {
+    format!("{} microseconds", duration.as_micros())
+}
+
+/// Chunks of another width begin with a rebuild: never in silence, and not in the middle of a table.
+async fn warn_of_width(
     connection: &mut PgConnection,
     generation: i32,
-    width: &str,
+    configured: Duration,
 ) -> Result<(), sqlx::Error> {
-    let schema: Option<String> = sqlx::query_scalar(
-        "select n.nspname::text from timescaledb_information.dimensions d, pg_catalog.pg_extension e \
-         join pg_catalog.pg_namespace n on n.oid = e.extnamespace \
-         where e.extname = 'timescaledb' and d.hypertable_schema = 'telegram_g' || $1::integer \
-         and d.hypertable_name = 'message_content' and d.time_interval <> $2::text::interval",
+    let differs: bool = sqlx::query_scalar(
+        "select exists (select from timescaledb_information.dimensions \
+         where hypertable_schema = 'telegram_g' || $1::integer and hypertable_name = 'message_content' \
+         and time_interval <> $2::text::interval)",
     )
     .bind(generation)
-    .bind(width)
-    .fetch_optional(&mut *connection)
+    .bind(interval(configured))
+    .fetch_one(connection)
     .await?;
-    if let Some(schema) = schema {
-        // The schema comes from the catalogue; doubled quotes keep any name a name.
-        let schema = schema.replace('"', "\"\"");
-        let sql = format!(
-            "select \"{schema}\".set_chunk_time_interval('telegram_g{generation}.message_content', $1::text::interval)"
+    if differs {
+        tracing::warn!(
+            generation,
+            "the chunks of TimescaleDB are not as wide as timescale.chunk_interval says; it takes effect with: \
+             telegram-gateway rebuild timescale"
         );
-        sqlx::query(AssertSqlSafe(sql))
-            .bind(width)
-            .execute(&mut *connection)
-            .await?;
     }
     Ok(())
 }

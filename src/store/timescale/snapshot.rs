@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Executor as _};
 use super::statements::Statements;
 use super::{CONNECT_SECONDS, NAME, Timescale, limited, readable, setup, value};
 use crate::config;
-use crate::store::contract::Table;
+use crate::store::contract::{MESSAGES, Table};
 use crate::store::public::PublicRow;
 use crate::store::samples::Sampling;
 use crate::store::sql::backend;
@@ -58,6 +58,47 @@ impl TimescaleSnapshot {
             connection,
             sampling,
         })
+    }
+}
+
+/// The digest of the rows of a table that are of one peer and, for messages, of one day (UTC). Made by the server, and
+/// comparable with others of the same server only.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ServerDigest {
+    /// The peer, in the marked form; 0 for rows of none.
+    pub peer_id: i64,
+    /// The day as `2026-01-31`; empty for tables without a date.
+    pub day: String,
+    /// How many rows.
+    pub rows: i64,
+    /// The sum of their hashes.
+    pub sum: String,
+}
+
+impl TimescaleSnapshot {
+    /// Digests of all rows of a public table: so that two generations can be compared without reading them back.
+    pub async fn digests(&mut self, table: &Table) -> Result<Vec<ServerDigest>, ProjectionError> {
+        let has_date = table.name == MESSAGES.name;
+        let day = if has_date {
+            "to_char(t.posted_at at time zone 'UTC', 'YYYY-MM-DD')"
+        } else {
+            "''"
+        };
+        let sql = format!(
+            "select coalesce(t.peer_id, 0), {day}, count(*), sum(hashtextextended(t::text, 0))::text \
+             from {}{} t group by 1, 2 order by 1, 2",
+            self.schema, table.name
+        );
+        let read = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&mut self.connection);
+        let rows: Vec<(i64, String, i64, String)> =
+            read.await.map_err(|error| backend(NAME, DOING, error))?;
+        let digest = |(peer_id, day, rows, sum)| ServerDigest {
+            peer_id,
+            day,
+            rows,
+            sum,
+        };
+        Ok(rows.into_iter().map(digest).collect())
     }
 }
 

@@ -147,8 +147,21 @@ const QUARANTINE: &[(&str, &str)] = &[
     ("raw", "bytea"),
 ];
 
+/// The tables of a generation.
+pub(super) const TABLES: [&str; 9] = [
+    "message_content",
+    "message_state",
+    "message_version",
+    "channel_name",
+    "gap",
+    "gap_closing",
+    "counter_sample",
+    "message_hour",
+    "message_hour_stale",
+];
+
 /// First number of our advisory locks: `tgw` in ASCII. Locks end with their transaction, so a pooler cannot leak them.
-const LOCK: i32 = 0x0074_6777;
+pub(super) const LOCK: i32 = 0x0074_6777;
 
 /// The server gives up on a statement after this long; see `APPLY_SECONDS` for the connection's own limit.
 const STATEMENT_TIMEOUT: &str = "60s";
@@ -163,12 +176,15 @@ pub(super) fn begin_exclusive() -> String {
 /// The statements of one generation.
 #[derive(Debug)]
 pub(super) struct Statements {
-    pub generation: i32,
     /// Schema name with its dot.
     pub schema: String,
+    /// What is of this generation in the tables that all of them share, as a condition.
+    pub here: String,
     /// Starts a transaction that writes. One writer at a time for each generation: what a message's older version is
     /// must not change between two statements, and a `replay` may run beside the daemon.
     pub begin: String,
+    /// Adds contents of messages that have none, from a binary stream.
+    pub copy_content: String,
     /// Adds contents of messages that have none; returns the seqs of those it added.
     pub insert_content: String,
     /// Merges contents into those that are there, and keeps as versions those that lose.
@@ -186,6 +202,9 @@ pub(super) struct Statements {
     pub insert_gaps: String,
     pub insert_gap_closings: String,
     pub insert_quarantine: String,
+    /// Notes hours whose counts have changed: given, or those of deleted messages.
+    pub note_hours: String,
+    pub note_hours_of: String,
     pub move_checkpoint: String,
     /// Whether this generation is shown, and its checkpoint.
     pub read_checkpoint: String,
@@ -208,6 +227,10 @@ impl Statements {
             begin: format!(
                 "begin; set local synchronous_commit = {commit}; set local statement_timeout = '{STATEMENT_TIMEOUT}'; \
                  select pg_catalog.pg_advisory_xact_lock({LOCK}, {generation})"
+            ),
+            copy_content: format!(
+                "copy {schema}message_content ({}) from stdin (format binary)",
+                names(CONTENT)
             ),
             insert_content: format!(
                 "insert into {schema}message_content ({}) {} on conflict ({CONTENT_KEY}) do nothing returning seq",
@@ -234,11 +257,23 @@ impl Statements {
                 names(QUARANTINE),
                 unnest(QUARANTINE)
             ),
+            note_hours: format!(
+                "insert into {schema}message_hour_stale (peer_id, hour) \
+                 select * from unnest($1::bigint[], $2::timestamptz[]) on conflict do nothing"
+            ),
+            note_hours_of: format!(
+                "insert into {schema}message_hour_stale (peer_id, hour) \
+                 select distinct c.peer_id, date_trunc('hour', c.posted_at, 'UTC') \
+                 from unnest($1::bigint[], $2::bigint[]) as b (peer_id, message_id) cross join lateral (\
+                 select c.peer_id, c.posted_at from {schema}message_content c \
+                 where c.peer_id = b.peer_id and c.message_id = b.message_id offset 0) c on conflict do nothing"
+            ),
             move_checkpoint: format!(
                 "insert into telegram.checkpoints as c (projection, generation, log_id, epoch, seq, updated_at) \
                  values ('timescale', {generation}, $1, $2, $3, $4) \
                  on conflict (projection, generation) do update \
-                 set epoch = excluded.epoch, seq = excluded.seq, updated_at = excluded.updated_at \
+                 set epoch = excluded.epoch, seq = excluded.seq, updated_at = excluded.updated_at, \
+                 moved_at = clock_timestamp() \
                  where c.log_id = excluded.log_id and (c.epoch, c.seq) < (excluded.epoch, excluded.seq)"
             ),
             read_checkpoint: format!(
@@ -248,16 +283,16 @@ impl Statements {
             ),
             live,
             truncate: format!(
-                "truncate {schema}message_content, {schema}message_state, {schema}message_version, \
-                 {schema}channel_name, {schema}gap, {schema}gap_closing, {schema}counter_sample"
+                "truncate {}",
+                TABLES.map(|table| format!("{schema}{table}")).join(", ")
             ),
             forget: [
                 format!("delete from telegram.quarantine where {here}"),
                 format!("delete from telegram.checkpoints where {here}"),
                 format!("update {schema}counter_sampling set after_seq = 0"),
             ],
-            generation,
             schema,
+            here,
         }
     }
 }

@@ -18,7 +18,7 @@ const TIMESTAMPTZ_ARRAY: Oid = Oid(1185);
 const JSONB: Oid = Oid(3802);
 const JSONB_ARRAY: Oid = Oid(3807);
 /// 2000-01-01, from where PostgreSQL counts its microseconds.
-const EPOCH_MICROS: i64 = 946_684_800_000_000;
+pub(super) const EPOCH_MICROS: i64 = 946_684_800_000_000;
 
 /// An instant as `timestamptz`: whole microseconds on both sides, never a float.
 #[derive(Debug, Clone, Copy)]

@@ -1,18 +1,20 @@
 //! A batch in one transaction.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::time::{Duration, Instant};
 
-use sqlx::postgres::{PgArguments, PgBindIterExt as _, PgConnection};
-use sqlx::query::Query;
+use sqlx::postgres::{PgBindIterExt as _, PgConnection};
 use sqlx::{Connection as _, Executor as _, Postgres, Row as _, Transaction};
 
+use super::bind::{bind_contents, bind_samples, bind_states, bind_versions};
+use super::copy::CopyStream;
 use super::statements::Statements;
-use super::value::{Jsonb, Time};
+use super::value::Time;
 use super::{NAME, Timescale};
-use crate::event::{Json, Timestamp};
+use crate::event::Timestamp;
 use crate::failure::Class;
-use crate::store::rows::{GapClosingRow, MessageRow, Rows, Stamped, StateRow, VersionRow};
-use crate::store::samples::{self, SampleRow};
+use crate::store::rows::{GapClosingRow, MessageRow, Rows, StateRow};
+use crate::store::samples;
 use crate::store::sql::{Bisect, StoredCheckpoint, backend, cause, moves, ours, refusal, refused};
 use crate::store::{Batch, Entry, Poison, ProjectionError};
 
@@ -39,6 +41,107 @@ pub(super) async fn apply(
     let mut transaction = begin(statements, connection, batch).await?;
     write_what_fits(statements, &mut transaction, batch).await?;
     transaction.commit().await.map_err(fail)
+}
+
+/// As [`apply`], where the contents of `new` messages are certain to have no row yet: they are copied in. `rest` is what
+/// else the batch writes. Unless the hours are `counted` already, they are counted when the load is done.
+pub(super) async fn load(
+    statements: &Statements,
+    connection: &mut PgConnection,
+    batch: &Batch,
+    (new, rest): (&[MessageRow], &Rows),
+    counted: bool,
+) -> Result<(), ProjectionError> {
+    let mut transaction = begin(statements, connection, batch).await?;
+    let written = async {
+        copy_contents(statements, &mut transaction, new).await?;
+        write_rows(statements, &mut transaction, rest).await?;
+        write_samples(statements, &mut transaction, &batch.entries).await?;
+        if counted {
+            note_hours(statements, &mut transaction, new, rest).await?;
+        }
+        Ok(())
+    };
+    match written.await {
+        Ok(()) => return transaction.commit().await.map_err(fail),
+        Err(error) if cause(NAME, &error).class == Class::Corrupt => {}
+        Err(error) => return Err(fail(error)),
+    }
+    // One of the events cannot be stored. The usual way finds out which.
+    transaction.rollback().await.map_err(fail)?;
+    apply(statements, connection, batch).await
+}
+
+/// Notes the hours whose counts the batch has changed: of its contents, and of the messages that it deletes.
+async fn note_hours(
+    statements: &Statements,
+    connection: &mut PgConnection,
+    new: &[MessageRow],
+    rows: &Rows,
+) -> Result<(), sqlx::Error> {
+    let contents = new.iter().chain(&rows.messages);
+    let contents = contents.map(|row| (row.peer_id, row.posted_at.hour()));
+    let versions = rows.versions.iter();
+    let versions = versions.map(|row| (row.peer_id, row.posted_at.hour()));
+    let hours: BTreeSet<(i64, Timestamp)> = contents.chain(versions).collect();
+    if !hours.is_empty() {
+        sqlx::query(ours(&statements.note_hours))
+            .bind(hours.iter().map(|(peer, _)| *peer).bind_iter())
+            .bind(hours.iter().map(|(_, hour)| Time::from(*hour)).bind_iter())
+            .execute(&mut *connection)
+            .await?;
+    }
+    let deleted: Vec<&StateRow> = rows
+        .states
+        .iter()
+        .filter(|row| row.deleted_at.is_some())
+        .collect();
+    if !deleted.is_empty() {
+        sqlx::query(ours(&statements.note_hours_of))
+            .bind(deleted.iter().map(|row| row.peer_id).bind_iter())
+            .bind(deleted.iter().map(|row| row.message_id).bind_iter())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+/// As `Loader::copy_alone` says: each batch in a transaction of its own, encoded before the clock runs.
+pub(super) async fn copy_alone(
+    statements: &Statements,
+    connection: &mut PgConnection,
+    batches: &[Vec<MessageRow>],
+) -> Result<Duration, ProjectionError> {
+    let mut took = Duration::ZERO;
+    for batch in batches {
+        let bytes = CopyStream::of_contents(batch).finish();
+        let begun = Instant::now();
+        let copied = async {
+            let mut transaction = connection.begin_with(ours(&statements.begin)).await?;
+            let mut copy = transaction.copy_in_raw(&statements.copy_content).await?;
+            copy.send(bytes).await?;
+            copy.finish().await?;
+            transaction.commit().await
+        };
+        copied.await.map_err(fail)?;
+        took += begun.elapsed();
+    }
+    Ok(took)
+}
+
+async fn copy_contents(
+    statements: &Statements,
+    connection: &mut PgConnection,
+    rows: &[MessageRow],
+) -> Result<(), sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let bytes = CopyStream::of_contents(rows).finish();
+    let mut copy = connection.copy_in_raw(&statements.copy_content).await?;
+    copy.send(bytes).await?;
+    copy.finish().await?;
+    Ok(())
 }
 
 pub(super) async fn begin<'c>(
@@ -121,6 +224,16 @@ pub(super) async fn write(
     entries: &[Entry],
 ) -> Result<(), sqlx::Error> {
     let rows = Rows::of(entries);
+    write_rows(statements, connection, &rows).await?;
+    write_samples(statements, connection, entries).await?;
+    note_hours(statements, connection, &[], &rows).await
+}
+
+async fn write_rows(
+    statements: &Statements,
+    connection: &mut PgConnection,
+    rows: &Rows,
+) -> Result<(), sqlx::Error> {
     write_contents(statements, connection, &rows.messages).await?;
     if !rows.versions.is_empty() {
         let query = sqlx::query(ours(&statements.insert_versions));
@@ -166,7 +279,6 @@ pub(super) async fn write(
             .await?;
     }
     write_gap_closings(statements, connection, &rows.gap_closings).await?;
-    write_samples(statements, connection, entries).await?;
     write_quarantine(statements, connection, &rows.quarantine).await
 }
 
@@ -266,140 +378,4 @@ async fn write_quarantine(
         .execute(connection)
         .await?;
     Ok(())
-}
-
-type Statement<'q> = Query<'q, Postgres, PgArguments>;
-
-fn time(at: Option<Timestamp>) -> Option<Time> {
-    at.map(Time::from)
-}
-
-fn json(value: &Option<Json>) -> Option<Jsonb<'_>> {
-    value.as_ref().map(Jsonb)
-}
-
-/// In the order of `statements::CONTENT`.
-fn bind_contents<'q>(query: Statement<'q>, rows: &[&MessageRow]) -> Statement<'q> {
-    query
-        .bind(rows.iter().map(|row| row.peer_id).bind_iter())
-        .bind(rows.iter().map(|row| row.message_id).bind_iter())
-        .bind(rows.iter().map(|row| Time::from(row.posted_at)).bind_iter())
-        .bind(rows.iter().map(|row| row.rank).bind_iter())
-        .bind(rows.iter().map(|row| row.seq).bind_iter())
-        .bind(rows.iter().map(|row| row.first_seq).bind_iter())
-        .bind(
-            rows.iter()
-                .map(|row| Time::from(row.received_at))
-                .bind_iter(),
-        )
-        .bind(rows.iter().map(|row| time(row.edited_at)).bind_iter())
-        .bind(rows.iter().map(|row| row.sender_id).bind_iter())
-        .bind(rows.iter().map(|row| row.reply_to_message_id).bind_iter())
-        .bind(rows.iter().map(|row| row.reply_to_peer_id).bind_iter())
-        .bind(rows.iter().map(|row| row.topic_id).bind_iter())
-        .bind(rows.iter().map(|row| row.grouped_id).bind_iter())
-        .bind(rows.iter().map(|row| row.views).bind_iter())
-        .bind(rows.iter().map(|row| row.forwards).bind_iter())
-        .bind(rows.iter().map(|row| row.versioned).bind_iter())
-        .bind(rows.iter().map(|row| row.pinned).bind_iter())
-        .bind(rows.iter().map(|row| row.kind).bind_iter())
-        .bind(rows.iter().map(|row| row.origin).bind_iter())
-        .bind(rows.iter().map(|row| row.media_kind).bind_iter())
-        .bind(rows.iter().map(|row| row.text.as_str()).bind_iter())
-        .bind(
-            rows.iter()
-                .map(|row| row.sender_name.as_deref())
-                .bind_iter(),
-        )
-        .bind(
-            rows.iter()
-                .map(|row| row.post_author.as_deref())
-                .bind_iter(),
-        )
-        .bind(rows.iter().map(|row| row.via_bot.as_deref()).bind_iter())
-        .bind(rows.iter().map(|row| json(&row.entities)).bind_iter())
-        .bind(rows.iter().map(|row| json(&row.forward)).bind_iter())
-        .bind(rows.iter().map(|row| json(&row.media)).bind_iter())
-        .bind(rows.iter().map(|row| json(&row.reactions)).bind_iter())
-        .bind(rows.iter().map(|row| json(&row.poll)).bind_iter())
-        .bind(rows.iter().map(|row| json(&row.buttons)).bind_iter())
-        .bind(rows.iter().map(|row| json(&row.service)).bind_iter())
-        .bind(rows.iter().map(|row| json(&row.changed)).bind_iter())
-}
-
-/// In the order of `statements::VERSION`.
-fn bind_versions<'q>(query: Statement<'q>, rows: &[VersionRow]) -> Statement<'q> {
-    query
-        .bind(rows.iter().map(|row| row.peer_id).bind_iter())
-        .bind(rows.iter().map(|row| row.message_id).bind_iter())
-        .bind(rows.iter().map(|row| Time::from(row.posted_at)).bind_iter())
-        .bind(rows.iter().map(|row| row.seq).bind_iter())
-        .bind(rows.iter().map(|row| time(row.edited_at)).bind_iter())
-        .bind(rows.iter().map(|row| row.text.as_str()).bind_iter())
-        .bind(rows.iter().map(|row| json(&row.entities)).bind_iter())
-        .bind(rows.iter().map(|row| json(&row.media)).bind_iter())
-        .bind(rows.iter().map(|row| json(&row.changed)).bind_iter())
-}
-
-fn stamp<T>(part: &Stamped<T>) -> Option<i64> {
-    part.as_ref().map(|(seq, _)| *seq)
-}
-
-fn value<T: Clone>(part: &Stamped<T>) -> Option<T> {
-    part.as_ref().map(|(_, value)| value.clone())
-}
-
-fn json_value(part: &Stamped<Json>) -> Option<Jsonb<'_>> {
-    part.as_ref().map(|(_, value)| Jsonb(value))
-}
-
-/// In the order of `statements::STATE`.
-fn bind_states<'q>(query: Statement<'q>, rows: &[StateRow]) -> Statement<'q> {
-    query
-        .bind(rows.iter().map(|row| row.peer_id).bind_iter())
-        .bind(rows.iter().map(|row| row.message_id).bind_iter())
-        .bind(
-            rows.iter()
-                .map(|row| time(value(&row.deleted_at)))
-                .bind_iter(),
-        )
-        .bind(rows.iter().map(|row| stamp(&row.deleted_at)).bind_iter())
-        .bind(rows.iter().map(|row| value(&row.pinned)).bind_iter())
-        .bind(rows.iter().map(|row| stamp(&row.pinned)).bind_iter())
-        .bind(rows.iter().map(|row| value(&row.views)).bind_iter())
-        .bind(rows.iter().map(|row| stamp(&row.views)).bind_iter())
-        .bind(rows.iter().map(|row| value(&row.forwards)).bind_iter())
-        .bind(rows.iter().map(|row| stamp(&row.forwards)).bind_iter())
-        .bind(
-            rows.iter()
-                .map(|row| json_value(&row.reactions))
-                .bind_iter(),
-        )
-        .bind(rows.iter().map(|row| stamp(&row.reactions)).bind_iter())
-        .bind(rows.iter().map(|row| json_value(&row.poll)).bind_iter())
-        .bind(rows.iter().map(|row| stamp(&row.poll)).bind_iter())
-}
-
-/// In the order of `statements::SAMPLE`.
-fn bind_samples<'q>(query: Statement<'q>, rows: &[SampleRow]) -> Statement<'q> {
-    let sampled = rows.iter().map(|row| Time::from(row.sampled_at));
-    let intervals = rows.iter().map(|row| Time::from(row.interval_at));
-    query
-        .bind(rows.iter().map(|row| row.peer_id).bind_iter())
-        .bind(rows.iter().map(|row| row.message_id).bind_iter())
-        .bind(intervals.bind_iter())
-        .bind(sampled.bind_iter())
-        .bind(rows.iter().map(|row| row.seq).bind_iter())
-        .bind(rows.iter().map(|row| value(&row.views)).bind_iter())
-        .bind(rows.iter().map(|row| stamp(&row.views)).bind_iter())
-        .bind(rows.iter().map(|row| value(&row.forwards)).bind_iter())
-        .bind(rows.iter().map(|row| stamp(&row.forwards)).bind_iter())
-        .bind(
-            rows.iter()
-                .map(|row| json_value(&row.reactions))
-                .bind_iter(),
-        )
-        .bind(rows.iter().map(|row| stamp(&row.reactions)).bind_iter())
-        .bind(rows.iter().map(|row| json_value(&row.poll)).bind_iter())
-        .bind(rows.iter().map(|row| stamp(&row.poll)).bind_iter())
 }

@@ -17,11 +17,12 @@ use crate::support::services::{
     connect, fresh_database, in_database, pgbouncer_url, timescale_url,
 };
 
-fn timescale_config(url: &str) -> config::Timescale {
+pub(super) fn timescale_config(url: &str) -> config::Timescale {
     config::Timescale {
         url: BackendUrl::parse(url).expect("an address"),
         direct_url: None,
-        chunk_interval: Duration::from_secs(90 * 86_400),
+        chunk_interval: None,
+        keep_generation: Duration::from_secs(86_400),
         synchronous_commit: false,
         counter_history: None,
     }
@@ -189,78 +190,6 @@ fn replay_rewrites_nothing() {
             .await
             .expect("digest");
         assert_eq!(before, after);
-    });
-}
-
-#[test]
-fn generation_is_loaded_beside_and_shown_at_once() {
-    let Some(url) = timescale_url() else { return };
-    let log = mixed_log();
-    wait(async {
-        let url = fresh_database(&url).await;
-        let mut live = Timescale::new(timescale_config(&url));
-        let end = checkpoint(1, 10);
-        live.apply(&batch(&log[..10], Some(end)))
-            .await
-            .expect("live");
-        let mut rebuilt = Timescale::generation(timescale_config(&url), 2);
-        assert_eq!(rebuilt.checkpoint().await.expect("empty"), None);
-        rebuilt
-            .apply(&batch(&log, Some(checkpoint(1, 9))))
-            .await
-            .expect("rebuild");
-        assert_eq!(everything(&mut rebuilt).await, folded(&log));
-        assert_eq!(everything(&mut live).await, folded(&log[..10]));
-
-        rebuilt.show(2).await.expect("show");
-        assert_eq!(
-            rebuilt.generations().await.expect("list"),
-            [(1, false), (2, true)]
-        );
-        let error = live
-            .apply(&batch(&log[..1], Some(end)))
-            .await
-            .expect_err("moved away");
-        assert_eq!(error.class(), Class::Transient);
-        assert_eq!(
-            live.checkpoint().await.expect("of the new one"),
-            Some(checkpoint(1, 9))
-        );
-        live.apply(&batch(&log[..1], Some(end)))
-            .await
-            .expect("goes on");
-        assert_eq!(live.current_generation().await.expect("two"), 2);
-
-        assert!(rebuilt.drop_generation(2).await.is_err(), "the one shown");
-        rebuilt.drop_generation(1).await.expect("drop");
-        let shown: i64 = sqlx::query_scalar("select count(*) from telegram.messages")
-            .fetch_one(&mut connect(&url).await)
-            .await
-            .expect("views are whole");
-        let expected = folded(&log)[0].1.len() as i64;
-        assert_eq!(shown, expected);
-    });
-}
-
-#[test]
-fn chunk_width_follows_the_configuration() {
-    let Some(url) = timescale_url() else { return };
-    wait(async {
-        let url = fresh_database(&url).await;
-        let sql = "select (extract(epoch from time_interval))::bigint from timescaledb_information.dimensions \
-                   where hypertable_schema = 'telegram_g1' and hypertable_name = 'message_content'";
-        for hours in [24, 24, 48] {
-            let config = config::Timescale {
-                chunk_interval: Duration::from_secs(hours * 3600),
-                ..timescale_config(&url)
-            };
-            Timescale::new(config).checkpoint().await.expect("ready");
-            let width: i64 = sqlx::query_scalar(sql)
-                .fetch_one(&mut connect(&url).await)
-                .await
-                .expect("dimension");
-            assert_eq!(width, hours as i64 * 3600);
-        }
     });
 }
 

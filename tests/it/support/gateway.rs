@@ -58,6 +58,14 @@ impl Gateway {
         })
     }
 
+    /// TimescaleDB alone, fed from the log; none where it is not there.
+    pub(crate) async fn with_timescale() -> Option<Gateway> {
+        let mut gateway = Gateway::embedded();
+        let database = fresh_database(&timescale_url()?).await;
+        gateway.set("TGW_TIMESCALE__URL", &database);
+        Some(gateway)
+    }
+
     /// Sets a configuration value for all further commands.
     pub(crate) fn set(&mut self, variable: &str, value: &str) {
         self.environment

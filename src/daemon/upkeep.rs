@@ -1,0 +1,49 @@
+//! What TimescaleDB needs now and then: a server's own background jobs cannot be relied on, and the Apache edition has
+//! none, so the daemon makes the calls.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config;
+use crate::failure::chain;
+use crate::store::ProjectionError;
+use crate::store::timescale::Generations;
+
+/// How often it is looked after.
+const RUN_EVERY: Duration = Duration::from_secs(600);
+
+/// Runs until stopped; ends at once when there is no TimescaleDB. Trouble waits for the next time: the projector, which
+/// is always at it, tells of a server that is away.
+pub(super) async fn run(timescale: Option<config::Timescale>, stop: CancellationToken) {
+    let Some(timescale) = timescale else {
+        return;
+    };
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(RUN_EVERY) => {}
+        }
+        let done = tokio::select! {
+            () = stop.cancelled() => return,
+            done = look_after(&timescale) => done,
+        };
+        if let Err(error) = done {
+            tracing::warn!(
+                error = chain(&error),
+                "TimescaleDB could not be looked after"
+            );
+        }
+    }
+}
+
+/// Drops generations whose time is over, and counts the hours that have changed.
+async fn look_after(timescale: &config::Timescale) -> Result<(), ProjectionError> {
+    let mut generations = Generations::open(timescale).await?;
+    for number in generations.sweep(timescale.keep_generation).await? {
+        tracing::info!(generation = number, "a generation that was kept is dropped");
+    }
+    let hours = generations.recount_hours().await?;
+    tracing::debug!(hours, "hours were counted again");
+    Ok(())
+}

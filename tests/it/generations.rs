@@ -1,0 +1,274 @@
+//! A rebuild of TimescaleDB beside the live one: readers notice nothing, whenever it is cut off, and there is a way back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+use sqlx::Executor as _;
+use telegram_gateway::projector::full_batch;
+use telegram_gateway::store::Projection as _;
+use telegram_gateway::store::timescale::{Generations, Loader};
+use tokio::task::JoinHandle;
+use wal::Seq;
+
+use crate::support::gateway::{Gateway, wait_until};
+use crate::support::services::connect;
+
+fn fill(gateway: &Gateway, events: &str) {
+    let run = [
+        "run",
+        "--source",
+        "synthetic",
+        "--rate",
+        "0",
+        "--events",
+        events,
+    ];
+    gateway.ok(&[&run[..], &["--drain"]].concat());
+}
+
+fn stages(gateway: &Gateway) -> Vec<(i64, String)> {
+    let list = gateway.json(&["generation", "list", "--json"]);
+    let list = list.as_array().expect("a list");
+    let stage = |it: &Value| it["stage"].as_str().unwrap_or_default().to_owned();
+    list.iter()
+        .map(|it| (it["generation"].as_i64().unwrap_or(0), stage(it)))
+        .collect()
+}
+
+/// Generations and their stages, as a test writes them.
+fn named(list: &[(i64, &str)]) -> Vec<(i64, String)> {
+    list.iter()
+        .map(|(number, stage)| (*number, (*stage).to_owned()))
+        .collect()
+}
+
+/// Reads all the time; fails when anything that it saw is gone.
+struct Reader {
+    stop: Arc<AtomicBool>,
+    task: JoinHandle<u64>,
+}
+
+impl Reader {
+    fn start(gateway: &Gateway) -> Reader {
+        let url = gateway.config().timescale.expect("configured").url;
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let task = tokio::spawn(async move {
+            let mut connection = connect(url.expose()).await;
+            let (mut last, mut reads) = ((0, 0, 0), 0);
+            while !stopped.load(Ordering::Relaxed) {
+                let sql = "select (select count(*) from telegram.messages), \
+                           (select coalesce(max(seq), 0) from telegram.messages), \
+                           (select count(*) from telegram.message_versions)";
+                let now: (i64, i64, i64) = sqlx::query_as(sql)
+                    .fetch_one(&mut connection)
+                    .await
+                    .expect("an answer");
+                assert!(
+                    now.0 >= last.0 && now.1 >= last.1 && now.2 >= last.2,
+                    "{last:?} {now:?}"
+                );
+                last = now;
+                reads += 1;
+                // Leaves the server to the others.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            reads
+        });
+        Reader { stop, task }
+    }
+
+    /// Whether it saw all it should, and how often it looked.
+    async fn finish(self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.task.await.expect("nothing that was seen is gone")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_notice_nothing_of_rebuilds_and_of_the_way_back() {
+    let Some(gateway) = Gateway::with_services().await else {
+        return;
+    };
+    fill(&gateway, "2000");
+    let reader = Reader::start(&gateway);
+    let mut daemon = gateway.start(&["run", "--source", "synthetic", "--rate", "60"]);
+    wait_until("events flow", || {
+        gateway.tail() > 2_020 || !daemon.is_running()
+    });
+    for (number, replaced) in [(2, 1), (3, 2)] {
+        let done = gateway.json(&["rebuild", "timescale", "--json"]);
+        assert_eq!(
+            (&done["generation"], &done["replaced"]),
+            (&number.into(), &replaced.into())
+        );
+        assert_eq!(done["comparison"]["mended"], 0, "{done}");
+        assert_eq!(done["comparison"]["only_older"], 0, "{done}");
+        assert!(done["applied"].as_u64() > Some(2_000), "{done}");
+    }
+    let back = gateway.json(&["generation", "rollback", "--json"]);
+    assert_eq!(
+        (&back["generation"], &back["replaced"]),
+        (&2.into(), &3.into()),
+        "{back}"
+    );
+    assert_eq!(
+        stages(&gateway),
+        named(&[(1, "kept"), (2, "shown"), (3, "kept")])
+    );
+    let tail = gateway.tail();
+    wait_until("the daemon goes on feeding", || gateway.tail() > tail + 20);
+    assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.words());
+    gateway.ok(&["run", "--drain"]);
+    gateway.verify();
+    let refused = gateway.run(&["generation", "drop", "2", "--yes"]);
+    assert_eq!(refused.status.code(), Some(1), "the one shown");
+    gateway.ok(&["generation", "drop", "1", "--yes"]);
+    gateway.ok(&["generation", "drop", "3", "--yes"]);
+    assert_eq!(stages(&gateway), named(&[(2, "shown")]));
+    gateway.verify();
+    assert!(reader.finish().await > 10);
+}
+
+/// Kills a rebuild wherever it is by then, and then lets one come through.
+fn kill_at_any_moment(gateway: &Gateway) {
+    for wait_ms in [0, 40, 150, 400] {
+        let mut rebuild = gateway.start(&["rebuild", "timescale"]);
+        let begun = std::time::Instant::now();
+        wait_until("some of it is done", || {
+            begun.elapsed() >= Duration::from_millis(wait_ms) || !rebuild.is_running()
+        });
+        rebuild.kill();
+        let shown = stages(gateway)
+            .iter()
+            .filter(|(_, stage)| stage == "shown")
+            .count();
+        assert_eq!(shown, 1);
+    }
+    gateway.ok(&["rebuild", "timescale"]);
+    let left = stages(gateway);
+    assert!(
+        left.iter().all(|(_, stage)| stage != "building"),
+        "{left:?}"
+    );
+    gateway.verify();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_that_was_cut_off_is_gone_on_with() {
+    let Some(gateway) = Gateway::with_timescale().await else {
+        return;
+    };
+    fill(&gateway, "6000");
+    let config = gateway.config().timescale.expect("configured");
+    let reader = Reader::start(&gateway);
+
+    // Cut off in the middle: as much as a kill leaves, without its luck.
+    let journal = gateway.journal().expect("a log");
+    let number = Generations::open(&config)
+        .await
+        .expect("open")
+        .make(Duration::from_secs(86_400))
+        .await;
+    let mut loader = Loader::new(config.clone(), number.expect("made"), 6_000);
+    let records = journal
+        .range(Seq::FIRST, 2_500, 2_500, 64 << 20)
+        .await
+        .expect("records");
+    let batch = full_batch(journal.identity(), 0, &records).expect("a batch");
+    loader.apply(&batch).await.expect("a part of it");
+    drop(loader);
+    assert_eq!(stages(&gateway), named(&[(1, "shown"), (2, "building")]));
+
+    // Cut off before the switch, which a reader holds back.
+    let mut holding = connect(config.url.expose()).await;
+    holding
+        .execute("begin; select count(*) from telegram.messages")
+        .await
+        .expect("a long reader");
+    let rebuild = gateway.start(&["rebuild", "timescale"]);
+    wait_until("it waits for the reader", || {
+        rebuild.words().contains("the switch waits")
+    });
+    rebuild.kill();
+    assert_eq!(stages(&gateway), named(&[(1, "shown"), (2, "building")]));
+    holding.execute("commit").await.expect("gone");
+
+    let done = gateway.json(&["rebuild", "timescale", "--json"]);
+    assert_eq!(
+        (&done["resumed"], &done["generation"]),
+        (&true.into(), &2.into()),
+        "{done}"
+    );
+    assert_eq!(done["comparison"]["differing"], 0, "{done}");
+    assert_eq!(stages(&gateway), named(&[(1, "kept"), (2, "shown")]));
+
+    kill_at_any_moment(&gateway);
+    assert!(reader.finish().await > 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_differs_is_explained_and_what_would_be_lost_needs_a_yes() {
+    let Some(gateway) = Gateway::with_timescale().await else {
+        return;
+    };
+    fill(&gateway, "1500");
+    let url = gateway.config().timescale.expect("configured").url;
+    let mut connection = connect(url.expose()).await;
+    let changed = connection
+        .execute(
+            "update telegram_g1.message_content set text = text || '!' where seq = \
+             (select max(seq) from telegram_g1.message_content); \
+             delete from telegram_g1.message_content where seq = (select min(seq) from telegram_g1.message_content)",
+        )
+        .await
+        .expect("changes by hand");
+    assert_eq!(changed.rows_affected(), 2);
+    let done = gateway.json(&["rebuild", "timescale", "--json"]);
+    assert!(done["comparison"]["mended"].as_u64() >= Some(2), "{done}");
+    assert_eq!(done["comparison"]["wrong"], 0, "{done}");
+    gateway.verify();
+
+    // Another log: nothing that readers see now can be made from it.
+    std::fs::remove_dir_all(gateway.data_dir()).expect("the log is gone");
+    let mut daemon = gateway.start(&[
+        "run",
+        "--source",
+        "synthetic",
+        "--rate",
+        "0",
+        "--events",
+        "300",
+    ]);
+    wait_until("there is another log", || {
+        gateway.tail() == 300 || !daemon.is_running()
+    });
+    assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.words());
+    let count = "select count(*) from telegram.messages";
+    let before: i64 = sqlx::query_scalar(count)
+        .fetch_one(&mut connection)
+        .await
+        .expect("rows");
+    let refused = gateway.run(&["rebuild", "timescale"]);
+    assert_eq!(refused.status.code(), Some(2), "nobody agreed");
+    let still: i64 = sqlx::query_scalar(count)
+        .fetch_one(&mut connection)
+        .await
+        .expect("rows");
+    assert_eq!(still, before);
+    let done = gateway.json(&["rebuild", "timescale", "--yes", "--json"]);
+    assert_eq!(
+        (&done["resumed"], &done["comparison"]),
+        (&true.into(), &Value::Null),
+        "{done}"
+    );
+    gateway.verify();
+    let refused = gateway.run(&["generation", "rollback"]);
+    assert_eq!(
+        refused.status.code(),
+        Some(1),
+        "the one kept is of the other log"
+    );
+}
