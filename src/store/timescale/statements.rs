@@ -261,21 +261,8 @@ impl Statements {
                 "insert into {schema}message_hour_stale (peer_id, hour) \
                  select * from unnest($1::bigint[], $2::timestamptz[]) on conflict do nothing"
             ),
-            note_hours_of: format!(
-                "insert into {schema}message_hour_stale (peer_id, hour) \
-                 select distinct c.peer_id, date_trunc('hour', c.posted_at, 'UTC') \
-                 from unnest($1::bigint[], $2::bigint[]) as b (peer_id, message_id) cross join lateral (\
-                 select c.peer_id, c.posted_at from {schema}message_content c \
-                 where c.peer_id = b.peer_id and c.message_id = b.message_id offset 0) c on conflict do nothing"
-            ),
-            move_checkpoint: format!(
-                "insert into telegram.checkpoints as c (projection, generation, log_id, epoch, seq, updated_at) \
-                 values ('timescale', {generation}, $1, $2, $3, $4) \
-                 on conflict (projection, generation) do update \
-                 set epoch = excluded.epoch, seq = excluded.seq, updated_at = excluded.updated_at, \
-                 moved_at = clock_timestamp() \
-                 where c.log_id = excluded.log_id and (c.epoch, c.seq) < (excluded.epoch, excluded.seq)"
-            ),
+            note_hours_of: note_hours_of(&schema),
+            move_checkpoint: move_checkpoint(generation),
             read_checkpoint: format!(
                 "select g.shown, c.log_id, c.epoch, c.seq, c.updated_at from telegram.generations g \
                  left join telegram.checkpoints c on c.generation = g.generation and c.projection = 'timescale' \
@@ -295,6 +282,27 @@ impl Statements {
             here,
         }
     }
+}
+
+fn note_hours_of(schema: &str) -> String {
+    format!(
+        "insert into {schema}message_hour_stale (peer_id, hour) \
+                 select distinct c.peer_id, date_trunc('hour', c.posted_at, 'UTC') \
+                 from unnest($1::bigint[], $2::bigint[]) as b (peer_id, message_id) cross join lateral (\
+                 select c.peer_id, c.posted_at from {schema}message_content c \
+                 where c.peer_id = b.peer_id and c.message_id = b.message_id offset 0) c on conflict do nothing"
+    )
+}
+
+fn move_checkpoint(generation: i32) -> String {
+    format!(
+        "insert into telegram.checkpoints as c (projection, generation, log_id, epoch, seq, updated_at) \
+                 values ('timescale', {generation}, $1, $2, $3, $4) \
+                 on conflict (projection, generation) do update \
+                 set epoch = excluded.epoch, seq = excluded.seq, updated_at = excluded.updated_at, \
+                 moved_at = clock_timestamp() \
+                 where c.log_id = excluded.log_id and (c.epoch, c.seq) < (excluded.epoch, excluded.seq)"
+    )
 }
 
 fn read_sampling(schema: &str) -> String {
