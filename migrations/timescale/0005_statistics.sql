@@ -268,7 +268,7 @@ $function$;
 revoke execute on function telegram.let(name, boolean), telegram.create_generation(integer, interval),
     telegram.show_generation(integer, boolean), telegram.drop_generation(integer), telegram.grant_access(),
     telegram.count_hours(integer), telegram.recount_hours(integer, integer), telegram.add_statistics(integer),
-    telegram.add_functions() from public;
+    telegram.add_counter_samples(integer), telegram.add_functions() from public;
 
 alter function telegram.show_generation(integer, boolean) rename to show_generation_3;
 

@@ -37,7 +37,11 @@ X
 timescaledb_ready() { run_inside pg_isready -q -t 2 -h /srv/run -p "${ports[PG]}" -U postgres -d postgres; }
 
 timescaledb_settle() {
-  [[ ! -f $home/data/timescaledb/complete ]] || return 0
+  if [[ -f $home/data/timescaledb/complete ]]; then
+    # of before tests made roles
+    run_inside psql -Xq -h /srv/run -p "${ports[PG]}" -U postgres -d postgres -c "alter role $user createrole"
+    return
+  fi
   # through the socket in a folder that only root and the daemons can enter: no password
   run_inside psql -Xq -v ON_ERROR_STOP=1 -h /srv/run -p "${ports[PG]}" -U postgres -d postgres \
     >"$home/log/bootstrap.log" 2>&1 <<X || die "setting up the database failed: see $home/log/bootstrap.log"

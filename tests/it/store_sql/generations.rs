@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Executor as _, SqlSafeStr as _};
+use telegram_gateway::config;
 use telegram_gateway::failure::{Class, Classify as _};
-use telegram_gateway::store::Projection as _;
 use telegram_gateway::store::timescale::{Generations, Loader, Stage, Switched, Timescale};
+use telegram_gateway::store::{Inspect as _, Projection as _, Snapshot as _};
 
 use super::timescale::timescale_config;
-use super::{any_order, batch, check_contract, checkpoint, everything, folded, mixed_log, wait};
+use super::{
+    any_order, batch, check_contract, checkpoint, everything, folded, folded_by, mixed_log, wait,
+};
 use crate::support::services::{
     connect, fresh_database, in_database, pgbouncer_url, timescale_url,
 };
@@ -232,7 +235,10 @@ fn an_older_installation_is_carried_over_with_its_rows() {
     wait(async {
         let url = fresh_database(&url).await;
         let mut connection = older_installation(&url).await;
-        let config = timescale_config(&url);
+        let config = config::Timescale {
+            counter_history: Some(Duration::from_secs(4)),
+            ..timescale_config(&url)
+        };
         let mut live = Timescale::new(config.clone());
         let has = live
             .checkpoint()
@@ -240,6 +246,8 @@ fn an_older_installation_is_carried_over_with_its_rows() {
             .expect("carried over")
             .expect("a checkpoint");
         assert_eq!((has.seq.get(), has.identity.epoch), (1, 1));
+        let history = live.snapshot().await.expect("a snapshot").sampling();
+        assert_eq!(history.map(|it| it.after), Some(1), "from now on");
         let end = checkpoint(1, log.len() as u64);
         live.apply(&batch(&log, Some(end))).await.expect("goes on");
         let before: String =
@@ -259,7 +267,9 @@ fn an_older_installation_is_carried_over_with_its_rows() {
         let error = live.apply(&batch(&[], Some(end))).await;
         assert_eq!(error.expect_err("moved").class(), Class::Transient);
         live.checkpoint().await.expect("of the new one");
-        assert_eq!(everything(&mut live).await, folded(&log));
+        let history = live.snapshot().await.expect("a snapshot").sampling();
+        assert_eq!(history.map(|it| it.after), Some(0), "of the whole log");
+        assert_eq!(everything(&mut live).await, folded_by(&log, history));
     });
 }
 

@@ -7,11 +7,11 @@ use telegram_gateway::config::{self, BackendUrl};
 use telegram_gateway::failure::{Class, Classify as _};
 use telegram_gateway::store::contract::{Type, VERIFIED};
 use telegram_gateway::store::timescale::Timescale;
-use telegram_gateway::store::{Inspect as _, Projection as _, ProjectionError, Snapshot as _};
+use telegram_gateway::store::{Projection as _, ProjectionError};
 
 use super::{
     any_order, batch, check_contract, check_counter_history, check_poison, check_retries,
-    check_two_writers, checkpoint, everything, folded, folded_by, mixed_log, posts, wait,
+    check_two_writers, everything, folded, mixed_log, posts, wait,
 };
 use crate::support::services::{
     connect, fresh_database, in_database, pgbouncer_url, timescale_url,
@@ -55,41 +55,6 @@ fn the_history_of_counters_follows_its_switch() {
     wait(async {
         let url = fresh_database(&url).await;
         check_counter_history(|seconds| sampling(&url, seconds)).await;
-    });
-}
-
-/// Takes the third step of the schema back.
-const WITHOUT_SAMPLES: &str = "
-    drop view telegram.counter_samples, telegram_g1.counter_samples;
-    drop table telegram_g1.counter_sample;
-    drop table telegram_g1.counter_sampling;
-    drop function telegram.add_counter_samples(integer);
-    drop function telegram.create_generation(integer, interval);
-    alter function telegram.create_generation_2(integer, interval) rename to create_generation;
-    delete from telegram.schema_migrations where version = 3";
-
-#[test]
-fn a_generation_from_before_the_history_of_counters_gets_one() {
-    let Some(url) = timescale_url() else { return };
-    let log = mixed_log();
-    wait(async {
-        let url = fresh_database(&url).await;
-        let half = log.len() / 2;
-        let mut store = sampling(&url, None);
-        let end = checkpoint(1, half as u64);
-        store
-            .apply(&batch(&log[..half], Some(end)))
-            .await
-            .expect("applied");
-        drop(store);
-        let undone = connect(&url).await.execute(WITHOUT_SAMPLES).await;
-        undone.expect("as before");
-        let mut store = sampling(&url, Some(4));
-        assert_eq!(store.checkpoint().await.expect("kept"), Some(end));
-        store.apply(&batch(&log, None)).await.expect("applied");
-        let sampling = store.snapshot().await.expect("a snapshot").sampling();
-        assert_eq!(sampling.map(|it| it.after), Some(half as i64));
-        assert_eq!(everything(&mut store).await, folded_by(&log, sampling));
     });
 }
 
