@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::world::{Fate, Open, World};
-use super::{everything, until};
+use super::{everything, index, until};
 use crate::support::gateway::Gateway;
 
 const CHANNELS: [i64; 5] = [11, 12, 13, 14, 15];
@@ -35,7 +35,7 @@ async fn start(gateway: &Gateway, world: &World, names: &[&'static str]) -> Runn
         reconcile_interval: Duration::from_secs(3600),
         ..account::Watch::default()
     };
-    let index = daemon.message_index(&stop).await.expect("an index");
+    let index = index(&daemon, &stop).await;
     let accounts = names.iter().map(|name| {
         let inputs = Inputs {
             name: (*name).to_owned(),

@@ -48,8 +48,21 @@ fn everything(name: &str, index: &Arc<Index>) -> Normaliser {
 
 /// The same for the only account of a daemon.
 async fn meaning(daemon: &Daemon, name: &str, stop: &CancellationToken) -> Box<dyn Meaning> {
-    let index = daemon.message_index(stop).await.expect("an index");
-    Box::new(everything(name, &index))
+    Box::new(everything(name, &index(daemon, stop).await))
+}
+
+/// The message index of a daemon. In this process the tasks of the daemon before may hold it for a moment more.
+async fn index(daemon: &Daemon, stop: &CancellationToken) -> Arc<Index> {
+    let opened = async {
+        loop {
+            match daemon.message_index(stop).await {
+                Ok(index) => return index,
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    let opened = tokio::time::timeout(DEADLINE, opened).await;
+    opened.expect("an index")
 }
 
 fn inputs(name: &str, meaning: Box<dyn Meaning>) -> Inputs {
@@ -83,7 +96,7 @@ async fn accounts_without_a_session_say_so_in_the_log_and_in_status_and_the_daem
     let (status, stop) = (Status::new(), CancellationToken::new());
     let daemon = Daemon::open(gateway.config(), status.clone()).expect("a daemon");
     let names = ["main", "second"];
-    let index = daemon.message_index(&stop).await.expect("an index");
+    let index = index(&daemon, &stop).await;
     let accounts = names.map(|name| (inputs(name, Box::new(everything(name, &index))), Shut));
     let source = Telegram::start(accounts.into(), &status, &stop);
     let running = daemon.run(Some(source), Options::default(), stop.clone());
