@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
-use sqlx::Executor as _;
+use sqlx::{AssertSqlSafe, Executor as _};
 use telegram_gateway::projector::full_batch;
 use telegram_gateway::store::Projection as _;
 use telegram_gateway::store::timescale::{Generations, Loader};
@@ -207,6 +207,58 @@ async fn a_rebuild_that_was_cut_off_is_gone_on_with() {
 
     kill_at_any_moment(&gateway);
     assert!(reader.finish().await > 10);
+}
+
+/// Interval, the number behind which it samples, and how many samples a generation has.
+async fn history(gateway: &Gateway, generation: i32) -> (i64, i64, i64) {
+    let url = gateway.config().timescale.expect("configured").url;
+    let g = format!("telegram_g{generation}");
+    let sql = format!(
+        "select interval_us, after_seq, (select count(*) from {g}.counter_samples) from {g}.counter_sampling"
+    );
+    let read = sqlx::query_as(AssertSqlSafe(sql));
+    let mut connection = connect(url.expose()).await;
+    read.fetch_one(&mut connection).await.expect("a history")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_has_the_same_history_of_counters() {
+    const MINUTE_US: i64 = 60_000_000;
+    let Some(mut gateway) = Gateway::with_timescale().await else {
+        return;
+    };
+    gateway.set("TGW_TIMESCALE__COUNTER_HISTORY", "1m");
+    fill(&gateway, "2000");
+    let done = gateway.json(&["rebuild", "timescale", "--json"]);
+    assert_eq!(done["comparison"]["differing"], 0, "{done}");
+    let (live, rebuilt) = (history(&gateway, 1).await, history(&gateway, 2).await);
+    assert!(live.2 > 50, "{live:?}");
+    assert_eq!((live, (live.0, live.1)), (rebuilt, (MINUTE_US, 0)));
+    let url = gateway.config().timescale.expect("configured").url;
+    let differing: i64 = sqlx::query_scalar(
+        "select count(*) from telegram_g1.counter_samples a full join telegram_g2.counter_samples b \
+         using (peer_id, message_id, interval_at) where a is distinct from b",
+    )
+    .fetch_one(&mut connect(url.expose()).await)
+    .await
+    .expect("both");
+    assert_eq!(differing, 0, "row by row");
+    gateway.verify();
+
+    // Another interval begins another history at the checkpoint; a rebuild begins it at the start of the log. The two are
+    // not held against each other, and each is right by itself.
+    gateway.set("TGW_TIMESCALE__COUNTER_HISTORY", "2m");
+    let tail = i64::try_from(gateway.tail()).expect("a number");
+    fill(&gateway, "2500");
+    let short = history(&gateway, 2).await;
+    assert_eq!((short.0, short.1), (2 * MINUTE_US, tail));
+    gateway.verify();
+    let done = gateway.json(&["rebuild", "timescale", "--json"]);
+    assert_eq!(done["comparison"]["differing"], 0, "{done}");
+    let whole = history(&gateway, 3).await;
+    assert_eq!((whole.0, whole.1), (2 * MINUTE_US, 0));
+    assert!(whole.2 > short.2 && short.2 > 0, "{whole:?} {short:?}");
+    gateway.verify();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -115,7 +115,8 @@ impl Generations {
                            from timescaledb_information.chunks k \
                            where k.hypertable_schema = 'telegram_g' || g.generation))), \
              (select (extract(epoch from d.time_interval) * 1000000)::bigint \
-              from timescaledb_information.dimensions d where d.hypertable_schema = 'telegram_g' || g.generation) \
+              from timescaledb_information.dimensions d where d.hypertable_schema = 'telegram_g' || g.generation \
+              and d.hypertable_name = 'message_content') \
              from telegram.generations g \
              left join telegram.checkpoints c on c.generation = g.generation and c.projection = 'timescale' \
              order by g.generation";
