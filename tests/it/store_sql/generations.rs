@@ -184,7 +184,7 @@ fn a_reader_in_the_way_makes_the_switch_give_way() {
 }
 
 /// An installation as the second step of the schema left it, with rows in it.
-async fn older_installation(url: &str) -> sqlx::PgConnection {
+pub(super) async fn older_installation(url: &str) -> sqlx::PgConnection {
     let mut connection = connect(url).await;
     let extension = "create extension timescaledb";
     connection.execute(extension).await.expect("the extension");

@@ -5,10 +5,11 @@ use std::time::Duration;
 use sqlx::Executor as _;
 use telegram_gateway::config::{self, BackendUrl};
 use telegram_gateway::failure::{Class, Classify as _};
-use telegram_gateway::store::contract::{Type, VERIFIED};
+use telegram_gateway::store::contract::{COUNTER_SAMPLES, Type, VERIFIED};
 use telegram_gateway::store::timescale::Timescale;
 use telegram_gateway::store::{Inspect as _, Projection as _, ProjectionError, Snapshot as _};
 
+use super::generations::older_installation;
 use super::{
     any_order, batch, check_contract, check_counter_history, check_poison, check_retries,
     check_two_writers, checkpoint, everything, folded, folded_by, mixed_log, posts, wait,
@@ -23,6 +24,9 @@ pub(super) fn timescale_config(url: &str) -> config::Timescale {
         direct_url: None,
         chunk_interval: None,
         keep_generation: Duration::from_secs(86_400),
+        keep_age: None,
+        columnstore: true,
+        columnstore_age: Duration::from_secs(14 * 86_400),
         synchronous_commit: false,
         counter_history: None,
     }
@@ -58,38 +62,23 @@ fn the_history_of_counters_follows_its_switch() {
     });
 }
 
-/// Takes the third step of the schema back.
-const WITHOUT_SAMPLES: &str = "
-    drop view telegram.counter_samples, telegram_g1.counter_samples;
-    drop table telegram_g1.counter_sample;
-    drop table telegram_g1.counter_sampling;
-    drop function telegram.add_counter_samples(integer);
-    drop function telegram.create_generation(integer, interval);
-    alter function telegram.create_generation_2(integer, interval) rename to create_generation;
-    delete from telegram.schema_migrations where version = 3";
-
 #[test]
 fn a_generation_from_before_the_history_of_counters_gets_one() {
     let Some(url) = timescale_url() else { return };
     let log = mixed_log();
     wait(async {
         let url = fresh_database(&url).await;
-        let half = log.len() / 2;
-        let mut store = sampling(&url, None);
-        let end = checkpoint(1, half as u64);
-        store
-            .apply(&batch(&log[..half], Some(end)))
-            .await
-            .expect("applied");
-        drop(store);
-        let undone = connect(&url).await.execute(WITHOUT_SAMPLES).await;
-        undone.expect("as before");
+        older_installation(&url).await;
         let mut store = sampling(&url, Some(4));
-        assert_eq!(store.checkpoint().await.expect("kept"), Some(end));
+        let has = store.checkpoint().await.expect("carried over");
+        assert_eq!(has.map(|it| it.seq.get()), Some(1));
         store.apply(&batch(&log, None)).await.expect("applied");
         let sampling = store.snapshot().await.expect("a snapshot").sampling();
-        assert_eq!(sampling.map(|it| it.after), Some(half as i64));
-        assert_eq!(everything(&mut store).await, folded_by(&log, sampling));
+        assert_eq!(sampling.map(|it| it.after), Some(1), "from then on");
+        let (name, samples) = everything(&mut store).await.pop().expect("tables");
+        assert_eq!(name, COUNTER_SAMPLES.name);
+        assert!(!samples.is_empty());
+        assert_eq!(Some((name, samples)), folded_by(&log, sampling).pop());
     });
 }
 
