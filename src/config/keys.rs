@@ -3,7 +3,8 @@
 //! The loader, the limits check, `config defaults`, `config show` and `docs/config.md` all read the one table of keys
 //! and nothing else, so they cannot drift apart.
 
-pub(super) use super::table::{KEYS, SECTIONS};
+pub(super) use super::sections::SECTIONS;
+pub(super) use super::table::KEYS;
 
 /// What a key holds, with its limits.
 #[derive(Debug, Clone, Copy)]

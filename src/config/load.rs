@@ -194,6 +194,9 @@ fn assemble(layers: &Layers) -> Config {
             chunk_interval: written("timescale.chunk_interval")
                 .then(|| from.span("timescale.chunk_interval")),
             keep_generation: from.span("timescale.keep_generation"),
+            keep_age: written("timescale.keep_age").then(|| from.span("timescale.keep_age")),
+            columnstore: from.switch("timescale.columnstore"),
+            columnstore_age: from.span("timescale.columnstore_age"),
             synchronous_commit: from.switch("timescale.synchronous_commit"),
             counter_history: written("timescale.counter_history")
                 .then(|| from.span("timescale.counter_history")),

@@ -26,6 +26,7 @@ mod problem;
 mod reference;
 mod render;
 mod secret;
+mod sections;
 mod table;
 mod telegram;
 mod tls;
@@ -132,6 +133,12 @@ pub struct Timescale {
     pub chunk_interval: Option<Duration>,
     /// How long the generation before a rebuild is kept for a way back.
     pub keep_generation: Duration,
+    /// Older messages, by Telegram's date, are dropped from the store. None: all are kept.
+    pub keep_age: Option<Duration>,
+    /// Old messages are compressed where the server can.
+    pub columnstore: bool,
+    /// The age, by Telegram's date, at which they are.
+    pub columnstore_age: Duration,
     /// Wait for PostgreSQL's own fsync on each batch. Without it, rows and checkpoint vanish together in a crash of
     /// the server and are applied again from the log.
     pub synchronous_commit: bool,

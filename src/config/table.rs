@@ -1,47 +1,12 @@
-//! The one table: every section, every key.
+//! The one table: every key.
 
 use super::keys::Default::{Needed, Text, Words};
 use super::keys::Kind::{
     AuthKeyFile, Chats, Choice, Count, Kinds, Name, Names, Path, SecretWord, SessionKey, Size,
     Socket, Span, Switch, Url,
 };
-use super::keys::{Default, Key, Kind, Section};
+use super::keys::{Default, Key, Kind};
 use super::telegram::FILE_KINDS;
-
-/// Every section in the order they are shown. Top-level keys come before them.
-pub(super) const SECTIONS: &[Section] = &[
-    section("wal", false, "The log."),
-    section(
-        "relay",
-        false,
-        "From the log to the broker and the projections.",
-    ),
-    section(
-        "telegram",
-        true,
-        "The accounts that are mirrored. Where `api_id` and `api_hash` come from: `docs/first-login.md`.",
-    ),
-    section(
-        "telegram.dc",
-        true,
-        "A given data centre in place of Telegram's own, for test servers: `login`, or the first `run`, makes a session \
-         with this key, without key exchange. Its address never changes. Also written \
-         `dc = { id = 1, address = \"127.0.0.1:4430\", auth_key_file = \"dc.key\" }` in `[telegram]`.",
-    ),
-    section(
-        "telegram.media",
-        false,
-        "Downloads of files, which are off. They wait for the text, never the other way round: `docs/media.md`.",
-    ),
-    section("rabbitmq", true, "The broker."),
-    section("timescale", true, "The TimescaleDB projection."),
-    section("redis", true, "The Redis projection."),
-    section(
-        "sqlite",
-        true,
-        "The embedded projection: on when `[timescale]` is absent, or when its path is written.",
-    ),
-];
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -398,6 +363,28 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key(
         "timescale",
+        "keep_age",
+        span(DAY, 36_500 * DAY),
+        Words("for ever"),
+        "Messages older than this by Telegram's date are dropped from the store, a chunk at a time and not before a program \
+         that reads them has seen them; what is older never gets in. The log keeps them, and so do the counts by hour.",
+    ),
+    key(
+        "timescale",
+        "columnstore",
+        Switch,
+        Text("true"),
+        "Compress old messages where the server has the Community edition of TimescaleDB. The Apache edition cannot.",
+    ),
+    key(
+        "timescale",
+        "columnstore_age",
+        span(DAY, 36_500 * DAY),
+        Text("14d"),
+        "Age by Telegram's date at which messages are compressed, a chunk at a time.",
+    ),
+    key(
+        "timescale",
         "synchronous_commit",
         Switch,
         Text("false"),
@@ -468,14 +455,6 @@ const fn key(
         name,
         kind,
         default,
-        about,
-    }
-}
-
-const fn section(name: &'static str, optional: bool, about: &'static str) -> Section {
-    Section {
-        name,
-        optional,
         about,
     }
 }

@@ -37,7 +37,7 @@ pub(super) async fn run(timescale: Option<config::Timescale>, stop: Cancellation
     }
 }
 
-/// Drops generations whose time is over, and counts the hours that have changed.
+/// Drops generations whose time is over, counts the hours that have changed, and drops or compresses what is old.
 async fn look_after(timescale: &config::Timescale) -> Result<(), ProjectionError> {
     let mut generations = Generations::open(timescale).await?;
     for number in generations.sweep(timescale.keep_generation).await? {
@@ -45,5 +45,24 @@ async fn look_after(timescale: &config::Timescale) -> Result<(), ProjectionError
     }
     let hours = generations.recount_hours().await?;
     tracing::debug!(hours, "hours were counted again");
+    if let Some(age) = timescale.keep_age {
+        let dropped = generations.drop_older(age).await?;
+        if let Some(before) = dropped.before {
+            tracing::info!(%before, "old messages were dropped from TimescaleDB");
+        }
+        if let Some(consumer) = dropped.held_by {
+            tracing::warn!(
+                consumer,
+                "old messages stay in TimescaleDB: a consumer has not seen them; one that is no more is deleted from \
+                 telegram.consumers"
+            );
+        }
+    }
+    if timescale.columnstore {
+        let chunks = generations
+            .compress_older(timescale.columnstore_age)
+            .await?;
+        tracing::debug!(chunks, "old messages were compressed");
+    }
     Ok(())
 }

@@ -347,6 +347,25 @@ pub trait Quarantine: Projection {
     fn forget(&mut self, seq: Seq) -> impl Future<Output = Result<bool, ProjectionError>> + Send;
 }
 
+/// What the rows of a store are a function of beside the log; the store keeps it with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Scope {
+    /// What it samples of counters.
+    pub sampling: Option<samples::Sampling>,
+    /// The Telegram date from which on it keeps messages.
+    pub since: Option<Timestamp>,
+}
+
+impl From<Option<samples::Sampling>> for Scope {
+    /// That of a store that keeps all messages.
+    fn from(sampling: Option<samples::Sampling>) -> Scope {
+        Scope {
+            sampling,
+            since: None,
+        }
+    }
+}
+
 /// A projection whose public rows can be read back and compared with the fold of the log.
 pub trait Inspect: Projection {
     /// Its snapshot.
@@ -361,6 +380,17 @@ pub trait Snapshot: Send {
     fn checkpoint(&self) -> Option<Checkpoint>;
     /// What it samples of counters; none when it keeps no history of them.
     fn sampling(&self) -> Option<samples::Sampling>;
+    /// The Telegram date from which on it keeps messages; none where it keeps all.
+    fn since(&self) -> Option<Timestamp> {
+        None
+    }
+    /// What its rows are a function of beside the log.
+    fn scope(&self) -> Scope {
+        Scope {
+            sampling: self.sampling(),
+            since: self.since(),
+        }
+    }
     /// Gives the rows of a public table to `each`, in key order, without holding more than a few of them. Stops early
     /// when `each` breaks; the snapshot can then be used no further.
     fn scan(

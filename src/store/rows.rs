@@ -209,6 +209,15 @@ impl Rows {
         rows.versions = versions.into_values().collect();
         rows
     }
+
+    /// Leaves out what a store does not keep that has messages from this date on only. State has no date, and shows
+    /// nothing without its message.
+    pub fn keep_since(&mut self, since: Option<Timestamp>) {
+        if let Some(since) = since {
+            self.messages.retain(|row| row.posted_at >= since);
+            self.versions.retain(|row| row.posted_at >= since);
+        }
+    }
 }
 
 /// What one event changes.

@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Entry;
 use super::rows::{Change, MessageRow, Stamped, StateRow, later};
+use super::{Entry, Scope};
 use crate::event::{Envelope, Json, Timestamp};
 
 /// What a store samples.
@@ -61,8 +61,9 @@ impl SampleRow {
 }
 
 /// The samples of a batch, each key once, in key order.
-pub fn of(entries: &[Entry], sampling: Option<Sampling>) -> Vec<SampleRow> {
-    let Some(sampling) = sampling else {
+pub fn of(entries: &[Entry], scope: impl Into<Scope>) -> Vec<SampleRow> {
+    let scope = scope.into();
+    let Some(sampling) = scope.sampling else {
         return Vec::new();
     };
     let mut samples = BTreeMap::new();
@@ -74,7 +75,8 @@ pub fn of(entries: &[Entry], sampling: Option<Sampling>) -> Vec<SampleRow> {
             merge(&mut samples, row);
         }
     }
-    samples.into_values().collect()
+    let kept = |row: &SampleRow| scope.since.is_none_or(|since| row.interval_at >= since);
+    samples.into_values().filter(kept).collect()
 }
 
 /// Takes a sample in.
@@ -178,9 +180,12 @@ mod tests {
         entry(seq, received, Origin::Live, body)
     }
 
-    fn hourly(after: i64) -> Option<Sampling> {
+    fn hourly(after: i64) -> Scope {
         let interval_us = interval_us(Duration::from_secs(3600));
-        Some(Sampling { interval_us, after })
+        Scope {
+            sampling: Some(Sampling { interval_us, after }),
+            since: None,
+        }
     }
 
     #[test]
@@ -209,7 +214,10 @@ mod tests {
         let backwards: Vec<Entry> = log.iter().rev().cloned().collect();
         assert_eq!(of(&backwards, hourly(0)), samples);
         assert_eq!(of(&log, hourly(3)), samples[1..], "behind the number alone");
-        assert!(of(&log, None).is_empty());
+        assert!(of(&log, Scope::default()).is_empty());
+        let since = Some(Timestamp::from_seconds(7_200));
+        let late = Scope { since, ..hourly(0) };
+        assert_eq!(of(&log, late), samples[1..], "from the date on alone");
     }
 
     #[test]

@@ -15,8 +15,10 @@
 //! | `snapshot` | reading back for `verify` |
 //! | `generations` | making, showing and dropping generations |
 //! | `load` `copy` `seen` | filling a new one by `COPY` |
+//! | `aging` | compressing and dropping what is old |
 //! | `width` | how wide its chunks should be |
 
+mod aging;
 mod bind;
 mod copy;
 mod generations;
@@ -41,8 +43,10 @@ use super::samples::Sampling;
 use super::sql::{StoredCheckpoint, backend, ours, refusal};
 use super::{Batch, Checkpoint, Inspect, Projection, ProjectionError, ProjectionName};
 use crate::config;
+use crate::event::Timestamp;
 use crate::failure::Class;
 
+pub use self::aging::Dropped;
 pub use self::generations::{Generation, Generations, Stage, Switch, Switched};
 pub use self::load::Loader;
 pub use self::snapshot::{ServerDigest, TimescaleSnapshot};
@@ -128,6 +132,7 @@ impl Timescale {
             // The generation was dropped.
             return Ok(Stored {
                 shown: false,
+                since: None,
                 checkpoint: None,
             });
         };
@@ -142,6 +147,9 @@ impl Timescale {
         };
         Ok(Stored {
             shown: row.try_get(0)?,
+            since: row
+                .try_get::<Option<value::Time>, _>(5)?
+                .map(Timestamp::from),
             checkpoint,
         })
     }
@@ -150,6 +158,8 @@ impl Timescale {
 /// What is stored beside the rows of a generation.
 struct Stored {
     shown: bool,
+    /// The Telegram date from which on it keeps messages.
+    since: Option<Timestamp>,
     checkpoint: Option<StoredCheckpoint>,
 }
 

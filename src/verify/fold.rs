@@ -14,7 +14,7 @@ use crate::projector::{entry, next_seq};
 use crate::store::contract::{Table, VERIFIED};
 use crate::store::public::{Fold, PublicRow};
 use crate::store::rows::Rows;
-use crate::store::samples::{self, Sampling};
+use crate::store::{Scope, samples};
 
 /// Events folded in one pass; about 1 KiB of memory each.
 const PART_EVENTS: u64 = 400_000;
@@ -28,7 +28,7 @@ pub(super) async fn digests(
     first: u64,
     until: u64,
     events: u64,
-    sampling: Option<Sampling>,
+    scope: Scope,
     report: &mut (dyn FnMut(u64, u64) + Send),
 ) -> Result<Digests, VerifyError> {
     let parts = events.div_ceil(PART_EVENTS).max(1);
@@ -36,7 +36,7 @@ pub(super) async fn digests(
     for part in 0..parts {
         let mut done = |at: u64| report(part * until + at, parts * until);
         let mine = |header: &Header| part_of(header, parts) == part;
-        let fold = pass(journal, (first, until), sampling, &mine, &mut done).await?;
+        let fold = pass(journal, (first, until), scope, &mine, &mut done).await?;
         for table in &VERIFIED {
             fold.rows(table).for_each(|row| digests.add(table, &row));
         }
@@ -48,13 +48,13 @@ pub(super) async fn digests(
 pub(super) async fn rows(
     journal: &JournalReader,
     range: (u64, u64),
-    sampling: Option<Sampling>,
+    scope: Scope,
     table: &Table,
     buckets: &BTreeSet<Bucket>,
 ) -> Result<Vec<PublicRow>, VerifyError> {
     let peers: BTreeSet<i64> = buckets.iter().map(|bucket| bucket.peer_id).collect();
     let mine = |header: &Header| peers.contains(&marked(header));
-    let fold = pass(journal, range, sampling, &mine, &mut |_| {}).await?;
+    let fold = pass(journal, range, scope, &mine, &mut |_| {}).await?;
     Ok(fold
         .rows(table)
         .filter(|row| buckets.contains(&Bucket::of(table, row)))
@@ -64,7 +64,7 @@ pub(super) async fn rows(
 async fn pass(
     journal: &JournalReader,
     (first, until): (u64, u64),
-    sampling: Option<Sampling>,
+    scope: Scope,
     mine: &(dyn Fn(&Header) -> bool + Sync),
     done: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Fold, VerifyError> {
@@ -81,8 +81,10 @@ async fn pass(
             .filter(|record: &&Record| mine(record.header()))
             .map(entry)
             .collect();
-        fold.merge(Rows::of(&entries));
-        fold.merge_samples(samples::of(&entries, sampling));
+        let mut rows = Rows::of(&entries);
+        rows.keep_since(scope.since);
+        fold.merge(rows);
+        fold.merge_samples(samples::of(&entries, scope));
         done(at);
     }
     Ok(fold)

@@ -14,10 +14,10 @@ use super::lost::Lost;
 use super::{Difference, Report, VerifyError, compare, fold, lost, rows_of};
 use crate::journal::{Holes, JournalError, JournalReader};
 use crate::projector::next_seq;
-use crate::store::Snapshot as _;
 use crate::store::contract::{COUNTER_SAMPLES, Table, VERIFIED};
 use crate::store::public::PublicRow;
 use crate::store::timescale::{ServerDigest, TimescaleSnapshot};
+use crate::store::{Scope, Snapshot as _};
 
 /// Rows that are explained at once: about 1 KiB of memory each, three times.
 const ROWS_AT_ONCE: i64 = 100_000;
@@ -108,14 +108,20 @@ impl Work<'_> {
         buckets: &BTreeSet<Bucket>,
     ) -> Result<(), VerifyError> {
         let range = (self.first, self.until);
-        let mut expected =
-            fold::rows(self.journal, range, self.newer.sampling(), table, buckets).await?;
+        let scope = self.newer.scope();
+        let mut expected = fold::rows(self.journal, range, scope, table, buckets).await?;
         let mut report = Report::new("timescale");
         let newer = rows_of(self.newer, table, buckets).await?;
         compare(table, expected.clone(), newer, &mut report);
         self.found.wrong += report.differences;
         self.show(report);
 
+        // What the older one no longer keeps was right to be missing.
+        let since = self.older.since();
+        if since != scope.since {
+            let scope = Scope { since, ..scope };
+            expected = fold::rows(self.journal, range, scope, table, buckets).await?;
+        }
         let mut older = rows_of(self.older, table, buckets).await?;
         let gone: Vec<&PublicRow> = older
             .iter()

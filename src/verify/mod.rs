@@ -267,8 +267,8 @@ pub async fn store<P: Inspect>(
     let mut snapshot = projection.snapshot().await?;
     let mut report = Report::new(projection.name().as_str());
     let (first, until) = range(journal, snapshot.checkpoint(), &mut report).await?;
-    let sampling = snapshot.sampling();
-    let expected = fold::digests(journal, first, until, report.records, sampling, progress).await?;
+    let scope = snapshot.scope();
+    let expected = fold::digests(journal, first, until, report.records, scope, progress).await?;
     let mut found = Digests::default();
     for table in &VERIFIED {
         let mut add = |row: PublicRow| {
@@ -291,8 +291,7 @@ pub async fn store<P: Inspect>(
             .cloned()
             .collect();
         if !buckets.is_empty() {
-            let mut expected =
-                fold::rows(journal, (first, until), sampling, table, &buckets).await?;
+            let mut expected = fold::rows(journal, (first, until), scope, table, &buckets).await?;
             let mut found = rows_of(&mut snapshot, table, &buckets).await?;
             if let Some(lost) = &lost {
                 report.kept += lost.even_out(table, &mut expected, &mut found);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
-use sqlx::Executor as _;
+use sqlx::{AssertSqlSafe, Executor as _};
 use telegram_gateway::projector::full_batch;
 use telegram_gateway::store::Projection as _;
 use telegram_gateway::store::timescale::{Generations, Loader};
@@ -13,7 +13,8 @@ use tokio::task::JoinHandle;
 use wal::Seq;
 
 use crate::support::gateway::{Gateway, wait_until};
-use crate::support::services::connect;
+use crate::support::proxy::{Moment, Proxy};
+use crate::support::services::{connect, in_database, pgbouncer_url};
 
 fn fill(gateway: &Gateway, events: &str) {
     let run = [
@@ -207,6 +208,144 @@ async fn a_rebuild_that_was_cut_off_is_gone_on_with() {
 
     kill_at_any_moment(&gateway);
     assert!(reader.finish().await > 10);
+}
+
+/// Interval, the number behind which it samples, and how many samples a generation has.
+async fn history(gateway: &Gateway, generation: i32) -> (i64, i64, i64) {
+    let url = gateway.config().timescale.expect("configured").url;
+    let g = format!("telegram_g{generation}");
+    let sql = format!(
+        "select interval_us, after_seq, (select count(*) from {g}.counter_samples) from {g}.counter_sampling"
+    );
+    let read = sqlx::query_as(AssertSqlSafe(sql));
+    let mut connection = connect(url.expose()).await;
+    read.fetch_one(&mut connection).await.expect("a history")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_has_the_same_history_of_counters() {
+    const MINUTE_US: i64 = 60_000_000;
+    let Some(mut gateway) = Gateway::with_timescale().await else {
+        return;
+    };
+    gateway.set("TGW_TIMESCALE__COUNTER_HISTORY", "1m");
+    fill(&gateway, "2000");
+    let done = gateway.json(&["rebuild", "timescale", "--json"]);
+    assert_eq!(done["comparison"]["differing"], 0, "{done}");
+    let (live, rebuilt) = (history(&gateway, 1).await, history(&gateway, 2).await);
+    assert!(live.2 > 50, "{live:?}");
+    assert_eq!((live, (live.0, live.1)), (rebuilt, (MINUTE_US, 0)));
+    let url = gateway.config().timescale.expect("configured").url;
+    let differing: i64 = sqlx::query_scalar(
+        "select count(*) from telegram_g1.counter_samples a full join telegram_g2.counter_samples b \
+         using (peer_id, message_id, interval_at) where a is distinct from b",
+    )
+    .fetch_one(&mut connect(url.expose()).await)
+    .await
+    .expect("both");
+    assert_eq!(differing, 0, "row by row");
+    gateway.verify();
+
+    // Another interval begins another history at the checkpoint; a rebuild begins it at the start of the log. The two are
+    // not held against each other, and each is right by itself.
+    gateway.set("TGW_TIMESCALE__COUNTER_HISTORY", "2m");
+    let tail = i64::try_from(gateway.tail()).expect("a number");
+    fill(&gateway, "2500");
+    let short = history(&gateway, 2).await;
+    assert_eq!((short.0, short.1), (2 * MINUTE_US, tail));
+    gateway.verify();
+    let done = gateway.json(&["rebuild", "timescale", "--json"]);
+    assert_eq!(done["comparison"]["differing"], 0, "{done}");
+    let whole = history(&gateway, 3).await;
+    assert_eq!((whole.0, whole.1), (2 * MINUTE_US, 0));
+    assert!(whole.2 > short.2 && short.2 > 0, "{whole:?} {short:?}");
+    gateway.verify();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_through_pgbouncer_whose_line_is_cut_in_a_commit_is_gone_on_with() {
+    let (Some(mut gateway), Some(pooled)) = (Gateway::with_timescale().await, pgbouncer_url())
+    else {
+        return;
+    };
+    // Rows go through the pooler, generations past it.
+    let direct = gateway.config().timescale.expect("configured").url;
+    let database = url::Url::parse(direct.expose()).expect("an address");
+    let proxy = Proxy::before(&in_database(&pooled, database.path()));
+    gateway.set("TGW_TIMESCALE__URL", &proxy.url);
+    gateway.set("TGW_TIMESCALE__DIRECT_URL", direct.expose());
+    fill(&gateway, "6000");
+
+    proxy.cut_at("COMMIT", Moment::After);
+    let cut = gateway.run(&["rebuild", "timescale"]);
+    assert_eq!(proxy.words(), 1);
+    let stages_then = stages(&gateway);
+    if !cut.status.success() {
+        assert_eq!(stages_then, named(&[(1, "shown"), (2, "building")]));
+        let done = gateway.json(&["rebuild", "timescale", "--json"]);
+        assert_eq!(
+            (&done["resumed"], &done["comparison"]["differing"]),
+            (&true.into(), &0.into()),
+            "{done}"
+        );
+    }
+    assert_eq!(stages(&gateway), named(&[(1, "kept"), (2, "shown")]));
+    gateway.verify();
+    gateway.ok(&["generation", "rollback"]);
+    gateway.verify();
+}
+
+/// Drops all messages of a generation, as if they were old; returns how many are left.
+async fn drop_all(gateway: &Gateway, generation: i32) -> i64 {
+    let url = gateway.config().timescale.expect("configured").url;
+    let mut connection = connect(url.expose()).await;
+    let sql = "select upto is null from telegram.drop_oldest($1, 'infinity')";
+    let mut is_over = false;
+    while !is_over {
+        let step = sqlx::query_scalar(sql).bind(generation);
+        is_over = step.fetch_one(&mut connection).await.expect("dropped");
+    }
+    messages(gateway).await
+}
+
+async fn messages(gateway: &Gateway) -> i64 {
+    let url = gateway.config().timescale.expect("configured").url;
+    sqlx::query_scalar("select count(*) from telegram.messages")
+        .fetch_one(&mut connect(url.expose()).await)
+        .await
+        .expect("a count")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_dropped_is_missed_by_nobody_and_a_rebuild_brings_it_back_or_not() {
+    let Some(mut gateway) = Gateway::with_timescale().await else {
+        return;
+    };
+    gateway.set("TGW_TIMESCALE__CHUNK_INTERVAL", "1h");
+    fill(&gateway, "1000");
+    assert_eq!(drop_all(&gateway, 1).await, 0);
+    gateway.verify();
+    fill(&gateway, "1500");
+    gateway.verify();
+
+    // Nothing is to be dropped any more: all of it is in the log.
+    let done = gateway.json(&["rebuild", "timescale", "--json"]);
+    let found = &done["comparison"];
+    assert_eq!(
+        (&found["mended"], &found["wrong"], &found["only_older"]),
+        (&0.into(), &0.into(), &0.into()),
+        "{done}"
+    );
+    assert!(found["differing"].as_u64() > Some(0), "{done}");
+    assert!(messages(&gateway).await > 500);
+    gateway.verify();
+
+    gateway.set("TGW_TIMESCALE__KEEP_AGE", "30d");
+    assert_eq!(drop_all(&gateway, 2).await, 0);
+    let done = gateway.json(&["rebuild", "timescale", "--json"]);
+    assert_eq!(done["comparison"]["differing"], 0, "{done}");
+    assert_eq!(messages(&gateway).await, 0);
+    gateway.verify();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@ use wal::NewRecord;
 
 use crate::support::events::{event, message, peer};
 use crate::support::gateway::Gateway;
+use crate::support::services::{connect, let_in};
 
 fn post(id: i64, text: &str) -> NewRecord {
     let body = Body::Posted(Box::new(message(id, text)));
@@ -165,5 +166,52 @@ fn what_a_store_refuses_is_applied_when_the_store_is_put_right() {
     assert_eq!(done["applied"], serde_json::json!([2, 4]), "{done}");
     assert_eq!(quarantine(&gateway, "sqlite"), []);
     assert_eq!(checkpoints(&gateway), [4]);
+    gateway.verify();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_owns_nothing_runs_the_daemon_and_looks_after_the_quarantine() {
+    let Some(mut gateway) = Gateway::with_timescale().await else {
+        return;
+    };
+    let owner = gateway.config().timescale.expect("configured").url;
+    gateway.ok(&["run", "--drain"]);
+    let writer = let_in(owner.expose(), true).await;
+    gateway.set("TGW_TIMESCALE__URL", &writer);
+    gateway.set("TGW_TIMESCALE__DIRECT_URL", owner.expose());
+    let mut connection = connect(owner.expose()).await;
+    let refusing =
+        "alter table telegram_g1.message_content add constraint healthy check (text <> 'poison')";
+    connection.execute(refusing).await.expect("a constraint");
+
+    let texts = ["one", "poison", "three", "poison"];
+    let posts = (1..).zip(texts).map(|(id, text)| post(id, text));
+    tokio::task::block_in_place(|| append(&gateway, posts.collect()));
+    gateway.ok(&["run", "--drain"]);
+    let found = quarantine(&gateway, "timescale");
+    assert_eq!(found.iter().map(|it| it.0).collect::<Vec<_>>(), [2, 4]);
+    let again = gateway.run(&["quarantine", "retry", "timescale", "--all", "--json"]);
+    assert_eq!(again.status.code(), Some(1));
+    let again: Value = serde_json::from_slice(&again.stdout).expect("JSON");
+    assert_eq!(again["refused"][1]["seq"], 4, "{again}");
+
+    let mend = "alter table telegram_g1.message_content drop constraint healthy";
+    connection.execute(mend).await.expect("no constraint");
+    let done = gateway.json(&["quarantine", "retry", "timescale", "--seq", "2", "--json"]);
+    assert_eq!(done["applied"], serde_json::json!([2]), "{done}");
+    let drop = [
+        "quarantine",
+        "drop",
+        "timescale",
+        "--seq",
+        "4",
+        "--yes",
+        "--json",
+    ];
+    assert_eq!(gateway.json(&drop)["dropped"], serde_json::json!([4]));
+    assert_eq!(quarantine(&gateway, "timescale"), []);
+    // What was given up is missing, and is what verify names.
+    assert_eq!(gateway.run(&["verify", "timescale"]).status.code(), Some(1));
+    gateway.ok(&["rebuild", "timescale"]);
     gateway.verify();
 }

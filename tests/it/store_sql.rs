@@ -1,6 +1,7 @@
 //! The SQL projections: any order, any repetition and any split of a log give what its fold says (I6, I7), rows and
 //! checkpoint belong together (I5), and one bad event stops nothing (I10).
 
+mod aging;
 mod generations;
 mod sqlite;
 mod statistics;
@@ -15,10 +16,10 @@ use telegram_gateway::failure::{Class, Classify as _};
 use telegram_gateway::store::contract::{self, Table, VERIFIED};
 use telegram_gateway::store::public::{Fold, PublicRow};
 use telegram_gateway::store::rows::Rows;
-use telegram_gateway::store::samples::{self, Sampling};
+use telegram_gateway::store::samples;
 use telegram_gateway::store::{
     Batch, Checkpoint, Entry, Filter, Inspect, OnRefusal, Poison, ProjectionError, Quarantine,
-    Retried, Snapshot,
+    Retried, Scope, Snapshot,
 };
 use wal::{Identity, LogId, Seq};
 
@@ -88,13 +89,16 @@ async fn everything<P: Inspect>(store: &mut P) -> Vec<(&'static str, Vec<PublicR
 
 /// What a store without a history of counters has to show.
 fn folded(entries: &[Entry]) -> Vec<(&'static str, Vec<PublicRow>)> {
-    folded_by(entries, None)
+    folded_by(entries, Scope::default())
 }
 
-fn folded_by(entries: &[Entry], sampling: Option<Sampling>) -> Vec<(&'static str, Vec<PublicRow>)> {
+fn folded_by(entries: &[Entry], scope: impl Into<Scope>) -> Vec<(&'static str, Vec<PublicRow>)> {
+    let scope = scope.into();
     let mut fold = Fold::default();
-    fold.merge(Rows::of(entries));
-    fold.merge_samples(samples::of(entries, sampling));
+    let mut rows = Rows::of(entries);
+    rows.keep_since(scope.since);
+    fold.merge(rows);
+    fold.merge_samples(samples::of(entries, scope));
     VERIFIED
         .iter()
         .map(|table| (table.name, fold.rows(table).collect()))

@@ -6,6 +6,7 @@
 #[path = "../it/support/mod.rs"]
 mod support;
 
+use std::path::PathBuf;
 use std::process::Command;
 use tokio::sync::Mutex;
 
@@ -127,6 +128,63 @@ async fn servers_killed_in_the_middle_lose_nothing() {
     wait_until("all have caught up", || {
         behind(&gateway).is_some_and(|lag| lag < 1_000)
     });
+    stop_and_verify(&gateway, daemon);
+}
+
+/// Stops PostgreSQL as `pg_ctl stop -m immediate` does: at once, in the middle of everything.
+fn stop_immediately() {
+    let home = PathBuf::from(std::env::var("TGW_SERVICES_DIR").expect("set by tests/services env"));
+    let state = std::fs::read_to_string(home.join("state/timescaledb.pid")).expect("it is up");
+    let pid = state
+        .split_whitespace()
+        .next()
+        .expect("a process")
+        .to_owned();
+    run("kill", &["-QUIT", &pid]);
+    wait_until("it is down", || {
+        // What is over may still wait to be taken note of.
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(')')
+            .is_none_or(|(_, rest)| rest.trim_start().starts_with('Z'))
+    });
+}
+
+fn run(program: &str, arguments: &[&str]) {
+    let status = Command::new(program).args(arguments).status();
+    assert!(status.expect(program).success(), "{program} {arguments:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_stopped_at_once_or_put_back_from_an_older_backup_is_refilled() {
+    let _alone = ALONE.lock().await;
+    let Some((gateway, daemon)) = flowing("300").await else {
+        return;
+    };
+    let _up = AllUp;
+    let home = PathBuf::from(std::env::var("TGW_SERVICES_DIR").expect("set by tests/services env"));
+    let data = home.join("data/timescaledb/pgdata");
+    let data = data.to_str().expect("a path");
+    let backup = format!("{data}.backup");
+    let flows_on = |events| {
+        let before = gateway.tail();
+        wait_until("events reach the stores again", || {
+            gateway.tail() > before + events && behind(&gateway).is_some_and(|lag| lag < 1_000)
+        });
+    };
+
+    stop_immediately();
+    services(&["start", "timescaledb"]);
+    flows_on(200);
+
+    services(&["stop", "timescaledb"]);
+    run("cp", &["-a", data, &backup]);
+    services(&["start", "timescaledb"]);
+    flows_on(1_000);
+    stop_immediately();
+    run("rm", &["-rf", data]);
+    run("mv", &[&backup, data]);
+    services(&["start", "timescaledb"]);
+    flows_on(200);
     stop_and_verify(&gateway, daemon);
 }
 

@@ -172,6 +172,9 @@ impl Work<'_> {
             ));
         }
         let number = self.generations.make(width).await?;
+        if self.section.keep_age.is_some() {
+            self.generations.keep_as_shown(number).await?;
+        }
         let made = self.generations.list().await?.into_iter();
         let made = made.into_iter().find(|it| it.number == number);
         made.ok_or_else(|| refuse(GenerationError::Unknown(number)))

@@ -17,9 +17,9 @@ use crate::store::{Checkpoint, ProjectionError};
 const CHANGING: i32 = -1;
 /// How long the switch waits for readers that hold a view. Below PostgreSQL's `deadlock_timeout` of a second, so that
 /// it is the switch that gives way and never a reader, and short enough for those that queue up behind it.
-const LOCK_TIMEOUT: &str = "800ms";
+pub(super) const LOCK_TIMEOUT: &str = "800ms";
 /// The server's own word for that.
-const LOCK_NOT_AVAILABLE: &str = "55P03";
+pub(super) const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// What a generation is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -66,7 +66,7 @@ pub struct Generation {
 /// The generations of a store, over a direct connection of their own.
 #[derive(Debug)]
 pub struct Generations {
-    connection: PgConnection,
+    pub(super) connection: PgConnection,
 }
 
 impl Generations {
@@ -109,11 +109,9 @@ impl Generations {
         // What of a hypertable is in chunks is not below its own schema.
         const SQL: &str = "select g.generation, g.shown, g.shown_at is not null, g.made_at, g.hidden_at, \
              c.log_id, c.epoch, c.seq, c.updated_at, \
-             (select coalesce(sum(pg_total_relation_size(t.oid)), 0)::bigint from pg_class t \
-              where t.relkind = 'r' and (t.relnamespace = to_regnamespace('telegram_g' || g.generation) \
-              or t.oid in (select to_regclass(format('%I.%I', k.chunk_schema, k.chunk_name)) \
-                           from timescaledb_information.chunks k \
-                           where k.hypertable_schema = 'telegram_g' || g.generation))), \
+             ((select coalesce(sum(pg_total_relation_size(t.oid)), 0) from pg_class t \
+               where t.relkind = 'r' and t.relnamespace = to_regnamespace('telegram_g' || g.generation)) \
+              + (select coalesce(sum(s.bytes), 0) from telegram.storage s where s.generation = g.generation))::bigint, \
              (select (extract(epoch from d.time_interval) * 1000000)::bigint \
               from timescaledb_information.dimensions d where d.hypertable_schema = 'telegram_g' || g.generation \
               and d.hypertable_name = 'message_content') \
@@ -306,7 +304,7 @@ impl Switch<'_> {
     }
 }
 
-fn code(error: &sqlx::Error) -> Option<&str> {
+pub(super) fn code(error: &sqlx::Error) -> Option<&str> {
     let error = error.as_database_error()?;
     Some(error.try_downcast_ref::<PgDatabaseError>()?.code())
 }

@@ -84,7 +84,7 @@ impl Projection for Loader {
             &statements,
             &mut connection,
             batch,
-            (&new, &rows),
+            (new, rows),
             self.counted,
         );
         let deadline = Duration::from_secs(APPLY_SECONDS);

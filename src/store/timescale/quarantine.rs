@@ -98,8 +98,8 @@ async fn retry(
 ) -> Result<Retried, ProjectionError> {
     let fail = |error| backend(NAME, RETRYING, error);
     let batch = Batch::partial(vec![Entry::Event(envelope.clone())]);
-    let mut transaction = write::begin(statements, connection, &batch).await?;
-    match write::write(statements, &mut transaction, &batch.entries).await {
+    let (mut transaction, since) = write::begin(statements, connection, &batch).await?;
+    match write::write(statements, &mut transaction, &batch.entries, since).await {
         Ok(()) => {
             let seq = envelope.seq;
             forget(statements, &mut transaction, seq)

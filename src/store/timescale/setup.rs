@@ -40,6 +40,11 @@ const STEPS: &[(i64, &str, &str)] = &[
         "statistics",
         include_str!("../../../migrations/timescale/0005_statistics.sql"),
     ),
+    (
+        6,
+        "retention and columnstore",
+        include_str!("../../../migrations/timescale/0006_retention_columnstore.sql"),
+    ),
 ];
 
 /// Beside our own objects, not among those of the database's owner.

@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, Executor as _};
 use super::statements::Statements;
 use super::{CONNECT_SECONDS, NAME, Timescale, limited, readable, setup, value};
 use crate::config;
+use crate::event::Timestamp;
 use crate::store::contract::{MESSAGES, Table};
 use crate::store::public::PublicRow;
 use crate::store::samples::Sampling;
@@ -25,6 +26,7 @@ pub struct TimescaleSnapshot {
     schema: String,
     checkpoint: Option<Checkpoint>,
     sampling: Option<Sampling>,
+    since: Option<Timestamp>,
 }
 
 impl TimescaleSnapshot {
@@ -54,6 +56,7 @@ impl TimescaleSnapshot {
                 .checkpoint
                 .map(|stored| readable(&stored))
                 .transpose()?,
+            since: stored.since,
             schema: statements.schema.clone(),
             connection,
             sampling,
@@ -109,6 +112,10 @@ impl Snapshot for TimescaleSnapshot {
 
     fn sampling(&self) -> Option<Sampling> {
         self.sampling
+    }
+
+    fn since(&self) -> Option<Timestamp> {
+        self.since
     }
 
     async fn scan(

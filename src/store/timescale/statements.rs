@@ -264,7 +264,7 @@ impl Statements {
             note_hours_of: note_hours_of(&schema),
             move_checkpoint: move_checkpoint(generation),
             read_checkpoint: format!(
-                "select g.shown, c.log_id, c.epoch, c.seq, c.updated_at from telegram.generations g \
+                "select g.shown, c.log_id, c.epoch, c.seq, c.updated_at, g.since from telegram.generations g \
                  left join telegram.checkpoints c on c.generation = g.generation and c.projection = 'timescale' \
                  where g.generation = {generation}"
             ),

@@ -16,7 +16,7 @@ use crate::failure::Class;
 use crate::store::rows::{GapClosingRow, MessageRow, Rows, StateRow};
 use crate::store::samples;
 use crate::store::sql::{Bisect, StoredCheckpoint, backend, cause, moves, ours, refusal, refused};
-use crate::store::{Batch, Entry, Poison, ProjectionError};
+use crate::store::{Batch, Entry, Poison, ProjectionError, Scope};
 
 const DOING: &str = "applying a batch";
 
@@ -30,16 +30,16 @@ pub(super) async fn apply(
     connection: &mut PgConnection,
     batch: &Batch,
 ) -> Result<(), ProjectionError> {
-    let mut transaction = begin(statements, connection, batch).await?;
-    match write(statements, &mut transaction, &batch.entries).await {
+    let (mut transaction, since) = begin(statements, connection, batch).await?;
+    match write(statements, &mut transaction, &batch.entries, since).await {
         Ok(()) => return transaction.commit().await.map_err(fail),
         Err(error) if cause(NAME, &error).class == Class::Corrupt => {}
         Err(error) => return Err(fail(error)),
     }
     // One of the events cannot be stored. Rare, so the usual path pays nothing for it: start again and look for it.
     transaction.rollback().await.map_err(fail)?;
-    let mut transaction = begin(statements, connection, batch).await?;
-    write_what_fits(statements, &mut transaction, batch).await?;
+    let (mut transaction, since) = begin(statements, connection, batch).await?;
+    write_what_fits(statements, &mut transaction, batch, since).await?;
     transaction.commit().await.map_err(fail)
 }
 
@@ -49,16 +49,18 @@ pub(super) async fn load(
     statements: &Statements,
     connection: &mut PgConnection,
     batch: &Batch,
-    (new, rest): (&[MessageRow], &Rows),
+    (mut new, mut rest): (Vec<MessageRow>, Rows),
     counted: bool,
 ) -> Result<(), ProjectionError> {
-    let mut transaction = begin(statements, connection, batch).await?;
+    let (mut transaction, since) = begin(statements, connection, batch).await?;
+    new.retain(|row| since.is_none_or(|since| row.posted_at >= since));
+    rest.keep_since(since);
     let written = async {
-        copy_contents(statements, &mut transaction, new).await?;
-        write_rows(statements, &mut transaction, rest).await?;
-        write_samples(statements, &mut transaction, &batch.entries).await?;
+        copy_contents(statements, &mut transaction, &new).await?;
+        write_rows(statements, &mut transaction, &rest).await?;
+        write_samples(statements, &mut transaction, &batch.entries, since).await?;
         if counted {
-            note_hours(statements, &mut transaction, new, rest).await?;
+            note_hours(statements, &mut transaction, &new, &rest).await?;
         }
         Ok(())
     };
@@ -144,11 +146,12 @@ async fn copy_contents(
     Ok(())
 }
 
+/// Begins the transaction of a batch and moves the checkpoint in it. Returns also the date from which on messages are kept.
 pub(super) async fn begin<'c>(
     statements: &Statements,
     connection: &'c mut PgConnection,
     batch: &Batch,
-) -> Result<Transaction<'c, Postgres>, ProjectionError> {
+) -> Result<(Transaction<'c, Postgres>, Option<Timestamp>), ProjectionError> {
     let mut transaction = connection
         .begin_with(ours(&statements.begin))
         .await
@@ -179,7 +182,7 @@ pub(super) async fn begin<'c>(
                 .map_err(fail)?;
         }
     }
-    Ok(transaction)
+    Ok((transaction, there.since))
 }
 
 /// Writes all entries but those that the store refuses, which go to the quarantine.
@@ -187,13 +190,14 @@ async fn write_what_fits(
     statements: &Statements,
     connection: &mut PgConnection,
     batch: &Batch,
+    since: Option<Timestamp>,
 ) -> Result<(), ProjectionError> {
     let entries = &batch.entries;
     let mut parts = Bisect::new(entries.len());
     while let Some(part) = parts.next() {
         connection.execute("savepoint part").await.map_err(fail)?;
         let tried = &entries[part.clone()];
-        let error = match write(statements, connection, tried).await {
+        let error = match write(statements, connection, tried, since).await {
             Ok(()) => {
                 connection
                     .execute("release savepoint part")
@@ -222,10 +226,12 @@ pub(super) async fn write(
     statements: &Statements,
     connection: &mut PgConnection,
     entries: &[Entry],
+    since: Option<Timestamp>,
 ) -> Result<(), sqlx::Error> {
-    let rows = Rows::of(entries);
+    let mut rows = Rows::of(entries);
+    rows.keep_since(since);
     write_rows(statements, connection, &rows).await?;
-    write_samples(statements, connection, entries).await?;
+    write_samples(statements, connection, entries, since).await?;
     note_hours(statements, connection, &[], &rows).await
 }
 
@@ -286,12 +292,13 @@ async fn write_samples(
     statements: &Statements,
     connection: &mut PgConnection,
     entries: &[Entry],
+    since: Option<Timestamp>,
 ) -> Result<(), sqlx::Error> {
     if !statements.is_sampled {
         return Ok(());
     }
     let sampling = Timescale::read_sampling(&statements.read_sampling, connection).await?;
-    let list = samples::of(entries, sampling);
+    let list = samples::of(entries, Scope { sampling, since });
     if list.is_empty() {
         return Ok(());
     }

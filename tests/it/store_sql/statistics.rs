@@ -15,7 +15,7 @@ use super::timescale::timescale_config;
 use super::{batch, checkpoint, everything, folded, mixed_log, posts, wait};
 use crate::support::blessed::is_blessed;
 use crate::support::gateway::repository;
-use crate::support::services::{connect, fresh_database, timescale_url};
+use crate::support::services::{connect, fresh_database, let_in, timescale_url};
 
 /// What the views say, and what the messages say; equal when all is well.
 async fn counts(connection: &mut PgConnection, view: &str, unit: &str) -> (String, String) {
@@ -182,24 +182,6 @@ fn channel_health_tells_of_silence_and_gaps() {
     });
 }
 
-/// A role of the server with a password, and the address to come with.
-async fn role(owner: &mut PgConnection, url: &str, name: &str) -> String {
-    let name = format!("tgw_test_{name}_{}", std::process::id());
-    let made = format!("create role {name} login password 'for-a-test'");
-    owner.execute(AssertSqlSafe(made)).await.expect("a role");
-    let writes = name.contains("writer");
-    sqlx::query("select telegram.let($1::name, $2)")
-        .bind(&name)
-        .bind(writes)
-        .execute(owner)
-        .await
-        .expect("let");
-    let mut url = url::Url::parse(url).expect("an address");
-    url.set_username(&name).expect("a user");
-    url.set_password(Some("for-a-test")).expect("a password");
-    url.to_string()
-}
-
 /// The server says that this role may not do any of it.
 async fn refuses(connection: &mut PgConnection, statements: &[&'static str]) {
     for sql in statements {
@@ -238,9 +220,8 @@ fn reader_and_writer_may_do_their_work_and_no_more() {
             .checkpoint()
             .await
             .expect("made");
-        let mut owner = connect(&url).await;
-        let reader = role(&mut owner, &url, "reader").await;
-        let writer = role(&mut owner, &url, "writer").await;
+        let reader = let_in(&url, false).await;
+        let writer = let_in(&url, true).await;
 
         write_as(&writer, &url, &log).await;
 

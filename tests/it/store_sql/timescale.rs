@@ -23,6 +23,9 @@ pub(super) fn timescale_config(url: &str) -> config::Timescale {
         direct_url: None,
         chunk_interval: None,
         keep_generation: Duration::from_secs(86_400),
+        keep_age: None,
+        columnstore: true,
+        columnstore_age: Duration::from_secs(14 * 86_400),
         synchronous_commit: false,
         counter_history: None,
     }

@@ -89,3 +89,22 @@ pub(crate) async fn connect(url: &str) -> PgConnection {
         .await
         .expect("connect to the test database")
 }
+
+/// Makes a role that owns nothing, lets it into the schema of this address, and returns the address to come with.
+pub(crate) async fn let_in(url: &str, writes: bool) -> String {
+    let mut owner = connect(url).await;
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("tgw_test_{}_{number}", std::process::id());
+    let made = format!("create role {name} login password 'for-a-test'");
+    owner.execute(AssertSqlSafe(made)).await.expect("a role");
+    sqlx::query("select telegram.let($1::name, $2)")
+        .bind(&name)
+        .bind(writes)
+        .execute(&mut owner)
+        .await
+        .expect("let");
+    let mut url = url::Url::parse(url).expect("an address");
+    url.set_username(&name).expect("a user");
+    url.set_password(Some("for-a-test")).expect("a password");
+    url.to_string()
+}

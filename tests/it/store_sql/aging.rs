@@ -1,0 +1,142 @@
+//! What is old in TimescaleDB: compressed where the edition can, dropped where that is wanted; and the rows are what the
+//! log says all the same.
+
+use std::time::Duration;
+
+use sqlx::postgres::PgConnection;
+use telegram_gateway::config;
+use telegram_gateway::store::timescale::{Dropped, Generations, Loader, Switched, Timescale};
+use telegram_gateway::store::{Inspect as _, Projection as _, Scope, Snapshot as _};
+
+use super::timescale::timescale_config;
+use super::{batch, checkpoint, everything, folded_by, mixed_log, wait};
+use crate::support::services::{connect, fresh_database, timescale_url};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn in_short_chunks(url: &str) -> config::Timescale {
+    config::Timescale {
+        chunk_interval: Some(DAY),
+        keep_age: Some(DAY),
+        counter_history: Some(Duration::from_secs(4)),
+        ..timescale_config(url)
+    }
+}
+
+async fn one<T>(connection: &mut PgConnection, sql: &'static str) -> T
+where
+    T: Send + Unpin + sqlx::Type<sqlx::Postgres> + for<'r> sqlx::Decode<'r, sqlx::Postgres>,
+{
+    let read = sqlx::query_scalar(sql).fetch_one(connection);
+    read.await.expect(sql)
+}
+
+/// How old the messages of the older half are at least.
+async fn age_of_half(connection: &mut PgConnection) -> Duration {
+    const SQL: &str = "select extract(epoch from now() - percentile_disc(0.5) within group (order by posted_at))::bigint \
+         from telegram.messages";
+    let seconds: i64 = one(connection, SQL).await;
+    Duration::from_secs(seconds.unsigned_abs())
+}
+
+const HOURS: &str =
+    "select string_agg(h::text, ';' order by peer_id, hour) from telegram.messages_hourly h";
+
+#[test]
+fn old_messages_go_with_all_that_is_about_them_and_stay_away() {
+    let Some(url) = timescale_url() else { return };
+    let log = mixed_log();
+    wait(async {
+        let url = fresh_database(&url).await;
+        let config = in_short_chunks(&url);
+        let end = Some(checkpoint(1, log.len() as u64));
+        let mut store = Timescale::new(config.clone());
+        store.apply(&batch(&log, end)).await.expect("applied");
+        let scope = store.snapshot().await.expect("a snapshot").scope();
+        let mut generations = Generations::open(&config).await.expect("open");
+        let mut connection = connect(&url).await;
+        let hours: String = one(&mut connection, HOURS).await;
+        let all: i64 = one(&mut connection, "select count(*) from telegram.messages").await;
+        let age = age_of_half(&mut connection).await;
+
+        let _: i64 = one(&mut connection, "select telegram.processed('slow', 1)").await;
+        let held = generations.drop_older(age).await.expect("held");
+        assert_eq!(held.held_by.as_deref(), Some("slow"));
+        let _: i64 = one(
+            &mut connection,
+            "select telegram.processed('slow', 1000000)",
+        )
+        .await;
+        let dropped = generations.drop_older(age).await.expect("dropped");
+        assert!(dropped.held_by.is_none() && dropped.before > held.before);
+        assert_eq!(
+            generations.drop_older(age).await.expect("none"),
+            Dropped::default()
+        );
+
+        let since = dropped.before;
+        let scope = Scope { since, ..scope };
+        assert_eq!(store.snapshot().await.expect("a snapshot").scope(), scope);
+        let expected = folded_by(&log, scope);
+        assert_eq!(everything(&mut store).await, expected);
+        let left: i64 = one(&mut connection, "select count(*) from telegram.messages").await;
+        assert!(left > 0 && left < all, "{left} of {all}");
+        for part in log.chunks(40).rev() {
+            store.apply(&batch(part, None)).await.expect("a replay");
+        }
+        assert_eq!(everything(&mut store).await, expected, "nothing comes back");
+        assert_eq!(
+            one::<String>(&mut connection, HOURS).await,
+            hours,
+            "counts stay"
+        );
+
+        // A rebuild keeps what the one shown keeps, and its counts.
+        let number = generations.make(DAY).await.expect("made");
+        generations.keep_as_shown(number).await.expect("as shown");
+        let mut loader = Loader::new(config, number, 1_000);
+        loader.apply(&batch(&log, end)).await.expect("a load");
+        loader.count_hours(&mut generations).await.expect("counted");
+        let switch = generations.begin_switch().await.expect("begun");
+        assert_eq!(
+            switch.finish(number, false).await.expect("as far"),
+            Switched::Done
+        );
+        assert_eq!(everything(&mut loader).await, expected);
+        assert_eq!(one::<String>(&mut connection, HOURS).await, hours);
+    });
+}
+
+/// In the Apache edition nothing is compressed, and all else is the same.
+#[test]
+fn old_chunks_take_a_replay_and_late_events_compressed_or_not() {
+    let Some(url) = timescale_url() else { return };
+    let log = mixed_log();
+    wait(async {
+        let url = fresh_database(&url).await;
+        let config = in_short_chunks(&url);
+        let mut store = Timescale::new(config.clone());
+        let scope = store.snapshot().await.expect("a snapshot").scope();
+        let mut generations = Generations::open(&config).await.expect("open");
+        let mut connection = connect(&url).await;
+        let license: String = one(
+            &mut connection,
+            "select current_setting('timescaledb.license')",
+        )
+        .await;
+        for upto in [log.len() / 2, log.len(), log.len()] {
+            store
+                .apply(&batch(&log[..upto], None))
+                .await
+                .expect("applied");
+            assert_eq!(everything(&mut store).await, folded_by(&log[..upto], scope));
+            let compressed = generations.compress_older(DAY).await.expect("compressed");
+            assert_eq!(
+                compressed > 0,
+                license == "timescale",
+                "{license}: {compressed}"
+            );
+            assert_eq!(everything(&mut store).await, folded_by(&log[..upto], scope));
+        }
+    });
+}
