@@ -72,10 +72,15 @@ Examples:
   telegram-gateway rebuild redis --yes";
 
 const AFTER_VERIFY: &str = "\
-Exit codes: 0 clean, 1 something differs or is damaged, 2 could not run.
+Works beside a running daemon. With --repair the messages and channels that differ are taken out of the store
+and made anew from the log, each with all that the log has of it, in one transaction; no checkpoint moves. What
+the store has of numbers that the log no longer has is left as it is. A store that is more wrong than right is
+quicker to rebuild. --repair is for stores; a damaged log is for wal salvage.
+Exit codes: 0 clean (with --repair: clean now), 1 something differs or is damaged, 2 could not run.
 
-Example:
-  telegram-gateway verify all --json";
+Examples:
+  telegram-gateway verify all --json
+  telegram-gateway verify timescale --repair";
 
 const AFTER_BENCH: &str = "\
 Uses a log of its own below the data folder and removes it. Servers of the configuration take part, and their stores
@@ -312,6 +317,9 @@ pub struct VerifyArgs {
     /// What to check
     #[arg(value_name = "WHAT")]
     pub what: VerifyTarget,
+    /// Make anew from the log what differs in a store, and check again
+    #[arg(long)]
+    pub repair: bool,
     /// Print the findings as JSON
     #[arg(long)]
     pub json: bool,

@@ -9,12 +9,14 @@
 //! | `rows` | events to rows: pure, commutative, idempotent (I6, I7) |
 //! | `samples` | the sampled history of counters, as pure |
 //! | `public` | what readers see of those rows, computed without a store: what `verify` compares with |
+//! | `mend` | making things anew from the log: what `verify --repair` asks of a store |
 //! | `sql` | what the SQL stores share: error classes, scans, the search for a poison event |
 //! | `sqlite` | the embedded projection |
 //! | `timescale` | the TimescaleDB projection |
 //! | `redis` | the cache projection |
 
 pub mod contract;
+pub mod mend;
 pub mod public;
 pub mod redis;
 pub mod rows;

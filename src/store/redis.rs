@@ -9,6 +9,7 @@
 //! | `model` | what the cache must hold after some events: pure |
 //! | `quarantine` | looking at the quarantine, and trying again what is in it |
 //! | `read` | reading all of it back, for `verify` |
+//! | `forget` | taking a peer out, for `verify --repair` |
 //! | `class` | every error of the library, classed in one place |
 //!
 //! Rows and checkpoint are written by one script run, so a replica that takes over has both of the same moment. It may
@@ -17,6 +18,7 @@
 
 mod class;
 mod commands;
+mod forget;
 mod keys;
 mod model;
 mod quarantine;

@@ -110,7 +110,8 @@ impl StoredCheckpoint {
         })
     }
 
-    fn identity(&self) -> String {
+    /// Which log fed the store, in words.
+    pub(super) fn identity(&self) -> String {
         format!("{} epoch {}", self.log_id, self.epoch)
     }
 }

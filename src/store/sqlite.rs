@@ -11,7 +11,9 @@
 //! | `value` | binding rows, columns to public values |
 //! | `quarantine` | looking at the quarantine, and trying again what is in it |
 //! | `snapshot` | reading back for `verify` |
+//! | `mend` | making things anew for `verify --repair` |
 
+mod mend;
 mod quarantine;
 mod setup;
 mod snapshot;

@@ -13,6 +13,7 @@
 //! | `value` | instants between Rust and the wire, columns to public values |
 //! | `quarantine` | looking at the quarantine, and trying again what is in it |
 //! | `snapshot` | reading back for `verify` |
+//! | `mend` | making things anew for `verify --repair` |
 //! | `generations` | making, showing and dropping generations |
 //! | `load` `copy` `seen` | filling a new one by `COPY` |
 //! | `aging` | compressing and dropping what is old |
@@ -23,6 +24,7 @@ mod bind;
 mod copy;
 mod generations;
 mod load;
+mod mend;
 mod quarantine;
 mod seen;
 mod setup;

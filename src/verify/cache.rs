@@ -13,6 +13,7 @@ use crate::event::Timestamp;
 use crate::failure::Class;
 use crate::journal::JournalReader;
 use crate::projector::{entry, next_seq};
+use crate::store::mend::Subject;
 use crate::store::redis::{Fields, Model, Peer, Redis};
 use crate::store::{Checkpoint, Projection, ProjectionError, ProjectionName};
 
@@ -44,23 +45,23 @@ pub async fn cache(
         fold.advance(journal, at, progress).await?;
         let none = Peer::default();
         let expected = fold.model.cache().peers.get(&peer).unwrap_or(&none);
-        compare_peer(peer, expected, &found, oldest, &mut report);
+        about(peer, &mut report, |report| {
+            compare_peer(peer, expected, &found, oldest, report);
+        });
     }
     let (at, found) = settled_channels(redis).await?;
     fold.advance(journal, at, progress).await?;
     for (peer, expected) in &fold.model.cache().channels {
         let found = found.get(peer);
-        compare(
-            format!("channel:{peer}"),
-            expected,
-            found,
-            true,
-            &mut report,
-        );
+        about(*peer, &mut report, |report| {
+            compare(format!("channel:{peer}"), expected, found, true, report);
+        });
     }
     let known = &fold.model.cache().channels;
     for peer in found.keys().filter(|peer| !known.contains_key(peer)) {
-        report.found(told(format!("channel:{peer}"), "surplus"));
+        about(*peer, &mut report, |report| {
+            report.found(told(format!("channel:{peer}"), "surplus"));
+        });
     }
     report.checkpoint = fold.at;
     report.records = fold.at;
@@ -131,6 +132,18 @@ fn restless() -> VerifyError {
         hint: Some("try again when less is going on".to_owned()),
         source: "events were applied all the while".into(),
     })
+}
+
+/// Notes the channel if the comparison finds anything of it.
+fn about(peer_id: i64, report: &mut Report, compare: impl FnOnce(&mut Report)) {
+    let before = report.differences;
+    compare(report);
+    if report.differences > before {
+        report.subjects.insert(Subject {
+            peer_id,
+            message_id: 0,
+        });
+    }
 }
 
 fn compare_peer(peer: i64, expected: &Peer, found: &Peer, oldest: Timestamp, report: &mut Report) {

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use wal::{Header, Record};
 
-use super::VerifyError;
 use super::digest::{Bucket, Digests};
+use super::{READ_BYTES, READ_EVENTS, VerifyError, subject};
 use crate::journal::JournalReader;
 use crate::projector::{entry, next_seq};
 use crate::store::contract::{Table, VERIFIED};
@@ -18,9 +18,6 @@ use crate::store::{Scope, samples};
 
 /// Events folded in one pass; about 1 KiB of memory each.
 const PART_EVENTS: u64 = 400_000;
-/// Read from the log at once.
-const READ_EVENTS: usize = 5_000;
-const READ_BYTES: usize = 16 * 1024 * 1024;
 
 /// Digests of the fold of `first..=until`, which are about so many events.
 pub(super) async fn digests(
@@ -53,7 +50,7 @@ pub(super) async fn rows(
     buckets: &BTreeSet<Bucket>,
 ) -> Result<Vec<PublicRow>, VerifyError> {
     let peers: BTreeSet<i64> = buckets.iter().map(|bucket| bucket.peer_id).collect();
-    let mine = |header: &Header| peers.contains(&marked(header));
+    let mine = |header: &Header| peers.contains(&subject::of_header(header).peer_id);
     let fold = pass(journal, range, scope, &mine, &mut |_| {}).await?;
     Ok(fold
         .rows(table)
@@ -69,6 +66,19 @@ async fn pass(
     done: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Fold, VerifyError> {
     let mut fold = Fold::default();
+    extend(&mut fold, journal, (first, until), scope, mine, done).await?;
+    Ok(fold)
+}
+
+/// Takes into a fold what is `mine` of a range.
+pub(super) async fn extend(
+    fold: &mut Fold,
+    journal: &JournalReader,
+    (first, until): (u64, u64),
+    scope: Scope,
+    mine: &(dyn Fn(&Header) -> bool + Sync),
+    done: &mut (dyn FnMut(u64) + Send),
+) -> Result<(), VerifyError> {
     let mut at = first.saturating_sub(1);
     while at < until {
         let records = journal
@@ -87,12 +97,7 @@ async fn pass(
         fold.merge_samples(samples::of(&entries, scope));
         done(at);
     }
-    Ok(fold)
-}
-
-pub(super) fn marked(header: &Header) -> i64 {
-    crate::event::PeerId::from_numbers(header.peer_kind, header.peer_id)
-        .map_or(0, crate::event::PeerId::marked)
+    Ok(())
 }
 
 /// All events of one message fall into one part. Events about a channel as a whole have message number 0, so they

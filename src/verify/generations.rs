@@ -7,22 +7,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use wal::{HoleCause, Seq};
+use wal::Seq;
 
 use super::digest::Bucket;
 use super::lost::Lost;
-use super::{Difference, Report, VerifyError, compare, fold, lost, rows_of};
+use super::report::SHOWN_MAX;
+use super::{
+    Difference, READ_BYTES, READ_EVENTS, Report, VerifyError, compare, fold, lost, rows_of, subject,
+};
 use crate::journal::{Holes, JournalError, JournalReader};
 use crate::projector::next_seq;
 use crate::store::contract::{COUNTER_SAMPLES, Table, VERIFIED};
+use crate::store::mend::Subject;
 use crate::store::public::PublicRow;
 use crate::store::timescale::{ServerDigest, TimescaleSnapshot};
 use crate::store::{Scope, Snapshot as _};
 
 /// Rows that are explained at once: about 1 KiB of memory each, three times.
 const ROWS_AT_ONCE: i64 = 100_000;
-const READ_EVENTS: usize = 5_000;
-const READ_BYTES: usize = 16 * 1024 * 1024;
 
 /// How two generations differ, with the reason.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -96,7 +98,7 @@ struct Work<'a> {
     /// What the older one has of a life of the log that is over.
     lost: Option<Lost>,
     /// What was touched by the numbers that only the newer one has.
-    late: BTreeSet<(i64, i64)>,
+    late: BTreeSet<Subject>,
     found: Comparison,
 }
 
@@ -125,15 +127,18 @@ impl Work<'_> {
         let mut older = rows_of(self.older, table, buckets).await?;
         let gone: Vec<&PublicRow> = older
             .iter()
-            .filter(|row| self.is_gone(table, row))
+            .filter(|row| subject::is_gone(table, row, self.first, &self.holes))
             .collect();
         self.found.only_older += gone.len() as u64;
-        let gone = gone.into_iter().map(|row| subject(table, row)).collect();
-        take(table, &gone, &mut expected, &mut older);
+        let gone = gone
+            .into_iter()
+            .map(|row| subject::of_row(table, row))
+            .collect();
+        subject::take(table, &gone, &mut expected, &mut older);
         if let Some(lost) = &self.lost {
             self.found.only_older += lost.even_out(table, &mut expected, &mut older);
         }
-        self.found.behind += take(table, &self.late, &mut expected, &mut older);
+        self.found.behind += subject::take(table, &self.late, &mut expected, &mut older);
         let mut report = Report::new("timescale");
         compare(table, expected, older, &mut report);
         self.found.mended += report.differences;
@@ -142,51 +147,9 @@ impl Work<'_> {
     }
 
     fn show(&mut self, report: Report) {
-        let left = super::SHOWN_MAX.saturating_sub(self.found.shown.len());
+        let left = SHOWN_MAX.saturating_sub(self.found.shown.len());
         self.found.shown.extend(report.shown.into_iter().take(left));
     }
-
-    /// Whether a row comes from numbers that the log no longer has: trimmed away, or lost with a damaged segment.
-    fn is_gone(&self, table: &Table, row: &PublicRow) -> bool {
-        let is_gone = |seq: u64| {
-            let hole = self.holes.at(seq);
-            seq < self.first || hole.is_some_and(|hole| hole.cause == HoleCause::Damage)
-        };
-        let columns = table.columns.iter().zip(row);
-        columns
-            .filter(|((name, _), _)| matches!(*name, "seq" | "first_seq"))
-            .any(|(_, value)| value.as_u64().is_some_and(is_gone))
-    }
-}
-
-/// Takes the rows about these subjects out of both sides; returns how many subjects that were.
-fn take(
-    table: &Table,
-    subjects: &BTreeSet<(i64, i64)>,
-    expected: &mut Vec<PublicRow>,
-    found: &mut Vec<PublicRow>,
-) -> u64 {
-    let mut taken = BTreeSet::new();
-    for rows in [expected, found] {
-        rows.retain(|row| {
-            let subject = subject(table, row);
-            let take = subjects.contains(&subject);
-            if take {
-                taken.insert(subject);
-            }
-            !take
-        });
-    }
-    taken.len() as u64
-}
-
-/// What a row is about: a peer and, where it has one, a message.
-fn subject(table: &Table, row: &PublicRow) -> (i64, i64) {
-    let number = |name| {
-        let at = table.columns.iter().position(|(column, _)| *column == name);
-        at.and_then(|at| row.get(at)?.as_i64()).unwrap_or(0)
-    };
-    (number("peer_id"), number("message_id"))
 }
 
 /// What the events after `older` and up to `newer` are about.
@@ -194,7 +157,7 @@ async fn late(
     journal: &JournalReader,
     older: u64,
     newer: u64,
-) -> Result<BTreeSet<(i64, i64)>, VerifyError> {
+) -> Result<BTreeSet<Subject>, VerifyError> {
     let mut late = BTreeSet::new();
     let mut at = older;
     while at < newer {
@@ -210,10 +173,8 @@ async fn late(
         };
         let Some(last) = records.last() else { break };
         at = last.header().seq.get();
-        late.extend(records.iter().map(|record| {
-            let header = record.header();
-            (fold::marked(header), header.message_id)
-        }));
+        let headers = records.iter().map(|record| record.header());
+        late.extend(headers.map(subject::of_header));
     }
     Ok(late)
 }

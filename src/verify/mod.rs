@@ -8,32 +8,34 @@ mod cache;
 mod digest;
 mod fold;
 mod generations;
+mod log;
 mod lost;
+mod repair;
+mod report;
+
+mod subject;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use serde::Serialize;
-use serde_json::Value;
-
 pub use cache::cache;
 pub use digest::Bucket;
 pub use generations::{Comparison, generations};
+pub use log::log;
+pub use repair::{Repair, repair, repair_cache};
+pub use report::{Difference, HoleShown, Report};
 
 use self::digest::Digests;
 use self::lost::Lost;
-use crate::config::Config;
-use crate::event::{Envelope, Timestamp};
-use crate::failure::{Class, Classify, Exit, chain};
-use crate::journal::{JournalError, JournalReader, LOG_DIR};
+use self::subject::Gone;
+use crate::failure::{Class, Classify, Exit};
+use crate::journal::{JournalError, JournalReader};
+use crate::projector::judge;
 use crate::projector::standing::Standing;
-use crate::projector::{judge, next_seq};
-use crate::store::contract::{Table, VERIFIED};
+use crate::store::contract::{self, Table, VERIFIED};
 use crate::store::public::PublicRow;
 use crate::store::{Filter, Inspect, ProjectionError, Snapshot};
 
-/// Differing rows that are shown; all are counted.
-const SHOWN_MAX: usize = 20;
 const READ_EVENTS: usize = 5_000;
 const READ_BYTES: usize = 16 * 1024 * 1024;
 
@@ -54,6 +56,9 @@ pub enum VerifyError {
         /// This log.
         ours: String,
     },
+    /// A store that is not where the log can help.
+    #[error("nothing is repaired: the store {0}")]
+    Unrepairable(String),
     /// The check's own thread failed.
     #[error("the check was interrupted")]
     Interrupted,
@@ -64,7 +69,7 @@ impl Classify for VerifyError {
         match self {
             VerifyError::Journal(error) => error.class(),
             VerifyError::Projection(error) => error.class(),
-            VerifyError::OtherLog { .. } => Class::Operator,
+            VerifyError::OtherLog { .. } | VerifyError::Unrepairable(_) => Class::Operator,
             VerifyError::Interrupted => Class::Bug,
         }
     }
@@ -76,6 +81,9 @@ impl Classify for VerifyError {
             VerifyError::OtherLog { .. } => {
                 Some("check data_dir and the store's url in the configuration".to_owned())
             }
+            VerifyError::Unrepairable(_) => {
+                Some("put the right log back, or rebuild the store".to_owned())
+            }
             VerifyError::Interrupted => None,
         }
     }
@@ -86,177 +94,15 @@ impl Classify for VerifyError {
     }
 }
 
-/// What a check found.
-#[derive(Debug, Clone, Serialize)]
-pub struct Report {
-    /// `log` or the store's name.
-    pub target: &'static str,
-    /// Nothing was found.
-    pub clean: bool,
-    /// Records of the log that were read.
-    pub records: u64,
-    /// Records in the archive that were read; 0 for a store.
-    pub archived: u64,
-    /// Containers of the archive that were looked at; 0 for a store.
-    pub containers: usize,
-    /// Rows (keys, for Redis) that were compared.
-    pub rows: u64,
-    /// Channel-days and tables that were compared.
-    pub buckets: usize,
-    /// The checkpoint up to which the store was compared; 0 for the log and for an empty store.
-    pub checkpoint: u64,
-    /// Rows that the store keeps from a life of the log that is over; not differences. A rebuild removes them.
-    pub kept: u64,
-    /// Recorded holes of the log: ranges of numbers that no record has.
-    pub holes: Vec<HoleShown>,
-    /// Events behind the tail of the log at that moment; not a difference.
-    pub behind: u64,
-    /// Differences in all.
-    pub differences: u64,
-    /// The first of them.
-    pub shown: Vec<Difference>,
-}
-
-/// A recorded hole.
-#[derive(Debug, Clone, Serialize)]
-pub struct HoleShown {
-    /// Its first number.
-    pub first: u64,
-    /// Its last number.
-    pub last: u64,
-    /// `damage` or `fence`.
-    pub cause: &'static str,
-    /// When it was recorded.
-    pub noted_at: Timestamp,
-}
-
-impl From<&wal::Hole> for HoleShown {
-    fn from(hole: &wal::Hole) -> HoleShown {
-        HoleShown {
-            first: hole.first.get(),
-            last: hole.last.get(),
-            cause: hole.cause.as_str(),
-            noted_at: Timestamp::from_micros(hole.noted_at),
-        }
-    }
-}
-
-/// One difference.
-#[derive(Debug, Clone, Serialize)]
-pub struct Difference {
-    /// Table or file.
-    pub place: String,
-    /// The row's key, or the record's number.
-    pub key: Vec<Value>,
-    /// What sort of thing is wrong with the log (`wal::FindingKind`); none for rows.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kind: Option<&'static str>,
-    /// `missing`, `surplus`, `differs`, or what is damaged.
-    pub what: String,
-    /// Columns that differ: name, in the log, in the store.
-    pub columns: Vec<(&'static str, Value, Value)>,
-}
-
-impl Report {
-    fn new(target: &'static str) -> Report {
-        Report {
-            target,
-            clean: true,
-            records: 0,
-            archived: 0,
-            containers: 0,
-            rows: 0,
-            buckets: 0,
-            checkpoint: 0,
-            kept: 0,
-            holes: Vec::new(),
-            behind: 0,
-            differences: 0,
-            shown: Vec::new(),
-        }
-    }
-
-    fn found(&mut self, difference: Difference) {
-        self.clean = false;
-        self.differences += 1;
-        if self.shown.len() < SHOWN_MAX {
-            self.shown.push(difference);
-        }
-    }
-}
-
-/// Checks every record of the log, in its folder and in the configured archive: files, chain and checksums, and that
-/// each payload is an event.
-pub async fn log(config: &Config) -> Result<Report, VerifyError> {
-    let dir = config.data_dir.join(LOG_DIR);
-    let archive = config.wal.archive_dir.clone();
-    let checked = tokio::task::spawn_blocking(move || {
-        let live = wal::verify(&dir, &mut |_| {})?;
-        let archived = match archive {
-            Some(archive) => wal::verify_archive(&dir, &archive, &mut |_| {})?,
-            None => wal::VerifyReport::default(),
-        };
-        Ok((live, archived))
-    });
-    let checked = checked.await.map_err(|_| VerifyError::Interrupted)?;
-    let (checked, archived) = checked.map_err(JournalError::Open)?;
-    let mut report = Report::new("log");
-    report.records = checked.records;
-    report.buckets = checked.segments;
-    report.archived = archived.records;
-    report.containers = archived.segments;
-    let mut holes = archived.holes;
-    holes.extend(checked.holes);
-    // A segment may be both in the archive and still in the log.
-    holes.sort_by_key(|hole| hole.first);
-    holes.dedup();
-    report.holes = holes.iter().map(HoleShown::from).collect();
-    for finding in archived.findings.into_iter().chain(checked.findings) {
-        report.found(Difference {
-            kind: Some(finding.kind.as_str()),
-            place: finding.segment,
-            key: finding
-                .seq
-                .map(|seq| seq.get().into())
-                .into_iter()
-                .collect(),
-            what: finding.what,
-            columns: Vec::new(),
-        });
-    }
-    if report.clean {
-        payloads(config, &mut report).await?;
-    }
-    Ok(report)
-}
-
-/// A record can be intact and still hold what this version cannot read.
-async fn payloads(config: &Config, report: &mut Report) -> Result<(), VerifyError> {
-    let journal = JournalReader::of(config)?;
-    let Some(first) = journal.first().await? else {
-        return Ok(());
-    };
-    let mut at = first.get() - 1;
-    loop {
-        let records = journal.read(next_seq(at), READ_EVENTS, READ_BYTES).await?;
-        let Some(last) = records.last() else {
-            return Ok(());
-        };
-        at = last.header().seq.get();
-        for error in records
-            .iter()
-            .filter_map(|record| Envelope::from_record(record).err())
-        {
-            report.found(Difference {
-                kind: None,
-                place: LOG_DIR.to_owned(),
-                key: vec![error.seq.get().into()],
-                what: chain(&error),
-                columns: Vec::new(),
-            });
-        }
-    }
-}
+/// The order in which tables are narrowed: the names of a channel tell whether what it is called now can be told.
+const NARROWED: [&Table; VERIFIED.len()] = [
+    &contract::MESSAGES,
+    &contract::MESSAGE_VERSIONS,
+    &contract::CHANNEL_NAMES,
+    &contract::CHANNELS,
+    &contract::GAPS,
+    &contract::COUNTER_SAMPLES,
+];
 
 /// Compares a SQL store with the fold of the log up to the store's checkpoint.
 pub async fn store<P: Inspect>(
@@ -279,12 +125,12 @@ pub async fn store<P: Inspect>(
     }
     (report.buckets, report.rows) = expected.size();
     let differing = expected.differences(&found);
-    let lost = if differing.is_empty() {
-        None
-    } else {
-        lost(journal, &mut snapshot).await?
-    };
-    for table in &VERIFIED {
+    if differing.is_empty() {
+        return Ok(report);
+    }
+    let lost = lost(journal, &mut snapshot).await?;
+    let mut gone = Gone::new(first, journal.holes().await?);
+    for table in NARROWED {
         let buckets: BTreeSet<Bucket> = differing
             .iter()
             .filter(|bucket| bucket.table == table.name)
@@ -296,6 +142,7 @@ pub async fn store<P: Inspect>(
             if let Some(lost) = &lost {
                 report.kept += lost.even_out(table, &mut expected, &mut found);
             }
+            report.kept += gone.even_out(table, &mut expected, &mut found);
             compare(table, expected, found, &mut report);
         }
     }
@@ -339,9 +186,7 @@ async fn range(
     let wrong = match standing {
         Standing::Ours | Standing::Fenced => None,
         Standing::Ahead => Some(format!("is ahead of the log, which ends at {tail}")),
-        Standing::Diverged { .. } => {
-            Some("the store was fed with other events than the log has".to_owned())
-        }
+        Standing::Diverged { .. } => Some("was fed with other events than the log has".to_owned()),
         Standing::OtherLog => {
             let id =
                 |identity: wal::Identity| format!("{} epoch {}", identity.log_id, identity.epoch);
@@ -352,6 +197,7 @@ async fn range(
         }
     };
     if let Some(what) = wrong {
+        report.misplaced = Some(what.clone());
         report.found(Difference {
             kind: None,
             place: "checkpoint".to_owned(),
@@ -402,9 +248,10 @@ fn compare(table: &Table, expected: Vec<PublicRow>, found: Vec<PublicRow>, repor
         what: what.to_owned(),
         columns,
     };
+    let mut subjects = BTreeSet::new();
     for row in found {
         match expected.remove(&key_of(&row)) {
-            Some(right) if right == row => {}
+            Some(right) if right == row => continue,
             Some(right) => {
                 let names = table.columns.iter().map(|(name, _)| *name);
                 let columns = names
@@ -416,17 +263,20 @@ fn compare(table: &Table, expected: Vec<PublicRow>, found: Vec<PublicRow>, repor
             }
             None => report.found(difference(&row, "surplus", Vec::new())),
         }
+        subjects.insert(subject::of_row(table, &row));
     }
     for row in expected.into_values() {
         report.found(difference(&row, "missing", Vec::new()));
+        subjects.insert(subject::of_row(table, &row));
     }
+    report.subjects.append(&mut subjects);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::store::contract::CHANNELS;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn row(peer: i64, title: &str) -> PublicRow {
         vec![

@@ -8,6 +8,7 @@ mod broker_users;
 mod cli;
 mod crash;
 mod documents;
+mod drift;
 mod examples;
 mod faults;
 mod fence;

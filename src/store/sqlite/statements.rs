@@ -166,6 +166,52 @@ pub(super) const CLEAR: &[&str] = &[
     "delete from checkpoints where projection = 'sqlite' and generation = 1",
 ];
 
+/// All numbers in the rows about a message: peer, message.
+pub(super) const SEQS_OF_MESSAGE: &str = "with \
+     c as (select * from message_content where peer_id = ?1 and message_id = ?2), \
+     s as (select * from message_state where peer_id = ?1 and message_id = ?2), \
+     n as (select * from counter_sample where peer_id = ?1 and message_id = ?2) \
+     select seq from c union select first_seq from c \
+     union select seq from message_version where peer_id = ?1 and message_id = ?2 \
+     union select deleted_seq from s where deleted_seq is not null \
+     union select pinned_seq from s where pinned_seq is not null \
+     union select views_seq from s where views_seq is not null \
+     union select forwards_seq from s where forwards_seq is not null \
+     union select reactions_seq from s where reactions_seq is not null \
+     union select poll_seq from s where poll_seq is not null \
+     union select views_seq from n where views_seq is not null \
+     union select forwards_seq from n where forwards_seq is not null \
+     union select reactions_seq from n where reactions_seq is not null \
+     union select poll_seq from n where poll_seq is not null";
+
+/// All numbers in the rows about a channel as such: peer, nothing.
+pub(super) const SEQS_OF_CHANNEL: &str = "select seq from channel_name where peer_id is ?1 and ?2 = 0 \
+     union select seq from gap where peer_id is ?1 union select seq from gap_closing where peer_id is ?1";
+
+/// Takes out all rows about a message. The index first: it asks the row what to forget.
+pub(super) const TAKE_OUT_MESSAGE: [&str; 5] = [
+    "insert into messages_fts (messages_fts, rowid, text, peer_id, message_id) \
+     select 'delete', id, text, peer_id, message_id from message_content where peer_id = ?1 and message_id = ?2",
+    "delete from message_content where peer_id = ?1 and message_id = ?2",
+    "delete from message_state where peer_id = ?1 and message_id = ?2",
+    "delete from message_version where peer_id = ?1 and message_id = ?2",
+    "delete from counter_sample where peer_id = ?1 and message_id = ?2",
+];
+
+/// Takes out all rows about a channel as such.
+pub(super) const TAKE_OUT_CHANNEL: [&str; 3] = [
+    "delete from channel_name where peer_id is ?1 and ?2 = 0",
+    "delete from gap where peer_id is ?1 and ?2 = 0",
+    "delete from gap_closing where peer_id is ?1 and ?2 = 0",
+];
+
+/// Compares the full-text index with the rows; fails when it is not what they say.
+pub(super) const CHECK_INDEX: &str =
+    "insert into messages_fts (messages_fts, rank) values ('integrity-check', 1)";
+
+/// Makes the full-text index anew from the rows.
+pub(super) const MAKE_INDEX: &str = "insert into messages_fts (messages_fts) values ('rebuild')";
+
 /// The statements that are put together from column lists, once.
 #[derive(Debug)]
 pub(super) struct Statements {

@@ -74,7 +74,7 @@ async fn move_checkpoint(
 }
 
 /// Writes all entries but those that the store refuses, which go to the quarantine.
-async fn write_what_fits(
+pub(super) async fn write_what_fits(
     statements: &Statements,
     connection: &mut SqliteConnection,
     batch: &Batch,

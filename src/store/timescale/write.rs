@@ -186,7 +186,7 @@ pub(super) async fn begin<'c>(
 }
 
 /// Writes all entries but those that the store refuses, which go to the quarantine.
-async fn write_what_fits(
+pub(super) async fn write_what_fits(
     statements: &Statements,
     connection: &mut PgConnection,
     batch: &Batch,
