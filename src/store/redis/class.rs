@@ -35,6 +35,17 @@ pub(super) fn address() -> ProjectionError {
     }
 }
 
+/// Nobody is the master, or not any more.
+pub(super) fn no_master(why: String) -> ProjectionError {
+    ProjectionError::Backend {
+        projection: NAME,
+        doing: "finding the master",
+        class: Class::Transient,
+        hint: Some("redis.sentinels and redis.master: are the Sentinels up?".to_owned()),
+        source: why.into(),
+    }
+}
+
 fn cause(error: &RedisError) -> (Class, Option<&'static str>) {
     match error.kind() {
         // A server or a resolver that is away may come back, whatever the system calls it.
