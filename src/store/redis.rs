@@ -10,6 +10,7 @@
 //! | `beside`, `switch.lua` | a cache built beside the one that readers see, and shown in one step |
 //! | `model` | what the cache must hold after some events: pure |
 //! | `quarantine` | looking at the quarantine, and trying again what is in it |
+//! | `room` | whether there is memory for more |
 //! | `read` | reading all of it back, for `verify` |
 //! | `server` | the connection, to the master wherever it is |
 //! | `sentinel` | who the Sentinels say is the master |
@@ -29,6 +30,7 @@ mod keys;
 mod model;
 mod quarantine;
 mod read;
+mod room;
 mod sentinel;
 mod server;
 mod text;
@@ -42,6 +44,7 @@ use wal::{Identity, LogId, Seq};
 pub use beside::{Beside, Switch};
 pub use keys::Keys;
 pub use model::{Cache, Fields, Model, Peer};
+pub use room::Memory;
 
 use crate::config;
 use crate::event::Timestamp;

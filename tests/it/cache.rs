@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use redis::aio::MultiplexedConnection;
 
-use crate::support::gateway::{Gateway, wait_until};
+use crate::support::gateway::{Gateway, repository, wait_until};
 
 /// A plain connection, for looking and meddling behind the back of the program.
 async fn raw(gateway: &Gateway) -> MultiplexedConnection {
@@ -235,4 +235,84 @@ async fn an_empty_cache_is_filled_from_the_newest_back_and_is_the_same() {
         "{left:?}"
     );
     assert_eq!(daemon.terminate().code(), Some(0), "{words}");
+}
+
+/// The rights in the document, for a user of this name with keys of this prefix.
+fn documented_rights(prefix: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(repository("docs/redis.md")).expect("the document");
+    let (_, block) = text.split_once("<!-- acl: user -->").expect("marked");
+    let line = block.lines().find(|line| line.starts_with("user tgw "));
+    let rights = line
+        .expect("the line")
+        .split(' ')
+        .skip(2)
+        .map(|word| match word {
+            ">PASSWORD" => ">word".to_owned(),
+            "~tgw:*" => format!("~{prefix}:*"),
+            word => word.to_owned(),
+        });
+    rights.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_user_of_the_document_is_enough_and_can_do_no_harm() {
+    let Some(mut gateway) = Gateway::with_redis() else {
+        return;
+    };
+    let mut admin = raw(&gateway).await;
+    let config = gateway.config().redis.expect("configured");
+    let user = config.prefix.clone();
+    let mut command = redis::cmd("ACL");
+    command
+        .arg("SETUSER")
+        .arg(&user)
+        .arg(documented_rights(&config.prefix));
+    let () = command.query_async(&mut admin).await.expect("a user");
+    let (_, place) = config.url.expose().rsplit_once('@').expect("a user");
+    gateway.set("TGW_REDIS__URL", &format!("redis://{user}:word@{place}"));
+    gateway.set("TGW_REDIS__WINDOW", "50");
+
+    fill(&gateway, "500");
+    gateway.ok(&["replay", "--to", "redis", "--from", "1", "--until", "100"]);
+    gateway.ok(&["rebuild", "redis"]);
+    gateway.ok(&["quarantine", "list", "redis"]);
+    gateway.verify();
+    assert_eq!(at(&gateway), 500);
+
+    for harm in [
+        "FLUSHALL",
+        "FLUSHDB",
+        "KEYS *",
+        "CONFIG GET *",
+        "DEBUG SLEEP 0",
+        "SHUTDOWN NOSAVE",
+        "MONITOR",
+        "REPLICAOF NO ONE",
+        "ACL LIST",
+        "SCRIPT FLUSH",
+        "SAVE",
+        "CLIENT LIST",
+        "MIGRATE h 1 k 0 1",
+        "SWAPDB 0 1",
+        "SET other 1",
+        "HSET other f 1",
+        "GET other",
+    ] {
+        let mut command = redis::cmd("ACL");
+        command
+            .arg("DRYRUN")
+            .arg(&user)
+            .arg(harm.split(' ').collect::<Vec<_>>());
+        let said: String = command.query_async(&mut admin).await.expect("an answer");
+        assert!(said.contains("no permissions"), "{harm}: {said}");
+    }
+    let mut own = raw(&gateway).await;
+    let keys = redis::cmd("KEYS")
+        .arg("*")
+        .query_async::<Vec<String>>(&mut own)
+        .await;
+    assert_eq!(keys.expect_err("refused").code(), Some("NOPERM"));
+    let mut command = redis::cmd("ACL");
+    command.arg("DELUSER").arg(&user);
+    let () = command.query_async(&mut admin).await.expect("gone");
 }

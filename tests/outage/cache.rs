@@ -117,3 +117,67 @@ async fn a_failover_that_loses_acknowledged_writes_is_followed_and_refilled() {
     assert_eq!(house.port().await, house.first);
     stop_and_verify(&house.gateway, house.daemon);
 }
+
+/// A limit of the server's memory; none again when dropped.
+struct Limit;
+
+impl Limit {
+    fn set(bytes: u64) {
+        services(&[
+            "redis-cli",
+            "CONFIG",
+            "SET",
+            "maxmemory",
+            &bytes.to_string(),
+        ]);
+    }
+}
+
+impl Drop for Limit {
+    fn drop(&mut self) {
+        Limit::set(0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_without_room_waits_and_a_rebuild_is_refused_before_it_takes_it() {
+    let _alone = ALONE.lock().await;
+    let Some(mut house) = House::start().await else {
+        return;
+    };
+    let _up = AllUp;
+    house.wait_for("there is something to rebuild", 3_000);
+    let config = house.gateway.config().redis.expect("configured");
+    let mut store = telegram_gateway::store::redis::Redis::new(config);
+    let used = store.memory().await.expect("figures").used;
+    let _limit = Limit;
+    Limit::set(used + used / 10);
+    let refused = house.gateway.run(&["rebuild", "redis"]);
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success() && told.contains("second cache"),
+        "{told}"
+    );
+
+    Limit::set(1);
+    wait_until("the trouble is shown with its remedy", || {
+        assert!(house.daemon.is_running(), "{}", house.daemon.words());
+        let status = house.gateway.json(&["status", "--json"]);
+        let stage = &status["stages"]["redis"];
+        stage["fault"]
+            .as_str()
+            .is_some_and(|fault| fault.contains("OOM"))
+    });
+    let tail = house.gateway.tail();
+    wait_until("ingest goes on", || house.gateway.tail() > tail + 300);
+    Limit::set(0);
+    let tail = house.gateway.tail();
+    house.wait_for("the cache goes on", tail + 300);
+    house.gateway.ok(&["rebuild", "redis"]);
+
+    // Everything goes, under load.
+    services(&["redis-cli", "FLUSHALL"]);
+    let tail = house.gateway.tail();
+    house.wait_for("all is filled again", tail + 300);
+    stop_and_verify(&house.gateway, house.daemon);
+}

@@ -121,6 +121,11 @@ impl Projection for Beside {
 
     async fn fill(&mut self, filling: &Filling) -> Result<(), ProjectionError> {
         self.take(&filling.entries)?;
+        if let Err(error) = self.store.need_room(&filling.entries).await {
+            // What there is of it by now is of no use.
+            self.clear().await?;
+            return Err(error);
+        }
         self.store.fill(filling).await
     }
 

@@ -8,7 +8,7 @@ use crate::store::ProjectionError;
 
 const ADDRESS: &str = "redis.url: redis://user:password@host:6379/0";
 const ACCESS: &str =
-    "redis.url: user and password, and the user's rights: ~<prefix>:* +@read +@write +@scripting";
+    "redis.url: user and password, and the user's rights: docs/redis.md has the line";
 const MEMORY: &str =
     "Redis is full: raise maxmemory, set maxmemory-policy volatile-ttl, or lower redis.window";
 
