@@ -63,13 +63,15 @@ const AFTER_REBUILD: &str = "\
 timescale: loaded beside the live tables, compared with them and shown at once; readers notice nothing.
 Interrupted, the same command goes on with it. generation rollback goes back. Asks only where rows would
 be lost that the log does not have.
-sqlite, redis: emptied and filled in place; readers see it incomplete until that is done. Interrupted, it
-is finished by the running daemon, or by the same command.
+redis: built beside the keys that readers see, from the newest events back, and shown at once; readers never
+see a window empty. Interrupted, nothing has changed.
+sqlite: emptied and filled in place; readers see it incomplete until that is done. Interrupted, it is
+finished by the running daemon, or by the same command.
 Exit codes: 0 done, 1 refused or stopped, 2 nobody agreed, 65 damaged log, 69 server unreachable.
 
 Examples:
   telegram-gateway rebuild timescale
-  telegram-gateway rebuild redis --yes";
+  telegram-gateway rebuild redis";
 
 const AFTER_VERIFY: &str = "\
 Works beside a running daemon. With --repair the messages and channels that differ are taken out of the store

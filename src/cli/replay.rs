@@ -46,6 +46,12 @@ pub(super) async fn rebuild(globals: &Globals, args: &RebuildArgs) -> CommandRes
         return super::generation::rebuild(&config, args).await;
     }
     let journal = JournalReader::of(&config)?;
+    if name == ProjectionName::Redis {
+        let (redis, stop) = (stores::redis(&config)?, super::stop_on_signals()?);
+        let done = replay::rebuild_cache(&journal, &redis, &mut reporter(), &stop).await?;
+        output::result(&done, args.json, |done| told("applied", done))?;
+        return Ok(Exit::Ok);
+    }
     if !args.yes {
         let place = stores::place(&config, name)?;
         let explained = format!(

@@ -39,6 +39,8 @@ pub(super) enum Kind {
     Socket,
     /// A list of different names of letters, digits and `_ -`.
     Names { names_max: usize, chars_max: usize },
+    /// A list of `host:port`.
+    Hosts { hosts_max: usize },
     /// A list of usernames and chat ids; `all` when it may be everything.
     Chats { chats_max: usize, all: bool },
     /// `off`, or a list of some of these words.
@@ -60,7 +62,7 @@ impl Kind {
     pub(super) fn is_list(self) -> bool {
         matches!(
             self,
-            Kind::Names { .. } | Kind::Chats { .. } | Kind::Kinds(_)
+            Kind::Names { .. } | Kind::Hosts { .. } | Kind::Chats { .. } | Kind::Kinds(_)
         )
     }
 }
@@ -117,6 +119,47 @@ impl Key {
         name.push_str(&self.name.to_ascii_uppercase());
         name
     }
+}
+
+/// A key.
+pub(super) const fn key(
+    section: &'static str,
+    name: &'static str,
+    kind: Kind,
+    default: Default,
+    about: &'static str,
+) -> Key {
+    Key {
+        section,
+        name,
+        kind,
+        default,
+        about,
+    }
+}
+
+/// A section.
+pub(super) const fn section(name: &'static str, optional: bool, about: &'static str) -> Section {
+    Section {
+        name,
+        optional,
+        about,
+    }
+}
+
+/// A duration, with its limits in milliseconds.
+pub(super) const fn span(min: u64, max: u64) -> Kind {
+    Kind::Span { min, max }
+}
+
+/// Bytes, with their limits.
+pub(super) const fn size(min: u64, max: u64) -> Kind {
+    Kind::Size { min, max }
+}
+
+/// A number of something, with its limits.
+pub(super) const fn count(min: u64, max: u64, unit: &'static str) -> Kind {
+    Kind::Count { min, max, unit }
 }
 
 /// The key of a section by name.

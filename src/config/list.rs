@@ -1,6 +1,7 @@
 //! Values that are lists: read from text with commas or from TOML, each entry once.
 
 use std::borrow::Cow;
+use std::net::Ipv6Addr;
 
 use toml::Spanned;
 use toml::de::DeValue;
@@ -62,6 +63,7 @@ fn from_entries<'t>(
     }
     let most = match key.kind {
         Kind::Names { names_max, .. } => names_max,
+        Kind::Hosts { hosts_max } => hosts_max,
         Kind::Chats { chats_max, .. } => chats_max,
         _ => usize::MAX,
     };
@@ -69,7 +71,7 @@ fn from_entries<'t>(
         let what = format!("{} has {} entries", key.path(), list.len());
         return Err(Wrong::new(what, format!("write {}", expected(key))));
     }
-    if list.is_empty() && matches!(key.kind, Kind::Names { .. }) {
+    if list.is_empty() && matches!(key.kind, Kind::Names { .. } | Kind::Hosts { .. }) {
         return Err(mistyped(key, "empty"));
     }
     Ok(Value::List(list))
@@ -79,6 +81,7 @@ fn from_entries<'t>(
 fn entry(key: &Key, text: &str) -> Option<String> {
     match key.kind {
         Kind::Chats { .. } => Chat::parse(text).map(|chat| chat.to_string()),
+        Kind::Hosts { .. } => host(text).map(|(host, port)| format!("{host}:{port}")),
         Kind::Kinds(words) => words.contains(&text).then(|| text.to_owned()),
         Kind::Names { chars_max, .. } => {
             // They name folders.
@@ -91,6 +94,23 @@ fn entry(key: &Key, text: &str) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// `host:port` taken apart; an IPv6 address is in brackets.
+pub(super) fn host(text: &str) -> Option<(&str, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let port = port.parse().ok().filter(|port| *port != 0)?;
+    let bare = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    let legal = match bare {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => {
+            !host.is_empty()
+                && host
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.')
+        }
+    };
+    legal.then_some((host, port))
 }
 
 /// The list as text, in the form that [`from_text`] reads.
@@ -129,6 +149,9 @@ pub(super) fn expected(key: &Key) -> String {
         } => format!(
             "a list of 1 to {names_max} names, each of 1 to {chars_max} letters, digits or `_ -`"
         ),
+        Kind::Hosts { hosts_max } => {
+            format!("a list of 1 to {hosts_max} as [\"10.0.0.1:26379\", \"sentinel-2:26379\"]")
+        }
         _ => "a list".to_owned(),
     }
 }
@@ -141,6 +164,7 @@ pub(super) fn limits(key: &Key) -> String {
             names_max,
             chars_max,
         } => format!("1 to {names_max} names of 1 to {chars_max} letters, digits, `_ -`"),
+        Kind::Hosts { hosts_max } => format!("1 to {hosts_max} times `host:port`"),
         Kind::Kinds(words) => {
             let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
             format!("`off`; {}", words.join(", "))
@@ -186,5 +210,21 @@ mod tests {
         assert!(download("photos").is_err());
         assert!(read("telegram", "accounts", "main,../main").is_err());
         assert!(read("telegram", "accounts", "main,main").is_err());
+        let sentinels = |text| read("redis", "sentinels", text);
+        assert_eq!(
+            sentinels("10.0.0.1:26379, [::1]:26380"),
+            Ok("[\"10.0.0.1:26379\", \"[::1]:26380\"]".to_owned())
+        );
+        for wrong in [
+            "",
+            "host",
+            "host:0",
+            ":1",
+            "[10.0.0.1]:1",
+            "a:1,a:1",
+            "u:p@h:1",
+        ] {
+            assert!(sentinels(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::problem::{ConfigError, Origin, Problem};
 use super::secret::{AuthKey, BackendUrl, Secret, SessionKey};
 use super::telegram::{Chat, DataCentre, Follow, Media, Telegram};
 use super::value::{Value, Wrong};
-use super::{Config, Rabbitmq, Redis, Relay, Sqlite, Timescale, Wal, env, file, tls};
+use super::{Config, Rabbitmq, Redis, Relay, Sqlite, Timescale, Wal, env, file, list, tls};
 
 /// What a configuration is read from.
 #[derive(Debug, Clone, std::default::Default)]
@@ -206,6 +206,9 @@ fn assemble(layers: &Layers) -> Config {
             prefix: from.word("redis.prefix"),
             window: from.size("redis.window"),
             ttl: from.span("redis.ttl"),
+            check_interval: from.span("redis.check_interval"),
+            sentinels: from.hosts("redis.sentinels"),
+            master: from.word("redis.master"),
         }),
         sqlite: sqlite.map(|path| Sqlite {
             path: data_dir.join(path),
@@ -310,6 +313,13 @@ impl Typed<'_> {
             None => &[],
             Some(_) => not_in_table(path),
         }
+    }
+
+    fn hosts(&self, path: &str) -> Vec<(String, u16)> {
+        let hosts = self.list(path).iter().filter_map(|entry| list::host(entry));
+        hosts
+            .map(|(host, port)| (host.trim_matches(['[', ']']).to_owned(), port))
+            .collect()
     }
 
     fn secret(&self, path: &str) -> Secret {

@@ -157,6 +157,12 @@ pub struct Redis {
     pub window: usize,
     /// How long a key lives after it was last written.
     pub ttl: Duration,
+    /// How often it is asked for its checkpoint while no event comes.
+    pub check_interval: Duration,
+    /// The Sentinels that say which server is the master, as host and port; none for the server of `url`.
+    pub sentinels: Vec<(String, u16)>,
+    /// The master's name at the Sentinels.
+    pub master: String,
 }
 
 /// `[sqlite]`: the embedded projection.

@@ -1,6 +1,6 @@
 //! Every section.
 
-use super::keys::Section;
+use super::keys::{Section, section};
 
 /// Every section in the order they are shown. Top-level keys come before them.
 pub(super) const SECTIONS: &[Section] = &[
@@ -36,11 +36,3 @@ pub(super) const SECTIONS: &[Section] = &[
         "The embedded projection: on when `[timescale]` is absent, or when its path is written.",
     ),
 ];
-
-const fn section(name: &'static str, optional: bool, about: &'static str) -> Section {
-    Section {
-        name,
-        optional,
-        about,
-    }
-}

@@ -2,10 +2,10 @@
 
 use super::keys::Default::{Needed, Text, Words};
 use super::keys::Kind::{
-    AuthKeyFile, Chats, Choice, Count, Kinds, Name, Names, Path, SecretWord, SessionKey, Size,
-    Socket, Span, Switch, Url,
+    AuthKeyFile, Chats, Choice, Hosts, Kinds, Name, Names, Path, SecretWord, SessionKey, Socket,
+    Switch, Url,
 };
-use super::keys::{Default, Key, Kind};
+use super::keys::{Key, count, key, size, span};
 use super::telegram::FILE_KINDS;
 
 const KIB: u64 = 1024;
@@ -428,6 +428,29 @@ pub(super) const KEYS: &[Key] = &[
         "How long a key lives after it was last written.",
     ),
     key(
+        "redis",
+        "check_interval",
+        span(100, HOUR),
+        Text("2s"),
+        "How often Redis is asked for its checkpoint while no event comes: what a wipe or a failover has taken is filled \
+         again from the log.",
+    ),
+    key(
+        "redis",
+        "sentinels",
+        Hosts { hosts_max: 16 },
+        Words("no Sentinel: the server of `url` is the master"),
+        "Sentinels that say which server is the master: host and port of `url` are not used then, the rest of it is. \
+         They are asked without a password, over TLS if `url` is `rediss://`.",
+    ),
+    key(
+        "redis",
+        "master",
+        Name { chars_max: 64 },
+        Text("mymaster"),
+        "The master's name at the Sentinels.",
+    ),
+    key(
         "sqlite",
         "path",
         Path,
@@ -442,31 +465,3 @@ pub(super) const KEYS: &[Key] = &[
         ABOUT_HISTORY,
     ),
 ];
-
-const fn key(
-    section: &'static str,
-    name: &'static str,
-    kind: Kind,
-    default: Default,
-    about: &'static str,
-) -> Key {
-    Key {
-        section,
-        name,
-        kind,
-        default,
-        about,
-    }
-}
-
-const fn span(min: u64, max: u64) -> Kind {
-    Span { min, max }
-}
-
-const fn size(min: u64, max: u64) -> Kind {
-    Size { min, max }
-}
-
-const fn count(min: u64, max: u64, unit: &'static str) -> Kind {
-    Count { min, max, unit }
-}

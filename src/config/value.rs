@@ -170,7 +170,9 @@ fn from_string(key: &Key, text: &str) -> Result<Value, Wrong> {
             }
             _ => Err(mistyped(key, &quoted(text))),
         },
-        Kind::Names { .. } | Kind::Chats { .. } | Kind::Kinds(_) => list::from_text(key, text),
+        Kind::Names { .. } | Kind::Hosts { .. } | Kind::Chats { .. } | Kind::Kinds(_) => {
+            list::from_text(key, text)
+        }
         Kind::Switch | Kind::Count { .. } => Err(mistyped(key, "text in quotes")),
         Kind::AuthKeyFile => Err(mistyped(key, "text")),
     }
@@ -304,7 +306,9 @@ pub(super) fn expected(key: &Key) -> String {
         Kind::SessionKey => "32 raw bytes, or a passphrase of 8 to 1024 bytes".to_owned(),
         Kind::AuthKeyFile => "the path of a file of 256 bytes in quotes".to_owned(),
         Kind::Socket => "an IPv4 address with a port, as \"127.0.0.1:4430\"".to_owned(),
-        Kind::Names { .. } | Kind::Chats { .. } | Kind::Kinds(_) => list::expected(key),
+        Kind::Names { .. } | Kind::Hosts { .. } | Kind::Chats { .. } | Kind::Kinds(_) => {
+            list::expected(key)
+        }
     }
 }
 
@@ -329,7 +333,9 @@ pub(super) fn limits(key: &Key) -> String {
         Kind::SecretWord { chars_max } => format!("1 to {chars_max} of letters, digits"),
         Kind::SessionKey => "32 raw bytes, or text of 8 to 1024 bytes".to_owned(),
         Kind::AuthKeyFile => "256 bytes".to_owned(),
-        Kind::Names { .. } | Kind::Chats { .. } | Kind::Kinds(_) => list::limits(key),
+        Kind::Names { .. } | Kind::Hosts { .. } | Kind::Chats { .. } | Kind::Kinds(_) => {
+            list::limits(key)
+        }
         Kind::Path | Kind::Socket => String::new(),
     }
 }

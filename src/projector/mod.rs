@@ -8,6 +8,7 @@ pub mod inbox;
 pub mod queue;
 pub mod standing;
 pub mod tail;
+pub mod warm;
 
 use std::future::Future;
 use std::time::Duration;
@@ -110,6 +111,7 @@ pub async fn run<P: Projection, F: Feed>(
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(wait) => {}
+            () = projection.disturbed() => {}
         }
     }
 }
@@ -124,7 +126,7 @@ async fn attempt<P: Projection, F: Feed>(
     stop: &CancellationToken,
 ) -> Result<(), Stopped> {
     let holes = journal.holes().await.map_err(Refused::Journal)?;
-    let applied = start(projection, journal).await?;
+    let applied = start(projection, journal, stop).await?;
     status.starts_at(stage(projection.name()), holes.skip(applied));
     let begin = Begin {
         identity: journal.identity(),
@@ -188,8 +190,15 @@ pub async fn position<P: Projection>(
 
 /// As [`position`]. A cache that was fed by a life of the log that is over is emptied: the log fills it again, and
 /// holds more than what was lost with that life. A store keeps what it has: nobody else may have it.
-async fn start<P: Projection>(projection: &mut P, journal: &JournalReader) -> Result<u64, Refused> {
+async fn start<P: Projection>(
+    projection: &mut P,
+    journal: &JournalReader,
+    stop: &CancellationToken,
+) -> Result<u64, Refused> {
     let (found, standing) = judged(projection, journal).await?;
+    if found == 0 && warm::if_worth_it(projection, journal, stop).await? {
+        return position(projection, journal).await;
+    }
     if standing == Standing::Fenced {
         let name = projection.name();
         // What the log does not keep any more it cannot fill again.
@@ -327,6 +336,10 @@ async fn follow<P: Projection, F: Feed>(
             biased;
             () = stop.cancelled() => return Ok(()),
             records = feed.next(applied, options.batch_events_max) => records.map_err(Stopped::Feed)?,
+            () = projection.disturbed() => {
+                still_there(projection, applied).await?;
+                continue;
+            }
         };
         let Some(batch) = full_batch(identity, applied, &records) else {
             continue;
@@ -350,6 +363,23 @@ async fn follow<P: Projection, F: Feed>(
         status.passed(stage, holes.skip(applied), received);
         feed.applied(applied).await;
     }
+}
+
+/// A store that has less than was applied to it was emptied, or fell back to an older state.
+async fn still_there<P: Projection>(
+    projection: &mut P,
+    applied: u64,
+) -> Result<(), ProjectionError> {
+    let checkpoint = projection.checkpoint().await?;
+    let found = checkpoint.map_or(0, |checkpoint| checkpoint.seq.get());
+    if found >= applied {
+        return Ok(());
+    }
+    Err(ProjectionError::CheckpointMoved {
+        projection: projection.name(),
+        found,
+        after: applied,
+    })
 }
 
 /// The batch of a contiguous run of records, with the checkpoint behind its last one; none for no records.

@@ -6,6 +6,7 @@
 //! [`catch_up`] is the part of it that a store loaded beside the live one needs too.
 
 mod ahead;
+mod cache;
 mod plan;
 mod progress;
 mod survey;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use wal::{Record, Seq};
 
 use ahead::Ahead;
+pub use cache::rebuild_cache;
 pub use plan::Selection;
 pub use progress::Resume;
 pub use survey::{Survey, survey};

@@ -143,6 +143,43 @@ impl Batch {
     }
 }
 
+/// A part of a filling: of the log from its end back, for a store that keeps only the newest messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filling {
+    /// The checkpoint that the store gets once all of the filling is in it.
+    pub end: Checkpoint,
+    /// The last number of the whole filling.
+    pub until: u64,
+    /// The first number of this part.
+    pub from: u64,
+    /// Its last one.
+    pub upto: u64,
+    /// What of it belongs into the store, in rising order of number.
+    pub entries: Vec<Entry>,
+}
+
+impl Filling {
+    /// How many numbers came before this part.
+    pub fn before(&self) -> u64 {
+        self.until - self.upto
+    }
+
+    /// And how many there are with it.
+    pub fn covered(&self) -> u64 {
+        self.until - self.from + 1
+    }
+
+    /// The part as any other batch.
+    pub fn batch(&self) -> Batch {
+        Batch {
+            after: self.from - 1,
+            entries: self.entries.clone(),
+            checkpoint: Some(self.end),
+            on_refusal: OnRefusal::Quarantine,
+        }
+    }
+}
+
 /// The projections there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)] // the names say it
@@ -322,6 +359,35 @@ pub trait Projection: Send {
     ) -> impl Future<Output = Result<Option<Checkpoint>, ProjectionError>> + Send;
     /// Applies a batch.
     fn apply(&mut self, batch: &Batch) -> impl Future<Output = Result<(), ProjectionError>> + Send;
+    /// How many messages of each channel it keeps; none for one that keeps all.
+    fn keeps(&self) -> Option<usize> {
+        None
+    }
+    /// Applies a part of a filling. A store that may lose what it has acknowledged refuses the part
+    /// (`CheckpointMoved`) when something of those before is lost.
+    fn fill(
+        &mut self,
+        filling: &Filling,
+    ) -> impl Future<Output = Result<(), ProjectionError>> + Send {
+        let batch = Batch::partial(filling.entries.clone());
+        async move { self.apply(&batch).await }
+    }
+    /// Gives the store the checkpoint of a filling of which this was the last part.
+    fn filled(
+        &mut self,
+        filling: &Filling,
+    ) -> impl Future<Output = Result<(), ProjectionError>> + Send {
+        let batch = Batch {
+            entries: Vec::new(),
+            ..filling.batch()
+        };
+        async move { self.apply(&batch).await }
+    }
+    /// Resolves when the store should be asked for its checkpoint although nothing new is to be applied: it may have
+    /// been emptied, or replaced by an older copy. Never, for a store that loses nothing by itself. Cancel safe.
+    fn disturbed(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
     /// Empties the store of everything this projection wrote, checkpoint included.
     fn clear(&mut self) -> impl Future<Output = Result<(), ProjectionError>> + Send;
 }

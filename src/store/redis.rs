@@ -6,47 +6,57 @@
 //! | `commands` | batches to script arguments: pure |
 //! | `text` | values that hold more than one thing, both ways: pure |
 //! | `apply.lua` | guards by rank and seq, the window, and the checkpoint, in one run |
+//! | `fill`, `filled.lua` | the same from the newest events back |
+//! | `beside`, `switch.lua` | a cache built beside the one that readers see, and shown in one step |
 //! | `model` | what the cache must hold after some events: pure |
 //! | `quarantine` | looking at the quarantine, and trying again what is in it |
+//! | `room` | whether there is memory for more |
 //! | `read` | reading all of it back, for `verify` |
 //! | `forget` | taking a peer out, for `verify --repair` |
+//! | `server` | the connection, to the master wherever it is |
+//! | `sentinel` | who the Sentinels say is the master |
 //! | `class` | every error of the library, classed in one place |
 //!
 //! Rows and checkpoint are written by one script run, so a replica that takes over has both of the same moment. It may
 //! lack the last acknowledged writes: then its checkpoint is below where the next batch begins, the batch is refused
-//! (`CheckpointMoved`), and the projector goes on from what the server really has.
+//! (`CheckpointMoved`), and the projector goes on from what the server really has. A server that gets no batch is asked
+//! for its checkpoint now and then. That says more than its run id or replication id could: they tell that it is another
+//! server, or another history, the checkpoint tells what is in it.
 
+mod beside;
 mod class;
 mod commands;
+mod fill;
 mod forget;
 mod keys;
 mod model;
 mod quarantine;
 mod read;
+mod room;
+mod sentinel;
+mod server;
 mod text;
 
-use std::time::Duration;
+use std::time::Instant;
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::io::tcp::TcpSettings;
-use ::redis::{AsyncConnectionConfig, Client, FromRedisValue, IntoConnectionInfo, Script, Value};
+use ::redis::{FromRedisValue, Script, Value};
 use wal::{Identity, LogId, Seq};
 
+pub use beside::{Beside, Switch};
 pub use keys::Keys;
 pub use model::{Cache, Fields, Model, Peer};
+pub use room::Memory;
 
 use crate::config;
 use crate::event::Timestamp;
 use crate::failure::Class;
-use crate::store::{Batch, Checkpoint, Projection, ProjectionError, ProjectionName};
+use crate::store::{Batch, Checkpoint, Filling, Projection, ProjectionError, ProjectionName};
 use commands::Part;
+use server::Server;
 
 /// Records that could not be applied, of which the reason is kept.
 const QUARANTINE_MAX: usize = 1000;
-/// A server that is saving or loading answers late; the library's own half second would call that a failure and leave
-/// the outcome unknown.
-const ANSWER_LIMIT: Duration = Duration::from_secs(10);
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Keys looked at, or removed, by one command.
 const KEYS_PER_COMMAND: usize = 500;
 
@@ -57,7 +67,9 @@ pub struct Redis {
     config: config::Redis,
     keys: Keys,
     script: Script,
-    connection: Option<MultiplexedConnection>,
+    server: Server,
+    /// When the checkpoint was asked for last.
+    asked: Instant,
 }
 
 impl Redis {
@@ -65,9 +77,10 @@ impl Redis {
     pub fn new(config: config::Redis) -> Redis {
         Redis {
             keys: Keys::new(&config.prefix),
+            server: Server::new(config.clone()),
             config,
             script: Script::new(include_str!("redis/apply.lua")),
-            connection: None,
+            asked: Instant::now(),
         }
     }
 
@@ -87,11 +100,7 @@ impl Redis {
     }
 
     async fn connection(&mut self) -> Result<MultiplexedConnection, ProjectionError> {
-        if let Some(connection) = &self.connection {
-            return Ok(connection.clone());
-        }
-        let connection = connect(&self.config).await?;
-        Ok(self.connection.insert(connection).clone())
+        self.server.connection().await
     }
 
     /// After an error the connection is not used again: whether its last command was carried out is unknown.
@@ -101,40 +110,50 @@ impl Redis {
         result: ::redis::RedisResult<T>,
     ) -> Result<T, ProjectionError> {
         result.map_err(|error| {
-            self.connection = None;
+            self.server.close();
             class::backend(doing, error)
         })
     }
 
+    /// Runs the script with the checkpoint of this key, which lives so many seconds, 0 for ever.
     async fn run(
         &mut self,
         part: &Part,
-        identity: Option<Identity>,
+        checkpoint_key: &str,
+        checkpoint_ttl: u64,
     ) -> Result<(), ProjectionError> {
         let mut connection = self.connection().await?;
         let mut invocation = self.script.prepare_invoke();
-        invocation.key(self.keys.checkpoint()).key(self.keys.base());
-        match (&part.checkpoint, identity) {
-            (Some(checkpoint), Some(identity)) => {
+        invocation.key(checkpoint_key).key(self.keys.base());
+        match &part.checkpoint {
+            Some(checkpoint) => {
                 invocation
-                    .arg(identity.log_id.to_string())
-                    .arg(identity.epoch)
+                    .arg(checkpoint.identity.log_id.to_string())
+                    .arg(checkpoint.identity.epoch)
                     .arg(part.after)
                     .arg(checkpoint.seq.get())
                     .arg(checkpoint.updated_at.to_string());
             }
-            _ => {
+            None => {
                 invocation.arg("").arg("").arg("").arg("").arg("");
             }
         }
         invocation
             .arg(self.config.ttl.as_secs().max(1))
             .arg(self.config.window)
-            .arg(QUARANTINE_MAX);
+            .arg(QUARANTINE_MAX)
+            .arg(checkpoint_ttl);
         for arg in &part.args.0 {
             invocation.arg(&arg[..]);
         }
-        let said: ::redis::RedisResult<Value> = invocation.invoke_async(&mut connection).await;
+        let said: ::redis::RedisResult<Value> = tokio::select! {
+            said = invocation.invoke_async(&mut connection) => said,
+            // Whatever the old one still says counts no more.
+            () = self.server.moved() => {
+                self.server.close();
+                return Err(class::no_master("another server is the master by now".to_owned()));
+            }
+        };
         let said = self.done("applying a batch", said)?;
         let said: Vec<String> = self.done(
             "applying a batch",
@@ -151,8 +170,8 @@ impl Redis {
             _ => Err(ProjectionError::OtherLog {
                 projection: NAME,
                 found: format!("{} epoch {}", word(1), word(2)),
-                ours: identity.map_or_else(String::new, |identity| {
-                    format!("{} epoch {}", identity.log_id, identity.epoch)
+                ours: part.checkpoint.map_or_else(String::new, |it| {
+                    format!("{} epoch {}", it.identity.log_id, it.identity.epoch)
                 }),
             }),
         }
@@ -170,15 +189,37 @@ impl Projection for Redis {
         command.arg(self.keys.checkpoint()).arg(CHECKPOINT_FIELDS);
         let fields = command.query_async(&mut connection).await;
         let fields: Vec<Option<String>> = self.done("reading the checkpoint", fields)?;
+        self.asked = Instant::now();
         checkpoint(&fields)
     }
 
+    /// After a while without trouble, or when another server is the master.
+    async fn disturbed(&mut self) {
+        let due = self.asked + self.config.check_interval;
+        tokio::select! {
+            () = tokio::time::sleep_until(due.into()), if self.server.is_open() => {}
+            () = self.server.moved() => {}
+        }
+    }
+
     async fn apply(&mut self, batch: &Batch) -> Result<(), ProjectionError> {
-        let identity = batch.checkpoint.map(|checkpoint| checkpoint.identity);
+        let key = self.keys.checkpoint();
         for part in commands::parts(batch) {
-            self.run(&part, identity).await?;
+            self.run(&part, &key, 0).await?;
         }
         Ok(())
+    }
+
+    fn keeps(&self) -> Option<usize> {
+        Some(self.config.window)
+    }
+
+    async fn fill(&mut self, filling: &Filling) -> Result<(), ProjectionError> {
+        self.apply_filling(filling).await
+    }
+
+    async fn filled(&mut self, filling: &Filling) -> Result<(), ProjectionError> {
+        self.finish_filling(filling).await
     }
 
     async fn clear(&mut self) -> Result<(), ProjectionError> {
@@ -237,25 +278,4 @@ fn checkpoint(fields: &[Option<String>]) -> Result<Option<Checkpoint>, Projectio
         ),
         source: "the checkpoint's fields are not what they should be".into(),
     })
-}
-
-async fn connect(config: &config::Redis) -> Result<MultiplexedConnection, ProjectionError> {
-    let doing = "connecting";
-    let info = config
-        .url
-        .expose()
-        .into_connection_info()
-        .map_err(|_| class::address())?;
-    let settings = info.redis_settings().clone().set_skip_set_lib_name();
-    let info = info
-        .set_tcp_settings(TcpSettings::default().set_nodelay(true))
-        .set_redis_settings(settings);
-    let client = Client::open(info).map_err(|_| class::address())?;
-    let limits = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT_LIMIT))
-        .set_response_timeout(Some(ANSWER_LIMIT));
-    client
-        .get_multiplexed_async_connection_with_config(&limits)
-        .await
-        .map_err(|error| class::backend(doing, error))
 }

@@ -5,6 +5,7 @@ mod broker;
 mod broker_faults;
 mod broker_load;
 mod broker_users;
+mod cache;
 mod cli;
 mod crash;
 mod documents;

@@ -28,6 +28,9 @@ fn fresh(url: &str, window: usize) -> (Redis, config::Redis) {
         prefix: format!("tgw-test[{}]{number}*", std::process::id()),
         window,
         ttl: Duration::from_secs(300),
+        check_interval: Duration::from_secs(1),
+        sentinels: Vec::new(),
+        master: String::new(),
     };
     (Redis::new(config.clone()), config)
 }

@@ -6,6 +6,8 @@
 #[path = "../it/support/mod.rs"]
 mod support;
 
+mod cache;
+
 use std::path::PathBuf;
 use std::process::Command;
 use tokio::sync::Mutex;

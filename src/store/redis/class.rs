@@ -8,7 +8,7 @@ use crate::store::ProjectionError;
 
 const ADDRESS: &str = "redis.url: redis://user:password@host:6379/0";
 const ACCESS: &str =
-    "redis.url: user and password, and the user's rights: ~<prefix>:* +@read +@write +@scripting";
+    "redis.url: user and password, and the user's rights: docs/redis.md has the line";
 const MEMORY: &str =
     "Redis is full: raise maxmemory, set maxmemory-policy volatile-ttl, or lower redis.window";
 
@@ -32,6 +32,17 @@ pub(super) fn address() -> ProjectionError {
         class: Class::Operator,
         hint: Some(ADDRESS.to_owned()),
         source: "the address cannot be used".into(),
+    }
+}
+
+/// Nobody is the master, or not any more.
+pub(super) fn no_master(why: String) -> ProjectionError {
+    ProjectionError::Backend {
+        projection: NAME,
+        doing: "finding the master",
+        class: Class::Transient,
+        hint: Some("redis.sentinels and redis.master: are the Sentinels up?".to_owned()),
+        source: why.into(),
     }
 }
 

@@ -94,7 +94,7 @@ fn part_length(entries: &[Entry]) -> usize {
 }
 
 /// Roughly the bytes that an entry becomes.
-fn weight(entry: &Entry) -> usize {
+pub(super) fn weight(entry: &Entry) -> usize {
     match entry {
         Entry::Event(envelope) => match &envelope.event.body {
             Body::Posted(message) | Body::Edited { message, .. } => {

@@ -9,6 +9,8 @@
 //! | `<prefix>:{1}:channel:<peer>` | hash | `kind`, `title`, `username`, `updated_at`, each with its `_seq` |
 //! | `<prefix>:{1}:quarantine` | sorted set | the newest records that could not be applied; JSON, score the seq |
 //! | `<prefix>:{1}:checkpoint` | hash | `log_id`, `epoch`, `seq`, `updated_at`; the only key without TTL |
+//! | `<prefix>:{1}:filling:<seq>` | hash | the same of a filling from the newest events back, while there is one |
+//! | `<prefix>:{1}:next:...` | | all of this once more, while another cache is built to take its place |
 //!
 //! A message has these fields in its peer's hash, `HMGET ...:msg:<peer> 7 7:state` reads one. Each is there only once it
 //! was told; the highest rank or seq wins, so any order of events gives the same:
@@ -27,6 +29,8 @@
 //! that falls out of the window takes its fields and its flags along. All messages of a peer are in one hash, so a few
 //! commands write a batch of them, and a tombstone never expires or is evicted before its message. The hash tag keeps
 //! all keys in one slot of a cluster, which a script needs.
+
+use wal::Seq;
 
 /// The names under one prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +54,18 @@ impl Keys {
     /// The checkpoint.
     pub fn checkpoint(&self) -> String {
         format!("{}checkpoint", self.base)
+    }
+
+    /// The names of the cache that is to take its place.
+    pub fn next(&self) -> Keys {
+        Keys {
+            base: format!("{}next:", self.base),
+        }
+    }
+
+    /// How far a filling has come that ends with this number.
+    pub fn filling(&self, end: Seq) -> String {
+        format!("{}filling:{end}", self.base)
     }
 
     /// The set of known channels.
@@ -110,6 +126,8 @@ mod tests {
             keys.recent(1),
             keys.seen(1),
             keys.quarantine(),
+            keys.filling(Seq::FIRST),
+            keys.next().checkpoint(),
         ] {
             assert!(key.starts_with("tgw:{1}:"), "{key}");
         }

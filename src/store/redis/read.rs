@@ -4,7 +4,7 @@
 //! reading counts only if the checkpoint was the same in all of its blocks. What expires meanwhile is missing, not
 //! wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ::redis::Pipeline;
 
@@ -90,6 +90,24 @@ impl Redis {
                 // SCAN may give a key more than once.
                 peers.sort_unstable();
                 peers.dedup();
+                return Ok(peers);
+            }
+            cursor = next;
+        }
+    }
+
+    /// The peers that have any key.
+    pub(super) async fn known_peers(&mut self) -> Result<BTreeSet<i64>, ProjectionError> {
+        let (mut peers, mut cursor) = (BTreeSet::new(), 0);
+        loop {
+            let (next, keys) = self.scan(cursor, "").await?;
+            let names = keys.iter().filter_map(|key| {
+                let (kind, peer) = key.get(self.keys.base().len()..)?.split_once(':')?;
+                let of_peer = matches!(kind, "msg" | "recent" | "seen" | "channel");
+                peer.parse::<i64>().ok().filter(|_| of_peer)
+            });
+            peers.extend(names);
+            if next == 0 {
                 return Ok(peers);
             }
             cursor = next;

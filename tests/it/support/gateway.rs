@@ -66,6 +66,18 @@ impl Gateway {
         Some(gateway)
     }
 
+    /// Redis and SQLite, fed from the log; none where Redis is not there.
+    pub(crate) fn with_redis() -> Option<Gateway> {
+        let mut gateway = Gateway::embedded();
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        gateway.set("TGW_REDIS__URL", &redis_url()?);
+        gateway.set(
+            "TGW_REDIS__PREFIX",
+            &format!("test-{}-{number}", std::process::id()),
+        );
+        Some(gateway)
+    }
+
     /// Sets a configuration value for all further commands.
     pub(crate) fn set(&mut self, variable: &str, value: &str) {
         self.environment

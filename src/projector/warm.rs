@@ -1,0 +1,242 @@
+//! Filling a cache from the newest events back.
+//!
+//! A store that keeps only the newest messages of each channel needs little of a long log. Read from its end, the first
+//! thing that readers get is what is newest, and what has fallen out of a window is never sent to the store. The log is
+//! read as far as its beginning all the same: only then is it known that nothing older belongs to a message of a window.
+//! Only then does the store get a checkpoint, so that what is not whole is never taken for whole.
+
+use std::collections::{BTreeSet, HashMap};
+
+use tokio_util::sync::CancellationToken;
+use wal::Seq;
+
+use super::{Refused, entry, next_seq};
+use crate::event::{Body, PeerId, Timestamp};
+use crate::journal::{JournalError, JournalReader};
+use crate::store::{Checkpoint, Entry, Filling, Projection};
+
+/// Numbers read and applied at once.
+const CHUNK: u64 = 5_000;
+const CHUNK_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// So many windows are a long log.
+const LONG: u64 = 4;
+
+/// What is known of the windows, by what was read so far from the end: pure.
+#[derive(Debug)]
+pub struct Windows {
+    size: usize,
+    peers: HashMap<PeerId, BTreeSet<i64>>,
+}
+
+impl Windows {
+    /// Windows of so many messages.
+    pub fn new(size: usize) -> Windows {
+        Windows {
+            size,
+            peers: HashMap::new(),
+        }
+    }
+
+    /// Whether an event can matter to a store with such windows. Its message is in the window from now on, unless
+    /// there are enough newer ones.
+    pub fn takes(&mut self, entry: &Entry) -> bool {
+        let event = match entry {
+            Entry::Event(envelope) => &envelope.event,
+            Entry::Poison(_) => return true,
+        };
+        let id = match (&event.body, event.body.message_id()) {
+            (Body::Channel(_), _) => return true,
+            (Body::Unknown { .. }, _) | (_, None) => return false,
+            (_, Some(id)) => id,
+        };
+        let Some(peer) = event.peer else {
+            return false;
+        };
+        let ids = self.peers.entry(peer).or_default();
+        if ids.len() >= self.size && ids.first().is_some_and(|lowest| id < *lowest) {
+            return false;
+        }
+        ids.insert(id);
+        if ids.len() > self.size {
+            ids.pop_first();
+        }
+        true
+    }
+
+    /// How many messages the windows hold.
+    pub fn messages(&self) -> usize {
+        self.peers.values().map(BTreeSet::len).sum()
+    }
+}
+
+/// What a filling has gone through.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Filled {
+    /// The first number of the log.
+    pub from: u64,
+    /// The last one.
+    pub until: u64,
+    /// Events read.
+    pub events: u64,
+    /// Their bytes in the log.
+    pub bytes: u64,
+    /// Messages in the windows.
+    pub messages: usize,
+}
+
+/// Fills a projection with the windows of the log as far as `until`, and gives it its checkpoint; none when it was
+/// stopped before. Where something of it was lost meanwhile (`CheckpointMoved`), it has to be done again.
+pub async fn fill<P: Projection>(
+    projection: &mut P,
+    journal: &JournalReader,
+    window: usize,
+    until: u64,
+    stop: &CancellationToken,
+) -> Result<Option<Filled>, Refused> {
+    let first = journal.first().await?.map_or(u64::MAX, Seq::get);
+    let mut filled = Filled {
+        from: first,
+        until,
+        ..Filled::default()
+    };
+    let mut windows = Windows::new(window);
+    let mut upto = until;
+    let mut end = None;
+    while upto >= first {
+        if stop.is_cancelled() {
+            return Ok(None);
+        }
+        let from = upto.saturating_sub(CHUNK - 1).max(first);
+        let read = read(journal, from, upto, windows).await?;
+        windows = read.windows;
+        filled.events += read.events;
+        filled.bytes += read.bytes;
+        // The last number of the log may be in a hole; a checkpoint names an event.
+        end = end.or(read.last);
+        if let Some((seq, updated_at)) = end {
+            let part = Filling {
+                end: Checkpoint {
+                    identity: journal.identity(),
+                    seq,
+                    updated_at,
+                },
+                until,
+                from,
+                upto,
+                entries: read.entries,
+            };
+            projection.fill(&part).await?;
+            if from == first {
+                projection.filled(&part).await?;
+            }
+        }
+        upto = from - 1;
+    }
+    filled.messages = windows.messages();
+    Ok(Some(filled))
+}
+
+/// Fills an empty store that keeps only windows, when the log is so long that most of it has fallen out of them, or has
+/// lost its beginning. Whether the store has its checkpoint by now.
+pub(super) async fn if_worth_it<P: Projection>(
+    projection: &mut P,
+    journal: &JournalReader,
+    stop: &CancellationToken,
+) -> Result<bool, Refused> {
+    let Some(window) = projection.keeps() else {
+        return Ok(false);
+    };
+    let first = journal.first().await?.map_or(0, Seq::get);
+    let (tail, few) = (journal.tail(), LONG.saturating_mul(window as u64));
+    if first <= 1 && tail < few {
+        return Ok(false);
+    }
+    let name = projection.name();
+    tracing::info!(projection = %name, upto = tail, "empty; filled from the newest events back");
+    let filled = fill(projection, journal, window, tail, stop).await?;
+    if let Some(filled) = filled {
+        tracing::info!(projection = %name, upto = tail, messages = filled.messages, "filled");
+    }
+    Ok(filled.is_some())
+}
+
+/// A part of the log, without what does not matter.
+struct Read {
+    windows: Windows,
+    entries: Vec<Entry>,
+    last: Option<(Seq, Timestamp)>,
+    events: u64,
+    bytes: u64,
+}
+
+async fn read(
+    journal: &JournalReader,
+    from: u64,
+    upto: u64,
+    mut windows: Windows,
+) -> Result<Read, JournalError> {
+    let (mut records, mut at) = (Vec::new(), from - 1);
+    while at < upto {
+        let more = journal
+            .range(next_seq(at), upto, usize::MAX, CHUNK_BYTES_MAX)
+            .await?;
+        at = more.last().map_or(upto, |last| last.header().seq.get());
+        records.extend(more);
+    }
+    // Decoding takes the processor, not the disk.
+    let decoded = tokio::task::spawn_blocking(move || {
+        let last = records.last().map(|record| {
+            let header = record.header();
+            (header.seq, Timestamp::from_micros(header.received_at))
+        });
+        let mut entries: Vec<Entry> = records
+            .iter()
+            .rev()
+            .map(entry)
+            .filter(|entry| windows.takes(entry))
+            .collect();
+        entries.reverse();
+        Read {
+            windows,
+            entries,
+            last,
+            events: records.len() as u64,
+            bytes: records.iter().map(|it| it.as_bytes().len() as u64).sum(),
+        }
+    });
+    decoded.await.map_err(|_| JournalError::Closed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Envelope, Event, Origin};
+
+    fn deleted(seq: u64, peer: i64, id: i64) -> Entry {
+        Entry::Event(Envelope {
+            seq: Seq::new(seq).expect("not zero"),
+            epoch: 1,
+            received_at: Timestamp::from_seconds(1),
+            event: Event {
+                origin: Origin::Live,
+                peer: PeerId::from_marked(peer).ok(),
+                body: Body::Deleted { message_id: id },
+                raw: None,
+                stamp: 0,
+            },
+        })
+    }
+
+    #[test]
+    fn what_has_fallen_out_of_a_window_is_left_out_and_nothing_else() {
+        let mut windows = Windows::new(2);
+        let mut takes = |peer, id| windows.takes(&deleted(1, peer, id));
+        assert!(takes(5, 10) && takes(5, 8), "there is room");
+        assert!(!takes(5, 7), "older than both");
+        assert!(takes(5, 8), "more of one that is in");
+        assert!(takes(5, 12), "newer, though it came earlier");
+        assert!(!takes(5, 8), "that one pushed it out");
+        assert!(takes(6, 1), "another peer");
+        assert_eq!(windows.messages(), 3);
+    }
+}
