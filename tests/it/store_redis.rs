@@ -11,7 +11,8 @@ use telegram_gateway::event::{Body, Origin, Timestamp};
 use telegram_gateway::failure::{Class, Classify as _};
 use telegram_gateway::store::redis::{Cache, Model, Redis};
 use telegram_gateway::store::{
-    Batch, Checkpoint, Entry, OnRefusal, Poison, Projection, ProjectionError, Quarantine, Retried,
+    Batch, Checkpoint, Entry, Filling, OnRefusal, Poison, Projection, ProjectionError, Quarantine,
+    Retried,
 };
 use wal::{Identity, LogId, Seq};
 
@@ -334,6 +335,38 @@ fn an_event_of_the_quarantine_is_applied_later_without_moving_the_checkpoint() {
         assert_eq!(store.quarantine_size().await.expect("a size"), 0);
         let at = store.checkpoint().await.expect("as it was");
         assert_eq!(at, Some(checkpoint(1, 3)));
+        store.clear().await.expect("clear");
+    });
+}
+
+/// As when a wipe or a failover comes between two parts.
+#[test]
+fn a_filling_that_loses_something_on_the_way_gets_no_checkpoint() {
+    let Some(url) = redis_url() else { return };
+    wait(async {
+        let (mut store, _) = fresh(&url, 10);
+        let log = entries((1..=6).map(|id| post(1, id, "text")).collect());
+        let part = |from: u64, upto: u64| Filling {
+            end: checkpoint(1, 6),
+            until: 6,
+            from,
+            upto,
+            entries: log[from as usize - 1..upto as usize].to_vec(),
+        };
+        let moved = |result| matches!(result, Err(ProjectionError::CheckpointMoved { .. }));
+        store.fill(&part(5, 6)).await.expect("the newest");
+        assert!(moved(store.fill(&part(1, 2)).await), "3 and 4 are missing");
+        assert!(moved(store.filled(&part(1, 4)).await), "1 to 4 are missing");
+        store.clear().await.expect("clear");
+        assert!(moved(store.fill(&part(1, 4)).await), "5 and 6 are lost");
+        assert_eq!(store.checkpoint().await.expect("read"), None);
+        for part in [part(3, 6), part(1, 2)] {
+            store.fill(&part).await.expect("a part");
+        }
+        store.filled(&part(1, 2)).await.expect("whole");
+        let at = store.checkpoint().await.expect("read");
+        assert_eq!(at, Some(checkpoint(1, 6)));
+        assert_eq!(cache(&mut store).await, modelled(10, &log));
         store.clear().await.expect("clear");
     });
 }

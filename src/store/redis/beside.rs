@@ -2,7 +2,7 @@
 //!
 //! What readers look at keeps its names: the new keys are renamed over the old ones, all in one script, so nobody sees a
 //! window empty, half full, or older than before. What the new one has not got goes in the same step. A building that is
-//! given up leaves keys that expire, and that the next one removes first.
+//! given up leaves keys that expire, all but its checkpoint, and the next one removes them first.
 
 use std::collections::BTreeSet;
 

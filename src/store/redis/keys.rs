@@ -8,7 +8,7 @@
 //! | `<prefix>:{1}:channels` | set | the peers whose name is known |
 //! | `<prefix>:{1}:channel:<peer>` | hash | `kind`, `title`, `username`, `updated_at`, each with its `_seq` |
 //! | `<prefix>:{1}:quarantine` | sorted set | the newest records that could not be applied; JSON, score the seq |
-//! | `<prefix>:{1}:checkpoint` | hash | `log_id`, `epoch`, `seq`, `updated_at`; the only key without TTL |
+//! | `<prefix>:{1}:checkpoint` | hash | `log_id`, `epoch`, `seq`, `updated_at`; without TTL, as no other key |
 //! | `<prefix>:{1}:filling:<seq>` | hash | the same of a filling from the newest events back, while there is one |
 //! | `<prefix>:{1}:next:...` | | all of this once more, while another cache is built to take its place |
 //!
