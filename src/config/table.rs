@@ -2,10 +2,10 @@
 
 use super::keys::Default::{Needed, Text, Words};
 use super::keys::Kind::{
-    AuthKeyFile, Chats, Choice, Count, Kinds, Name, Names, Path, SecretWord, SessionKey, Size,
-    Socket, Span, Switch, Url,
+    AuthKeyFile, Chats, Choice, Kinds, Name, Names, Path, SecretWord, SessionKey, Socket, Switch,
+    Url,
 };
-use super::keys::{Default, Key, Kind, Section};
+use super::keys::{Key, Section, count, key, section, size, span};
 use super::telegram::FILE_KINDS;
 
 /// Every section in the order they are shown. Top-level keys come before them.
@@ -193,6 +193,13 @@ pub(super) const KEYS: &[Key] = &[
         count(1_000, 1_000_000_000, "events"),
         Text("100000"),
         "A projector that is further behind reads the log in bulk, and drops the broker's copies.",
+    ),
+    key(
+        "relay",
+        "verify_interval",
+        span(SECOND, 365 * DAY),
+        Text("1d"),
+        "How often a slice of TimescaleDB and SQLite is compared with the log, another one each time; `status` shows it.",
     ),
     key(
         "telegram",
@@ -455,39 +462,3 @@ pub(super) const KEYS: &[Key] = &[
         ABOUT_HISTORY,
     ),
 ];
-
-const fn key(
-    section: &'static str,
-    name: &'static str,
-    kind: Kind,
-    default: Default,
-    about: &'static str,
-) -> Key {
-    Key {
-        section,
-        name,
-        kind,
-        default,
-        about,
-    }
-}
-
-const fn section(name: &'static str, optional: bool, about: &'static str) -> Section {
-    Section {
-        name,
-        optional,
-        about,
-    }
-}
-
-const fn span(min: u64, max: u64) -> Kind {
-    Span { min, max }
-}
-
-const fn size(min: u64, max: u64) -> Kind {
-    Size { min, max }
-}
-
-const fn count(min: u64, max: u64, unit: &'static str) -> Kind {
-    Count { min, max, unit }
-}
