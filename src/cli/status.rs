@@ -18,7 +18,7 @@ use crate::journal::socket::Remote;
 use crate::journal::{Holes, JournalError, JournalReader};
 use crate::projector::standing::Standing;
 use crate::projector::{judge, next_seq};
-use crate::status::{AccountReport, GapReport, QueueBoard, StageReport};
+use crate::status::{AccountReport, DriftBoard, GapReport, QueueBoard, StageReport};
 use crate::store::ProjectionName;
 
 #[derive(Debug, Serialize)]
@@ -37,6 +37,8 @@ struct Report {
     /// The stages behind the log, and the projectors' queues at the broker, as a running daemon sees them.
     stages: BTreeMap<String, StageReport>,
     queues: BTreeMap<String, QueueBoard>,
+    /// What slices of the stores showed when they were compared with the log, by name.
+    drift: BTreeMap<String, DriftBoard>,
     first: u64,
     tail: u64,
     /// When the last event was received.
@@ -77,7 +79,7 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
     let segments = journal.segments().await?;
     let live = live(config).await;
     let (accounts, gaps) = accounts::ask(config).await.unwrap_or_default();
-    let (stages, queues) = behind_the_log(config).await.unwrap_or_default();
+    let (stages, queues, drift) = behind_the_log(config).await.unwrap_or_default();
     let mut report = Report {
         data_dir: config.data_dir.display().to_string(),
         log_id: journal.identity().log_id.to_string(),
@@ -88,6 +90,7 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
         gaps,
         stages,
         queues,
+        drift,
         first: journal.first().await?.map_or(0, wal::Seq::get),
         tail,
         tail_received_at,
@@ -138,13 +141,22 @@ async fn gather(config: &Config) -> Result<Report, JournalError> {
     Ok(report)
 }
 
+/// Stages, queues and what slices of the stores showed, each by name.
+type BehindTheLog = (
+    BTreeMap<String, StageReport>,
+    BTreeMap<String, QueueBoard>,
+    BTreeMap<String, DriftBoard>,
+);
+
 /// How what is fed from the log is doing, if a daemon answers.
-async fn behind_the_log(
-    config: &Config,
-) -> Option<(BTreeMap<String, StageReport>, BTreeMap<String, QueueBoard>)> {
+async fn behind_the_log(config: &Config) -> Option<BehindTheLog> {
     let mut remote = Remote::connect(&config.data_dir).await.ok()?;
     match remote.ask(&Command::Stages).await.ok()? {
-        Answer::Stages { stages, queues } => Some((stages, queues)),
+        Answer::Stages {
+            stages,
+            queues,
+            drift,
+        } => Some((stages, queues, drift)),
         _ => None,
     }
 }
@@ -227,6 +239,9 @@ fn text(report: &Report) -> String {
     for (projection, queue) in &report.queues {
         queue_text(&mut text, projection, queue);
     }
+    for (store, drift) in &report.drift {
+        drift_text(&mut text, store, drift);
+    }
     for (title, positions) in [("cursor", &report.cursors), ("store", &report.stores)] {
         for it in positions {
             let _ = match &it.error {
@@ -248,6 +263,33 @@ fn text(report: &Report) -> String {
         }
     }
     text
+}
+
+fn drift_text(text: &mut String, store: &str, drift: &DriftBoard) {
+    let _ = write!(text, "\ndrift {store:<15} ");
+    if drift.slices > 0 {
+        let at = Timestamp::from_seconds(drift.checked_at);
+        let _ = write!(
+            text,
+            "{} rows in slice {} of {}, at {at}: ",
+            drift.rows,
+            drift.slice + 1,
+            drift.of
+        );
+        let _ = match drift.differences {
+            0 => write!(text, "clean"),
+            some => write!(
+                text,
+                "{some} differ: telegram-gateway verify {store} --repair"
+            ),
+        };
+    }
+    if let Some(fault) = &drift.fault {
+        let _ = write!(text, "\n  cannot be compared: {}", output::escape(fault));
+    }
+    for line in &drift.shown {
+        let _ = write!(text, "\n  {}", output::escape(line));
+    }
 }
 
 fn queue_text(text: &mut String, projection: &str, queue: &QueueBoard) {

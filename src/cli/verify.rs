@@ -211,12 +211,5 @@ fn differences(text: &mut String, list: &[Difference]) {
 
 /// A difference in one line.
 pub(super) fn line(difference: &Difference) -> String {
-    let key: Vec<String> = difference.key.iter().map(ToString::to_string).collect();
-    let line = format!(
-        "{} {}: {}",
-        difference.place,
-        key.join(" "),
-        difference.what
-    );
-    output::escape(&line).into_owned()
+    output::escape(&difference.line()).into_owned()
 }

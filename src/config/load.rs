@@ -177,6 +177,7 @@ fn assemble(layers: &Layers) -> Config {
             backoff_max: from.span("relay.backoff_max"),
             marker_interval: from.span("relay.marker_interval"),
             catch_up_events: from.number("relay.catch_up_events"),
+            verify_interval: from.span("relay.verify_interval"),
         },
         telegram: on("telegram").then(|| telegram(&from, &data_dir)),
         rabbitmq: on("rabbitmq").then(|| Rabbitmq {

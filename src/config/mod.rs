@@ -105,6 +105,8 @@ pub struct Relay {
     pub marker_interval: Duration,
     /// A projector that is further behind reads the log in bulk.
     pub catch_up_events: u64,
+    /// How often a slice of each SQL store is compared with the log.
+    pub verify_interval: Duration,
 }
 
 /// `[rabbitmq]`: the broker.

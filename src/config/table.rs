@@ -160,6 +160,13 @@ pub(super) const KEYS: &[Key] = &[
         "A projector that is further behind reads the log in bulk, and drops the broker's copies.",
     ),
     key(
+        "relay",
+        "verify_interval",
+        span(SECOND, 365 * DAY),
+        Text("1d"),
+        "How often a slice of TimescaleDB and SQLite is compared with the log, another one each time; `status` shows it.",
+    ),
+    key(
         "telegram",
         "api_id",
         count(1, 2_147_483_647, ""),

@@ -291,6 +291,7 @@ impl Control for Desk {
             Command::Stages => Ok(Answer::Stages {
                 stages: self.status.stages(),
                 queues: self.status.queues(),
+                drift: self.status.drifts(),
             }),
             Command::Seal => self.seal().await,
             Command::Trim { keep_from, plan } => {

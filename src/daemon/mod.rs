@@ -10,6 +10,7 @@
 //! they are at, and the log is closed last.
 
 mod control;
+mod drift;
 mod fence;
 mod floors;
 mod janitor;
@@ -207,8 +208,7 @@ impl Daemon {
         if let Some(office) = office.into_inner() {
             desk = desk.with(office);
         }
-        let janitor = tokio::spawn(janitor::run(desk.clone(), serve_stop.clone()));
-        let upkeep = tokio::spawn(upkeep::run(config.timescale.clone(), serve_stop.clone()));
+        let chores = chores(&desk, &config, &journal, &status, &serve_stop);
         let served = tokio::spawn(socket::serve(
             listener,
             config.data_dir.clone(),
@@ -239,8 +239,9 @@ impl Daemon {
         };
         serve_stop.cancel();
         finish("control socket", served).await;
-        finish("janitor", janitor).await;
-        finish("upkeep", upkeep).await;
+        for (name, chore) in chores {
+            finish(name, chore).await;
+        }
         stages.stop().await;
         // With a full disk the writer never ends; the process does.
         if tokio::time::timeout(STOP_DEADLINE, journal.close())
@@ -252,6 +253,29 @@ impl Daemon {
         drained?;
         Ok(ingested?)
     }
+}
+
+/// What is done now and then beside the flow.
+fn chores(
+    desk: &Desk,
+    config: &Config,
+    journal: &Journal,
+    status: &Status,
+    stop: &CancellationToken,
+) -> [(&'static str, JoinHandle<()>); 3] {
+    let (config, reader, status) = (config.clone(), journal.reader.clone(), status.clone());
+    let upkeep = upkeep::run(config.timescale.clone(), stop.clone());
+    [
+        (
+            "janitor",
+            tokio::spawn(janitor::run(desk.clone(), stop.clone())),
+        ),
+        ("upkeep", tokio::spawn(upkeep)),
+        (
+            "drift",
+            tokio::spawn(drift::run(config, reader, status, stop.clone())),
+        ),
+    ]
 }
 
 /// Says that the log takes long to open, as after an unclean stop.

@@ -10,8 +10,8 @@ use super::sources::Given;
 use crate::event::Since;
 use crate::failure::{Class, Classify, Exit};
 use crate::status::{
-    AccountReport, BackfillReport, ChatReport, GapReport, LogReport, QueueBoard, StageReport,
-    UnresolvedName,
+    AccountReport, BackfillReport, ChatReport, DriftBoard, GapReport, LogReport, QueueBoard,
+    StageReport, UnresolvedName,
 };
 
 /// What is asked. Whoever holds the log does it: the running daemon, or the command itself when none runs.
@@ -119,6 +119,8 @@ pub enum Answer {
         stages: BTreeMap<String, StageReport>,
         /// Each queue, by its projection.
         queues: BTreeMap<String, QueueBoard>,
+        /// What slices of the stores showed, by name.
+        drift: BTreeMap<String, DriftBoard>,
     },
     /// To [`Command::Seal`]: the segment that is sealed now, none when there was nothing to seal.
     Sealed {

@@ -4,6 +4,7 @@
 
 mod channels;
 mod chats;
+mod drift;
 mod log;
 mod queues;
 mod telegram;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use channels::{BackfillReport, ChannelBoard, ChannelReport, StretchReport};
 pub use chats::{ChatReport, GapReport, UnresolvedName};
+pub use drift::DriftBoard;
 pub use log::{BallastState, LogBoard, LogReport, Spread, micros};
 pub use queues::{QueueBoard, QueueState};
 pub use telegram::{AccountBoard, AccountReport, AccountState, Wait};
@@ -107,6 +109,7 @@ struct Board {
     log: Mutex<LogBoard>,
     accounts: Mutex<BTreeMap<String, AccountBoard>>,
     queues: Mutex<BTreeMap<String, QueueBoard>>,
+    drift: Mutex<BTreeMap<String, DriftBoard>>,
     stages: Mutex<BTreeMap<Stage, Progress>>,
 }
 
@@ -228,6 +231,18 @@ impl Status {
     pub fn queues(&self) -> BTreeMap<String, QueueBoard> {
         let queues = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner);
         queues.clone()
+    }
+
+    /// What the last look at a slice of a store has to say; it is on the board from the first one on.
+    pub fn drift(&self, store: &str, change: impl FnOnce(&mut DriftBoard)) {
+        let mut drift = self.0.drift.lock().unwrap_or_else(PoisonError::into_inner);
+        change(drift.entry(store.to_owned()).or_default());
+    }
+
+    /// All stores that were looked at, by name.
+    pub fn drifts(&self) -> BTreeMap<String, DriftBoard> {
+        let drift = self.0.drift.lock().unwrap_or_else(PoisonError::into_inner);
+        drift.clone()
     }
 
     /// The log's figures.

@@ -23,6 +23,8 @@ pub struct Filter {
     pub peer_id: Option<i64>,
     /// Only messages posted in this half-open range; other tables have no such date and are not narrowed by it.
     pub posted: Option<(Timestamp, Timestamp)>,
+    /// Only messages from this number to that one; tables without one are not narrowed by it.
+    pub messages: Option<(i64, i64)>,
 }
 
 impl Filter {
@@ -31,22 +33,32 @@ impl Filter {
         self.posted.filter(|_| table.name == MESSAGES.name)
     }
 
-    /// ` where ...`, with parameters numbered from 1: the peer, then both ends of the range, each only if given.
+    /// The range of numbers, where the table has them.
+    pub(super) fn numbered_in(&self, table: &Table) -> Option<(i64, i64)> {
+        let has_number = table.columns.iter().any(|(name, _)| *name == "message_id");
+        self.messages.filter(|_| has_number)
+    }
+
+    /// ` where ...`, with parameters numbered from 1: the peer, then both ends of each range, each only if given.
     fn clause(&self, table: &Table) -> String {
         let mut clause = String::new();
-        let mut next = 1;
+        let mut given = 0;
+        let mut add = |test: &str| {
+            let word = if given == 0 { "where" } else { "and" };
+            given += 1;
+            // Writing to a string cannot fail.
+            let _ = write!(clause, " {word} {test} ${given}");
+        };
         if self.peer_id.is_some() {
-            clause.push_str(" where peer_id = $1");
-            next = 2;
+            add("peer_id =");
         }
         if self.posted_in(table).is_some() {
-            let word = if next == 1 { "where" } else { "and" };
-            // Writing to a string cannot fail.
-            let _ = write!(
-                clause,
-                " {word} posted_at >= ${next} and posted_at < ${}",
-                next + 1
-            );
+            add("posted_at >=");
+            add("posted_at <");
+        }
+        if self.numbered_in(table).is_some() {
+            add("message_id >=");
+            add("message_id <=");
         }
         clause
     }
@@ -343,6 +355,7 @@ mod tests {
         let mut filter = Filter {
             peer_id: None,
             posted: Some(range),
+            messages: None,
         };
         assert_eq!(
             filter.count("", &MESSAGES),
@@ -353,9 +366,14 @@ mod tests {
             filter.count("g.", &MESSAGES),
             "select count(*) from g.messages where peer_id = $1 and posted_at >= $2 and posted_at < $3"
         );
+        filter.messages = Some((7, 9));
         assert_eq!(
             filter.count("", &super::super::contract::GAPS),
             "select count(*) from gaps where peer_id = $1"
+        );
+        assert_eq!(
+            filter.count("", &MESSAGE_VERSIONS),
+            "select count(*) from message_versions where peer_id = $1 and message_id >= $2 and message_id <= $3"
         );
     }
 }

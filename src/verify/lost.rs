@@ -38,6 +38,11 @@ impl Lost {
         contract::CHANNEL_NAMES,
     ];
 
+    /// Whether the rows of a table have to be noted.
+    pub(super) fn is_noted(table: &Table) -> bool {
+        Lost::NOTED.iter().any(|noted| noted.name == table.name)
+    }
+
     /// Notes what a row of the store says about others.
     pub(super) fn note(&mut self, table: &Table, row: &PublicRow) {
         if !self.is_lost(table, row) {

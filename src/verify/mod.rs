@@ -12,7 +12,7 @@ mod log;
 mod lost;
 mod repair;
 mod report;
-
+mod slice;
 mod subject;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +24,7 @@ pub use generations::{Comparison, generations};
 pub use log::log;
 pub use repair::{Repair, repair, repair_cache};
 pub use report::{Difference, HoleShown, Report};
+pub use slice::{Slice, slice};
 
 use self::digest::Digests;
 use self::lost::Lost;
@@ -224,7 +225,8 @@ async fn rows_of<S: Snapshot>(
             ..Filter::default()
         };
         let mut keep = |row: PublicRow| {
-            if buckets.contains(&Bucket::of(table, &row)) {
+            let bucket = Bucket::of(table, &row);
+            if bucket.peer_id == peer && buckets.contains(&bucket) {
                 rows.push(row);
             }
             ControlFlow::Continue(())

@@ -93,6 +93,14 @@ pub struct Difference {
     pub columns: Vec<(&'static str, Value, Value)>,
 }
 
+impl Difference {
+    /// It in one line, without the columns; foreign text is in it as it is.
+    pub fn line(&self) -> String {
+        let key: Vec<String> = self.key.iter().map(ToString::to_string).collect();
+        format!("{} {}: {}", self.place, key.join(" "), self.what)
+    }
+}
+
 impl Report {
     pub(super) fn new(target: &'static str) -> Report {
         Report {

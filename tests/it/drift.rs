@@ -5,6 +5,8 @@ use std::path::Path;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
 use telegram_gateway::config::Config;
+use telegram_gateway::store::timescale::Timescale;
+use telegram_gateway::verify;
 
 use crate::pipeline::{play, sqlite_rows, timescale_rows};
 use crate::support::gateway::{Gateway, wait_until};
@@ -114,12 +116,23 @@ async fn all_damages_to_timescale_are_repaired_at_once() {
     let at = told(&mut server).await;
     let mut damages: Vec<String> = damages("telegram_g1.").collect();
     damages.push("delete from telegram_g1.counter_sample".to_owned());
+    let reader = gateway.journal().expect("a log");
+    let mut store = Timescale::new(gateway.config().timescale.expect("configured"));
+    // Any turn will do: there is one slice.
+    let slice = verify::slice(&reader, &mut store, 77).await.expect("read");
+    assert_eq!(
+        (slice.number, slice.of, slice.report.differences),
+        (0, 1, 0)
+    );
+    assert!(slice.report.rows > 200, "{slice:?}");
     for damage in damages {
         server
             .execute(AssertSqlSafe(damage.as_str()))
             .await
             .expect(&damage);
     }
+    let slice = verify::slice(&reader, &mut store, 0).await.expect("read");
+    assert!(slice.report.differences > 10, "{slice:?}");
     let report = repair(&gateway, "timescale");
     assert!(
         report["repair"]["shown"]
@@ -237,4 +250,37 @@ async fn a_changed_cache_is_found_named_and_repaired() {
         repair(&gateway, "redis");
     }
     gateway.verify();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_finds_drift_by_itself_and_sees_it_mended() {
+    let mut gateway = Gateway::embedded();
+    gateway.set("TGW_RELAY__VERIFY_INTERVAL", "1s");
+    play(&gateway, "300");
+    let mut daemon = gateway.start(&["run"]);
+    let mut slice = |holds: &dyn Fn(&Value) -> bool| {
+        let mut last = Value::Null;
+        wait_until("a slice is compared", || {
+            last = gateway.json(&["status", "--json"])["drift"]["sqlite"].clone();
+            !daemon.is_running() || (last["slices"].as_u64() > Some(0) && holds(&last))
+        });
+        last
+    };
+    let clean = slice(&|it| it["differences"] == 0);
+    assert!(clean["rows"].as_u64() > Some(100), "{clean}");
+    let mut file = open_sqlite(&gateway.config()).await;
+    file.execute("update message_content set text = 'drifted' where id = 7")
+        .await
+        .expect("a change");
+    let found = slice(&|it| it["differences"] != 0);
+    let shown = found["shown"][0].as_str();
+    assert!(
+        shown.is_some_and(|it| it.starts_with("messages ")),
+        "{found}"
+    );
+    let words = gateway.ok(&["status"]);
+    assert!(words.contains("verify sqlite --repair"), "{words}");
+    gateway.ok(&["verify", "sqlite", "--repair"]);
+    slice(&|it| it["differences"] == 0);
+    assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.words());
 }

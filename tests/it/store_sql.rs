@@ -247,6 +247,7 @@ async fn check_filters_and_clear<P: Inspect>(store: &mut P) {
     let first_two = Filter {
         peer_id: Some(peer(1).marked()),
         posted: Some((message(1, "").posted_at, message(3, "").posted_at)),
+        ..Filter::default()
     };
     assert_eq!(
         rows(&mut snapshot, &contract::MESSAGES, &first_two)
@@ -257,6 +258,7 @@ async fn check_filters_and_clear<P: Inspect>(store: &mut P) {
     let nobody = Filter {
         peer_id: Some(5),
         posted: None,
+        ..Filter::default()
     };
     for table in &VERIFIED {
         assert_eq!(rows(&mut snapshot, table, &nobody).await.len(), 0);

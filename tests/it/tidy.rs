@@ -15,11 +15,18 @@ const LEVELS: [&[&str]; 6] = [
 ];
 
 /// Neighbours that may see each other, each with its reason.
-const NEIGHBOURS: [(&str, &str, &str); 1] = [(
-    "daemon",
-    "api",
-    "the daemon wires stages, and the API is one",
-)];
+const NEIGHBOURS: [(&str, &str, &str); 2] = [
+    (
+        "daemon",
+        "api",
+        "the daemon wires stages, and the API is one",
+    ),
+    (
+        "daemon",
+        "verify",
+        "the daemon has a slice of each store verified now and then",
+    ),
+];
 
 const FUNCTION_LINES_MAX: usize = 70;
 const FILE_LINES_MAX: usize = 500;

@@ -66,6 +66,9 @@ impl Snapshot for SqliteSnapshot {
         if let Some((from, to)) = filter.posted_in(table) {
             query = query.bind(from.to_string()).bind(to.to_string());
         }
+        if let Some((from, to)) = filter.numbered_in(table) {
+            query = query.bind(from).bind(to);
+        }
         let mut rows = query.fetch(&mut self.connection);
         while let Some(row) = rows.try_next().await.map_err(fail)? {
             let row = value::public(&row, table.columns).map_err(fail)?;
@@ -83,6 +86,9 @@ impl Snapshot for SqliteSnapshot {
         }
         if let Some((from, to)) = filter.posted_in(table) {
             query = query.bind(from.to_string()).bind(to.to_string());
+        }
+        if let Some((from, to)) = filter.numbered_in(table) {
+            query = query.bind(from).bind(to);
         }
         let count = query
             .fetch_one(&mut self.connection)

@@ -41,7 +41,7 @@ async fn mend(
 ) -> Result<Mended, ProjectionError> {
     // A batch of nothing: it takes the writer's lock, and is refused where another generation is shown.
     let nothing = Batch::partial(Vec::new());
-    let mut transaction = write::begin(statements, connection, &nothing).await?;
+    let (mut transaction, since) = write::begin(statements, connection, &nothing).await?;
     let there = Timescale::read_checkpoint(statements, &mut transaction)
         .await
         .map_err(fail)?;
@@ -75,7 +75,7 @@ async fn mend(
             .map_err(fail)?;
     }
     let batch = mending.batch(&left, until);
-    write::write_what_fits(statements, &mut transaction, &batch).await?;
+    write::write_what_fits(statements, &mut transaction, &batch, since).await?;
     transaction.commit().await.map_err(fail)?;
     Ok(mending.done(&left, &batch))
 }

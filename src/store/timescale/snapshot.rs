@@ -135,6 +135,9 @@ impl Snapshot for TimescaleSnapshot {
                 .bind(value::Time::from(from))
                 .bind(value::Time::from(to));
         }
+        if let Some((from, to)) = filter.numbered_in(table) {
+            query = query.bind(from).bind(to);
+        }
         let mut rows = query.fetch(&mut self.connection);
         while let Some(row) = rows.try_next().await.map_err(fail)? {
             let row = value::public(&row, table.columns).map_err(fail)?;
@@ -155,6 +158,9 @@ impl Snapshot for TimescaleSnapshot {
             query = query
                 .bind(value::Time::from(from))
                 .bind(value::Time::from(to));
+        }
+        if let Some((from, to)) = filter.numbered_in(table) {
+            query = query.bind(from).bind(to);
         }
         let count = query
             .fetch_one(&mut self.connection)

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::{Connection as _, Executor as _, Row as _};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Row as _};
 use telegram_gateway::config;
 use telegram_gateway::event::{Body, Changed, Origin};
 use telegram_gateway::store::contract::VERIFIED;
@@ -209,6 +209,75 @@ fn file_is_private_and_searchable_by_others_while_it_is_written() {
         store.apply(&batch(&log, None)).await.expect("an edit");
         assert_eq!(find("cafe").await, []);
         assert_eq!(find("green").await.len(), 1);
+    });
+}
+
+/// Words are found in any script that parts them, and by their beginning in those that do not; for what is inside a run of
+/// Chinese, Japanese or Thai there is `like`.
+#[test]
+fn search_knows_every_script_and_its_limits_are_as_documented() {
+    const NEWS: &str = "\u{43d}\u{43e}\u{432}\u{43e}\u{441}\u{442}\u{438}"; // Russian
+    const SHOUTED: &str = "\u{41d}\u{41e}\u{412}\u{41e}\u{421}\u{422}\u{418}";
+    const AKHBAR: &str = "\u{623}\u{62e}\u{628}\u{627}\u{631}"; // Arabic
+    const SHANGHAI: &str = "\u{4e0a}\u{6d77}"; // Chinese
+    const XINWEN: &str = "\u{65b0}\u{95fb}";
+    let dir = tempfile::tempdir().expect("a directory");
+    wait(async {
+        let texts = [
+            format!("x {NEWS} y"),
+            format!("{AKHBAR} x"),
+            format!("{SHANGHAI}{XINWEN}\u{9891}\u{9053}"),
+        ];
+        let mut store = sqlite(dir.path());
+        let log = posts(&texts.each_ref().map(String::as_str));
+        store.apply(&batch(&log, None)).await.expect("apply");
+        let mut reader = open_sqlite(dir.path()).await;
+        let mut find = async |sql: &'static str, what: String| -> Vec<i64> {
+            let query = sqlx::query_scalar(sql).bind(what);
+            query.fetch_all(&mut reader).await.expect("search")
+        };
+        let word = "select message_id from messages_fts where messages_fts match ?";
+        assert_eq!(find(word, NEWS.to_owned()).await, [1]);
+        assert_eq!(find(word, SHOUTED.to_owned()).await, [1]);
+        let beginning: String = NEWS.chars().take(4).collect();
+        assert_eq!(find(word, format!("{beginning}*")).await, [1]);
+        assert_eq!(find(word, AKHBAR.to_owned()).await, [2]);
+        assert_eq!(find(word, format!("{SHANGHAI}*")).await, [3]);
+        assert!(find(word, XINWEN.to_owned()).await.is_empty());
+        let inside = "select message_id from messages where text like ?";
+        assert_eq!(find(inside, format!("%{XINWEN}%")).await, [3]);
+    });
+}
+
+#[test]
+fn a_reader_sees_one_moment_and_holds_nobody_up() {
+    let dir = tempfile::tempdir().expect("a directory");
+    wait(async {
+        let mut store = sqlite(dir.path());
+        let log = posts(&["a", "b", "c"]);
+        store.apply(&batch(&log[..1], None)).await.expect("apply");
+        let mut reader = sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(dir.path().join("messages.sqlite"))
+            .read_only(true)
+            .connect()
+            .await
+            .expect("the file");
+        let mode: String = sqlx::query_scalar("pragma journal_mode")
+            .fetch_one(&mut reader)
+            .await
+            .expect("the mode");
+        assert_eq!(mode, "wal");
+        let mut count = async |before: &'static str| -> i64 {
+            reader.execute(before).await.expect(before);
+            let count = sqlx::query_scalar("select count(*) from messages");
+            count.fetch_one(&mut reader).await.expect("rows")
+        };
+        assert_eq!(count("begin").await, 1);
+        // The reader's transaction is open all the while.
+        store.apply(&batch(&log[1..2], None)).await.expect("apply");
+        store.apply(&batch(&log[2..], None)).await.expect("apply");
+        assert_eq!(count("select 1").await, 1, "still the moment of its begin");
+        assert_eq!(count("commit").await, 3);
     });
 }
 
