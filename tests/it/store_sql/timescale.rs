@@ -12,7 +12,7 @@ use telegram_gateway::store::{Inspect as _, Projection as _, ProjectionError, Sn
 use super::generations::older_installation;
 use super::{
     any_order, batch, check_contract, check_counter_history, check_poison, check_retries,
-    check_two_writers, checkpoint, everything, folded, folded_by, mixed_log, posts, wait,
+    check_two_writers, everything, folded, folded_by, mixed_log, posts, wait,
 };
 use crate::support::services::{
     connect, fresh_database, in_database, pgbouncer_url, timescale_url,
