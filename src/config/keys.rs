@@ -99,42 +99,6 @@ pub(super) struct Section {
     pub(super) about: &'static str,
 }
 
-pub(super) const fn key(
-    section: &'static str,
-    name: &'static str,
-    kind: Kind,
-    default: Default,
-    about: &'static str,
-) -> Key {
-    Key {
-        section,
-        name,
-        kind,
-        default,
-        about,
-    }
-}
-
-pub(super) const fn section(name: &'static str, optional: bool, about: &'static str) -> Section {
-    Section {
-        name,
-        optional,
-        about,
-    }
-}
-
-pub(super) const fn span(min: u64, max: u64) -> Kind {
-    Kind::Span { min, max }
-}
-
-pub(super) const fn size(min: u64, max: u64) -> Kind {
-    Kind::Size { min, max }
-}
-
-pub(super) const fn count(min: u64, max: u64, unit: &'static str) -> Kind {
-    Kind::Count { min, max, unit }
-}
-
 impl Key {
     /// `section.name`, or the name at the top level.
     pub(super) fn path(&self) -> String {

@@ -124,7 +124,7 @@ impl<S: Snapshot> Read<S> {
         report: &mut Report,
     ) -> Result<(), VerifyError> {
         let until = self.snapshot.checkpoint().map_or(0, |it| it.seq.get());
-        let sampling = self.snapshot.sampling();
+        let scope = self.snapshot.scope();
         let holes = journal.holes().await?;
         let mut lost = lost::Lost::new(&holes);
         for (table, rows) in NARROWED.into_iter().zip(&self.rows) {
@@ -140,7 +140,7 @@ impl<S: Snapshot> Read<S> {
         while at < until {
             let stretch = (at + 1, until.min(at + STRETCH_EVENTS));
             let began = Instant::now();
-            fold::extend(&mut fold, journal, stretch, sampling, &mine, &mut |_| {}).await?;
+            fold::extend(&mut fold, journal, stretch, scope, &mine, &mut |_| {}).await?;
             at = stretch.1;
             tokio::time::sleep(began.elapsed() * PAUSE_FACTOR).await;
         }
