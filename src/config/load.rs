@@ -187,21 +187,7 @@ fn assemble(layers: &Layers) -> Config {
                 .unwrap_or(u32::MAX),
             prefetch: u16::try_from(from.number("rabbitmq.prefetch")).unwrap_or(u16::MAX),
         }),
-        timescale: on("timescale").then(|| Timescale {
-            url: from.url("timescale.url"),
-            direct_url: layers
-                .get("timescale.direct_url")
-                .map(|_| from.url("timescale.direct_url")),
-            chunk_interval: written("timescale.chunk_interval")
-                .then(|| from.span("timescale.chunk_interval")),
-            keep_generation: from.span("timescale.keep_generation"),
-            keep_age: written("timescale.keep_age").then(|| from.span("timescale.keep_age")),
-            columnstore: from.switch("timescale.columnstore"),
-            columnstore_age: from.span("timescale.columnstore_age"),
-            synchronous_commit: from.switch("timescale.synchronous_commit"),
-            counter_history: written("timescale.counter_history")
-                .then(|| from.span("timescale.counter_history")),
-        }),
+        timescale: on("timescale").then(|| timescale(&from)),
         redis: on("redis").then(|| Redis {
             url: from.url("redis.url"),
             prefix: from.word("redis.prefix"),
@@ -217,6 +203,22 @@ fn assemble(layers: &Layers) -> Config {
                 .then(|| from.span("sqlite.counter_history")),
         }),
         data_dir,
+    }
+}
+
+fn timescale(from: &Typed<'_>) -> Timescale {
+    let written = |key: &str| from.0.get(key).is_some();
+    let span = |key: &str| written(key).then(|| from.span(key));
+    Timescale {
+        url: from.url("timescale.url"),
+        direct_url: written("timescale.direct_url").then(|| from.url("timescale.direct_url")),
+        chunk_interval: span("timescale.chunk_interval"),
+        keep_generation: from.span("timescale.keep_generation"),
+        keep_age: span("timescale.keep_age"),
+        columnstore: from.switch("timescale.columnstore"),
+        columnstore_age: from.span("timescale.columnstore_age"),
+        synchronous_commit: from.switch("timescale.synchronous_commit"),
+        counter_history: span("timescale.counter_history"),
     }
 }
 
