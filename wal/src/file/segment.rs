@@ -249,6 +249,7 @@ pub(crate) fn open_read_only(
 pub(crate) fn repair(storage: &dyn Storage, name: &str) -> Result<(), OpenError> {
     redo::replay(storage)?;
     let (db, unclean) = open_writable(storage, READING, name).at(name)?;
+    let db = Held::new(db);
     if unclean {
         mark_recovered(&db).at(name)?;
     }

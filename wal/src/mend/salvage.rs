@@ -167,7 +167,7 @@ fn look(storage: &dyn Storage) -> Result<Option<OpenError>, RewriteError> {
     let Some(file) = segments_in(&names).last().copied().map(segment_name) else {
         return Ok(None);
     };
-    if gather::engine_is_sound(storage, &file) {
+    if gather::engine_is_sound(storage, &file, gather::as_an_append) {
         return Ok(None);
     }
     let what = "a page is not what was written".to_owned();
@@ -180,7 +180,8 @@ fn look(storage: &dyn Storage) -> Result<Option<OpenError>, RewriteError> {
 /// Opening makes the catalog again from the segments, which need its keys. It stays if no
 /// segment can say which log this is.
 fn mend_catalog(storage: &dyn Storage, names: &[String]) -> Result<(), RewriteError> {
-    if !names.iter().any(|name| name == CATALOG) || judge::catalog_is_sound(storage)? {
+    let there = names.iter().any(|name| name == CATALOG);
+    if !there || gather::engine_is_sound(storage, CATALOG, gather::as_a_seal) {
         return Ok(());
     }
     let files = segments_in(names).into_iter();

@@ -5,12 +5,12 @@ use std::ops::RangeInclusive;
 
 use redb::{
     Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend,
-    TableDefinition,
+    TableDefinition, WriteTransaction,
 };
 
 use crate::block;
 use crate::carve::{Carved, Wanted, carve};
-use crate::contain::contained;
+use crate::contain::{Held, contained};
 use crate::error::{At, AtFile, DiskError, OpenError};
 use crate::frame::{HEADER_LEN, PAYLOAD_BYTES_MAX};
 use crate::hole::{Hole, Holes};
@@ -61,7 +61,7 @@ impl Gathered {
 enum Opened {
     AsItIs(ReadOnlyDatabase),
     /// One that a writer left unclean: repaired with writes that go nowhere.
-    Copy(Database),
+    Copy(Held),
 }
 
 impl Opened {
@@ -76,18 +76,31 @@ impl Opened {
 fn open(storage: &dyn Storage, file: &str) -> Result<Opened, At> {
     contained(file, || match segment::open_read_only(storage, file) {
         Ok(db) => Ok(Opened::AsItIs(db)),
-        Err(e) if e.needs_repair() => overlaid(storage, file).at(file).map(Opened::Copy),
+        Err(e) if e.needs_repair() => {
+            let db = overlaid(storage, file).at(file)?;
+            Ok(Opened::Copy(Held::new(db)))
+        }
         Err(e) => Err(At::new(file, e)),
     })
 }
 
-/// Whether the file can be appended to: every page is what the engine wrote, by its checksums,
-/// and a commit goes through, which also needs what has no checksum. The file is left alone.
-pub(super) fn engine_is_sound(storage: &dyn Storage, file: &str) -> bool {
+/// Whether the file can be written to as `write` does: every page is what the engine wrote, by
+/// its checksums, and a commit goes through, which also needs what has no checksum. The file is
+/// left alone. Only under the directory's lock.
+pub(super) fn engine_is_sound(
+    storage: &dyn Storage,
+    file: &str,
+    write: fn(&WriteTransaction) -> Result<(), DiskError>,
+) -> bool {
+    let commit = |db: &Database| {
+        let txn = db.begin_write()?;
+        write(&txn)?;
+        Ok::<(), DiskError>(txn.commit()?)
+    };
     let checked = contained::<_, At>(file, || {
         // Apart: a commit gives the pages it copies new checksums, and the check makes new what
         // it finds damaged.
-        try_commit(&overlaid(storage, file).at(file)?).at(file)?;
+        commit(&overlaid(storage, file).at(file)?).at(file)?;
         check(storage, file).at(file)
     });
     match checked {
@@ -96,22 +109,32 @@ pub(super) fn engine_is_sound(storage: &dyn Storage, file: &str) -> bool {
     }
 }
 
-/// Rows of all sizes, as an append writes them.
-fn try_commit(db: &Database) -> Result<(), DiskError> {
-    let txn = db.begin_write()?;
-    {
-        let mut records = txn.open_table(tables::RECORDS)?;
-        let mut keys = txn.open_table(tables::SEGMENT_KEYS)?;
-        for n in 0..28 {
-            let row = vec![0; 1 << (n % 14)];
-            records.insert(u64::MAX - n, row.as_slice())?;
-            keys.insert(u64::MAX - n, row.as_slice())?;
-        }
-        txn.open_table(tables::BOOKMARKS)?.insert("", &[][..])?;
-        txn.open_table(tables::CURSORS)?.insert("", 1)?;
-        txn.open_table(tables::SEAL)?.insert("", &[][..])?;
+/// Rows of all sizes, as an append to a segment writes them.
+pub(super) fn as_an_append(txn: &WriteTransaction) -> Result<(), DiskError> {
+    let mut records = txn.open_table(tables::RECORDS)?;
+    let mut keys = txn.open_table(tables::SEGMENT_KEYS)?;
+    for n in 0..28 {
+        let row = vec![0; 1 << (n % 14)];
+        records.insert(u64::MAX - n, row.as_slice())?;
+        keys.insert(u64::MAX - n, row.as_slice())?;
     }
-    Ok(txn.commit()?)
+    txn.open_table(tables::BOOKMARKS)?.insert("", &[][..])?;
+    txn.open_table(tables::CURSORS)?.insert("", 1)?;
+    txn.open_table(tables::SEAL)?.insert("", &[][..])?;
+    Ok(())
+}
+
+/// Rows of all sizes, as a seal writes them to the catalog.
+pub(super) fn as_a_seal(txn: &WriteTransaction) -> Result<(), DiskError> {
+    let mut manifests = txn.open_table(tables::MANIFESTS)?;
+    let mut keys = txn.open_table(tables::KEYS)?;
+    for n in 0..28 {
+        let row = vec![0; 1 << (n % 14)];
+        manifests.insert(u64::MAX - n, row.as_slice())?;
+        keys.insert(row.as_slice(), n)?;
+    }
+    txn.open_table(tables::META)?.insert("", &[][..])?;
+    Ok(())
 }
 
 /// What the file says about itself; `None` when it does not say.

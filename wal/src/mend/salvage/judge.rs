@@ -26,17 +26,6 @@ pub(super) fn may_be_damage(e: &OpenError) -> bool {
     }
 }
 
-/// Whether every page of the catalog is what the engine wrote, by its checksums. Only under the
-/// directory's lock.
-pub(super) fn catalog_is_sound(storage: &dyn Storage) -> Result<bool, OpenError> {
-    let checked = contained::<_, At>(CATALOG, || check(storage, CATALOG).at(CATALOG));
-    match checked {
-        Ok(sound) => Ok(sound),
-        Err(At { source, .. }) if source.is_damage() => Ok(false),
-        Err(e) => Err(e.into()),
-    }
-}
-
 /// First numbers of the sealed segments that are not as they should be.
 pub(super) fn damaged(log: &Log) -> Result<Vec<Seq>, RewriteError> {
     let mut firsts: Vec<u64> = log
