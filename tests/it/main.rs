@@ -8,6 +8,7 @@ mod broker_users;
 mod cache;
 mod cli;
 mod crash;
+mod deaths;
 mod documents;
 mod drift;
 mod examples;
