@@ -7,6 +7,7 @@ mod broker_load;
 mod broker_users;
 mod cache;
 mod cli;
+mod contract;
 mod crash;
 mod deaths;
 mod documents;

@@ -11,3 +11,4 @@ pub(crate) mod rabbitmq;
 pub(crate) mod receipts;
 pub(crate) mod services;
 pub(crate) mod shim;
+pub(crate) mod stores;
