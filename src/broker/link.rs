@@ -116,6 +116,19 @@ fn protocol(kind: &AMQPErrorKind) -> (Class, Option<&'static str>) {
     }
 }
 
+/// Whether the server did not answer, or waited in vain for a part of itself.
+pub(super) fn is_no_answer(error: &BrokerError) -> bool {
+    match error {
+        BrokerError::TimedOut { .. } => true,
+        BrokerError::Amqp { source, .. } => matches!(
+            source.kind(),
+            ErrorKind::ProtocolError(error)
+                if *error.kind() == AMQPErrorKind::Hard(AMQPHardError::INTERNALERROR)
+        ),
+        _ => false,
+    }
+}
+
 /// The soft error the server closed a channel with, if that is what happened.
 pub(super) fn soft(error: &lapin::Error) -> Option<AMQPSoftError> {
     match error.kind() {

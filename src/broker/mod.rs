@@ -61,6 +61,12 @@ pub enum BrokerError {
         /// Our name of the message.
         what: String,
     },
+    /// The queue is declared, and nobody answers for it.
+    #[error("RabbitMQ: nobody answers for {queue}")]
+    Unanswered {
+        /// The queue.
+        queue: String,
+    },
     /// Not even markers came.
     #[error(
         "RabbitMQ: nothing comes from {queue}: it may not be bound any more, or its relay is held up"
@@ -85,6 +91,7 @@ impl Classify for BrokerError {
             // A queue that is gone is declared again at the next connect, a binding made again.
             BrokerError::TimedOut { .. }
             | BrokerError::Returned { .. }
+            | BrokerError::Unanswered { .. }
             | BrokerError::Silent { .. }
             | BrokerError::Cancelled { .. } => Class::Transient,
         }
@@ -96,6 +103,9 @@ impl Classify for BrokerError {
             BrokerError::Address => {
                 Some("rabbitmq.url: amqp://user:password@host:5672/vhost".to_owned())
             }
+            BrokerError::Unanswered { queue } => Some(format!(
+                "if this goes on, delete {queue}: the log has everything that was in it"
+            )),
             BrokerError::TimedOut { .. }
             | BrokerError::Returned { .. }
             | BrokerError::Silent { .. }

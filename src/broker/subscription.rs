@@ -1,7 +1,9 @@
 //! A queue of frames, acknowledged by hand.
 
 use futures_util::{FutureExt, StreamExt};
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions};
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions, QueueDeleteOptions,
+};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, Consumer};
 
@@ -53,7 +55,13 @@ impl Subscription {
                 FieldTable::default(),
             ),
         )
-        .await?;
+        .await;
+        let consumer = match consumer {
+            Err(error) if link::is_no_answer(&error) => {
+                return Err(BrokerError::Unanswered { queue });
+            }
+            consumer => consumer?,
+        };
         let subscription = Subscription {
             connection,
             channel,
@@ -61,6 +69,24 @@ impl Subscription {
             queue,
         };
         Ok((subscription, missing))
+    }
+
+    /// Deletes the queue, with all that is in it: the log has it. For one that nobody answers for, which RabbitMQ leaves
+    /// behind when it is killed while it makes a quorum queue. Neither time nor a restart of the server mends that, and
+    /// meanwhile nothing is confirmed that is published to any of the queues.
+    pub async fn delete_queue(
+        url: &BackendUrl,
+        name: &str,
+        projection: &str,
+    ) -> Result<(), BrokerError> {
+        let connection = link::connect(url, name).await?;
+        let channel = link::channel(&connection).await?;
+        let queue = topology::log_queue(projection);
+        let options = QueueDeleteOptions::default();
+        let deleted = channel.queue_delete(queue.as_str().into(), options);
+        link::answer(format!("deleting the queue {queue}"), deleted).await?;
+        let _ = link::answer("closing", connection.close(200, "bye".into())).await;
+        Ok(())
     }
 
     /// The next message. Cancel safe.

@@ -49,7 +49,7 @@ fn what_is_missing_is_made_and_reported() {
         let (second, missing) = open().await.expect("open");
         assert!(missing.is_empty(), "{missing:?}");
         second.close().await;
-        broker.delete_queue(&log_queue("redis"));
+        assert!(broker.delete_queue(&log_queue("redis")));
         let (third, missing) = open().await.expect("open");
         assert_eq!(missing, ["queue telegram.log.redis"]);
         third.close().await;
@@ -61,7 +61,7 @@ fn what_is_missing_is_made_and_reported() {
         fourth.close().await;
         broker.permit(".*");
 
-        broker.delete_queue(&log_queue("redis"));
+        assert!(broker.delete_queue(&log_queue("redis")));
         let (_connection, channel) = broker.channel().await;
         let options = QueueDeclareOptions {
             durable: true,
@@ -122,7 +122,7 @@ fn a_message_that_reaches_no_queue_is_a_failure() {
             publisher.outcome().await.expect("an outcome"),
             (1, Outcome::Confirmed)
         );
-        broker.delete_queue(&log_queue("redis"));
+        assert!(broker.delete_queue(&log_queue("redis")));
         publisher.publish(2, publication("2-7"));
         let (number, outcome) = publisher.outcome().await.expect("an outcome");
         assert_eq!((number, outcome), (2, Outcome::Returned("2-7".to_owned())));
@@ -220,7 +220,7 @@ fn a_purged_queue_is_noticed_by_a_marker_and_mended_from_the_log() {
         let relay = house.relay(log_lane());
         let tail = house.append(700).await;
         house.confirmed(tail).await;
-        broker.purge(&log_queue("redis"));
+        assert!(broker.purge(&log_queue("redis")));
         // No new event flows; the next marker tells.
         let mut feed = house.feed();
         drain(&mut feed, 0, tail).await;
@@ -242,7 +242,7 @@ fn a_deleted_queue_is_made_again_and_its_events_come_from_the_log() {
         let mut feed = house.feed();
         let tail = house.append(10).await;
         let applied = drain(&mut feed, 0, tail).await;
-        broker.delete_queue(&log_queue("redis"));
+        assert!(broker.delete_queue(&log_queue("redis")));
         let tail = house.append(10).await;
         let applied = drain(&mut feed, applied, tail).await;
         let tail = house.append(10).await;
@@ -253,7 +253,7 @@ fn a_deleted_queue_is_made_again_and_its_events_come_from_the_log() {
         // Nobody reads it, and then it is gone with what the broker had confirmed: that is lost, and counted.
         let tail = house.append(20).await;
         house.confirmed(tail).await;
-        broker.delete_queue(&log_queue("redis"));
+        assert!(broker.delete_queue(&log_queue("redis")));
         let lost = || house.status.snapshot().broker_lost;
         let before = lost();
         drain(&mut house.feed(), applied, tail).await;

@@ -7,7 +7,8 @@ use lapin::options::{BasicPublishOptions, QueueBindOptions, QueueDeclareOptions}
 use lapin::types::{AMQPValue, FieldTable};
 use telegram_gateway::broker::frame::{self, FrameBuilder};
 use telegram_gateway::broker::topology::{LOG_EXCHANGE, log_queue};
-use telegram_gateway::config;
+use telegram_gateway::broker::{Publisher, Topology};
+use telegram_gateway::config::{self, BackendUrl};
 use telegram_gateway::projector::queue::Queue;
 use telegram_gateway::projector::{self, Feed as _};
 use telegram_gateway::relay::Lane;
@@ -159,7 +160,7 @@ fn a_frame_that_the_broker_refuses_is_published_again_until_it_is_taken() {
         idle(&mut feed, applied, "it is published again and again", again).await;
         let confirmed = house.status.seq_of(Stage::Confirmed);
         assert!(confirmed < tail, "the cursor is at {confirmed}");
-        broker.delete_queue("full");
+        assert!(broker.delete_queue("full"));
         house.confirmed(tail).await;
         assert_eq!(feed.seen().lost_events, 0);
         house.end([relay]).await;
@@ -197,7 +198,7 @@ fn a_queue_of_other_arguments_is_told_and_holds_nothing_up() {
             seen.fault
                 .is_some_and(|it| it.contains("telegram.log.redis"))
         );
-        broker.delete_queue(&log_queue("redis"));
+        assert!(broker.delete_queue(&log_queue("redis")));
         let hears = async || feed_state(&house) == QueueState::Listening;
         idle(&mut feed, applied, "it listens", hears).await;
         assert_eq!(feed.seen().fault, None);
@@ -235,6 +236,33 @@ fn a_projector_that_is_far_behind_reads_the_log_and_drops_the_copies() {
         let seen = feed.seen();
         assert_eq!(seen.lost_events, 0, "{seen:?}");
         assert!(seen.copies > 0, "{seen:?}");
+        house.end([relay]).await;
+    });
+}
+
+/// As RabbitMQ leaves a queue behind when it is killed while it makes it.
+#[test]
+fn a_queue_for_which_nobody_answers_is_made_anew() {
+    let Some(broker) = Broker::fresh() else {
+        return;
+    };
+    wait(async {
+        let house = House::new(&broker.url);
+        let url = BackendUrl::parse(&broker.url).expect("an address");
+        let made = Publisher::open(&url, "test", &Topology::log(["redis"])).await;
+        made.expect("made").0.close().await;
+        broker.suspend(&log_queue("redis"));
+        let mut feed = house.feed();
+        let tail = house.append(20).await;
+        let applied = drain(&mut feed, 0, tail).await;
+        let fault = || house.status.queue("redis", |board| board.fault.clone());
+        let told = async || fault().is_some_and(|it| it.contains("nobody answers"));
+        idle(&mut feed, applied, "it is told", told).await;
+        let hears = async || feed_state(&house) == QueueState::Listening;
+        idle(&mut feed, applied, "there is another one", hears).await;
+        assert_eq!(feed.seen().missing, 1, "{:?}", feed.seen());
+        let relay = house.relay(log_lane());
+        brought(&house, &mut feed, applied).await;
         house.end([relay]).await;
     });
 }

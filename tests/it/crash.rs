@@ -5,28 +5,14 @@
 //! them), `TGW_TEST_SEED` when. A thousand, in rounds of a hundred on a new log each:
 //! `TGW_TEST_KILLS=1000 nice cargo test --release --test it -- --nocapture acknowledged_events_survive_kills_without`.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use telegram_gateway::event::{Envelope, PeerId};
-
+use crate::support::chance::{number, random};
 use crate::support::gateway::{Gateway, wait_until};
-
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
-}
+use crate::support::receipts::{nothing_lost_or_doubled, receipts_are_in_the_log};
 
 /// Most kills of one log: it grows with each life, and all of it is looked at in the end.
 const ROUND: u64 = 100;
-
-fn random() -> fastrand::Rng {
-    let seed = number("TGW_TEST_SEED", u64::from(std::process::id()));
-    println!("TGW_TEST_SEED={seed}");
-    fastrand::Rng::with_seed(seed)
-}
 
 /// Kills a running gateway again and again, then lets it drain, and holds log, receipts and stores against each other.
 async fn kill_again_and_again(gateway: &Gateway, kills: u64, random: &mut fastrand::Rng) {
@@ -70,57 +56,6 @@ async fn kill_again_and_again(gateway: &Gateway, kills: u64, random: &mut fastra
 
 fn has_line(file: &str) -> bool {
     std::fs::read(file).is_ok_and(|bytes| bytes.contains(&b'\n'))
-}
-
-/// The source's position is in the commit of its events (I2), so each of its events is in the log exactly once.
-pub(crate) fn nothing_lost_or_doubled(events: &[Envelope]) {
-    let mut ordinals = HashMap::new();
-    for (expected, event) in (1..).zip(events) {
-        assert_eq!(event.seq.get(), expected, "a hole in the numbers");
-        if let Some(other) = ordinals.insert(event.event.stamp, event.seq) {
-            let ordinal = event.event.stamp;
-            panic!(
-                "event {ordinal} of the source is in the log as {other} and {}",
-                event.seq
-            );
-        }
-    }
-    for ordinal in 1..=events.len() as i64 {
-        assert!(
-            ordinals.contains_key(&ordinal),
-            "event {ordinal} of the source is not in the log"
-        );
-    }
-}
-
-/// Every acknowledged event is in the log under its number. Gives how many there are.
-pub(crate) fn receipts_are_in_the_log(receipts: &str, events: &[Envelope]) -> u64 {
-    let text = std::fs::read_to_string(receipts).expect("receipts");
-    let mut acknowledged = 0;
-    // A line that the kill cut short was not acknowledged.
-    for line in text
-        .split_inclusive('\n')
-        .filter_map(|line| line.strip_suffix('\n'))
-    {
-        let fields: Vec<&str> = line.split(' ').collect();
-        let [seq, peer, message, kind] = fields[..] else {
-            panic!("{line:?}")
-        };
-        let event = &events[seq.parse::<usize>().expect("a number") - 1].event;
-        let found = (
-            event.peer.map_or(0, PeerId::marked).to_string(),
-            event.body.message_id().unwrap_or(0).to_string(),
-            event.body.kind().as_str(),
-        );
-        assert_eq!(
-            (found.0.as_str(), found.1.as_str(), found.2),
-            (peer, message, kind),
-            "{line}"
-        );
-        acknowledged += 1;
-    }
-    assert!(acknowledged > 0, "nothing was acknowledged");
-    acknowledged
 }
 
 #[tokio::test(flavor = "multi_thread")]

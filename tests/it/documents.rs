@@ -19,27 +19,43 @@ fn documents_say_what_the_program_does() {
     assert!(defaults.contains("#segment_bytes_max = \"64MiB\""));
 }
 
-/// Every failure has its line, and every test that a line names is there.
 #[test]
 fn failures_of_telegram_are_shown_by_tests() {
-    let document = Document::read("docs/telegram-failures.md");
+    let ids = (1..=6).map(|n| format!("L{n}"));
+    let ids = ids.chain((1..=16).map(|n| format!("G{n}")));
+    let ids = ids.chain((1..=50).map(|n| format!("T{n}")));
+    shown_by_tests("docs/telegram-failures.md", ids);
+}
+
+#[test]
+fn failures_of_projections_are_shown_by_tests() {
+    let ids = (1..=23).map(|n| format!("P{n}"));
+    shown_by_tests("docs/projection-failures.md", ids);
+}
+
+/// Every failure has its line, and every test that a line names is there.
+#[track_caller]
+fn shown_by_tests(document: &str, ids: impl Iterator<Item = String>) {
+    let document = Document::read(document);
     let rows: Vec<Vec<&str>> = document
         .text
         .lines()
         .map(|line| line.split('|').map(str::trim).collect())
         .collect();
-    let ids = (1..=6).map(|n| format!("L{n}"));
-    let ids = ids.chain((1..=16).map(|n| format!("G{n}")));
-    let ids = ids.chain((1..=50).map(|n| format!("T{n}")));
     let tests = tests();
     for id in ids {
         let row = rows.iter().find(|row| row.get(1) == Some(&id.as_str()));
         let row = row.unwrap_or_else(|| panic!("no line for {id}"));
-        let mut named = quoted(row[4]).peekable();
-        assert!(named.peek().is_some(), "{id} names no test");
+        let named: Vec<&str> = quoted(row[4]).collect();
+        assert!(!named.is_empty(), "{id} names no test");
+        for name in named {
+            assert!(tests.contains(name), "{id}: there is no test {name}");
+        }
     }
-    // No word of Telegram's is as long as the name of a test.
-    for name in quoted(&document.text).filter(|it| it.matches('_').count() >= 3) {
+    // No word of Telegram's is as long as the name of a test. Fences are no quotes.
+    let prose = document.text.split("```").step_by(2);
+    let long = |it: &&str| it.matches('_').count() >= 3;
+    for name in prose.flat_map(quoted).filter(long) {
         assert!(tests.contains(name), "there is no test {name}");
     }
 }

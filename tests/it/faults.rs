@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::crash::{nothing_lost_or_doubled, receipts_are_in_the_log};
 use crate::full_disk::Small;
 use crate::support::gateway::{Gateway, wait_until};
+use crate::support::receipts::{nothing_lost_or_doubled, receipts_are_in_the_log};
 use crate::support::shim::Shim;
 
 const WAITS: &str = "the log cannot be written; ingest waits";

@@ -6,8 +6,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::crash::{nothing_lost_or_doubled, receipts_are_in_the_log};
 use crate::support::gateway::{Gateway, Running, wait_until};
+use crate::support::receipts::{nothing_lost_or_doubled, receipts_are_in_the_log};
 
 /// A small file system of its own, gone when dropped.
 pub(crate) struct Small<'a>(&'a Path);

@@ -1,6 +1,6 @@
 //! A range of the log once more, to the queue of one program and to nobody else.
 
-use lapin::options::{BasicGetOptions, QueueBindOptions};
+use lapin::options::{BasicGetOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::Value;
 use telegram_gateway::broker::topology::{DEAD, EVENTS_EXCHANGE, log_queue};
@@ -208,5 +208,56 @@ fn the_command_publishes_what_the_log_has() {
         assert_eq!(seqs, (41..=50).collect::<Vec<_>>());
         let beyond = gateway.run(&["republish", "--queue", "app", "--from", "51"]);
         assert_eq!(beyond.status.code(), Some(1));
+    });
+}
+
+/// Its queue holds so much and no more: that protects the broker, and the log has the rest.
+#[test]
+fn a_program_that_was_away_for_long_gets_from_the_log_what_its_queue_could_not_hold() {
+    let Some(broker) = Broker::fresh() else {
+        return;
+    };
+    wait(async {
+        let house = House::new(&broker.url);
+        let relay = house.relay(Lane::Events);
+        let tail = house.append(1).await;
+        house.confirmed(tail).await;
+        let (_connection, channel) = broker.channel().await;
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-max-length".into(), AMQPValue::LongInt(20));
+        arguments.insert(
+            "x-queue-type".into(),
+            AMQPValue::LongString("quorum".into()),
+        );
+        let durable = QueueDeclareOptions {
+            durable: true,
+            ..Default::default()
+        };
+        let declared = channel.queue_declare("away".into(), durable, arguments);
+        declared.await.expect("declare");
+        let bound = channel.queue_bind(
+            "away".into(),
+            EVENTS_EXCHANGE.into(),
+            "#".into(),
+            QueueBindOptions::default(),
+            FieldTable::default(),
+        );
+        bound.await.expect("bind");
+        let tail = house.append(100).await;
+        house.confirmed(tail).await;
+        let seqs = |found: Vec<(u64, Option<String>)>| -> Vec<u64> {
+            found.into_iter().map(|(seq, _)| seq).collect()
+        };
+        let held = seqs(drained(&channel, "away").await);
+        assert_eq!(held, (tail - 19..=tail).collect::<Vec<_>>(), "the newest");
+        // As many at once as the queue takes.
+        for from in (2..tail - 19).step_by(20) {
+            let until = (from + 19).min(tail - 20);
+            let done = republish(&house, options(&broker.url, "away", from, until)).await;
+            assert_eq!(done.expect("published").at, until);
+            let again = seqs(drained(&channel, "away").await);
+            assert_eq!(again, (from..=until).collect::<Vec<_>>());
+        }
+        house.end([relay]).await;
     });
 }

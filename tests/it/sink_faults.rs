@@ -1,12 +1,13 @@
-//! Stores behind bad lines, with the real program: a slow store holds nobody else up, and a commit whose answer never
-//! comes counts once.
+//! Bad lines and a long absence of the servers, with the real program: nobody else is held up, memory stays flat, and a
+//! commit whose answer never comes counts once.
 
 use std::time::Duration;
 
+use crate::support::chance::number;
 use crate::support::gateway::{Gateway, Running, wait_until};
 use crate::support::proxy::{Moment, Proxy};
 
-/// Most memory the program may take while a store is slow; it has some 60 MiB at rest in a debug build.
+/// Most memory the program may take, whatever is slow or away; it has some 60 MiB at rest in a debug build.
 const RESIDENT_KIB_MAX: u64 = 300 * 1024;
 
 /// How far a store is behind the log, as its own checkpoint says.
@@ -76,4 +77,86 @@ async fn a_slow_store_holds_nobody_else_up_and_a_lost_answer_doubles_nothing() {
         gateway.ok(&["run", "--drain"]);
         gateway.verify();
     });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_silent_holds_nobody_up_and_costs_no_memory() {
+    let Some(gateway) = Gateway::with_services().await else {
+        return;
+    };
+    let proxy = Proxy::before(&gateway.broker().url);
+    let line = [("TGW_RABBITMQ__URL", proxy.url.as_str())];
+    let run = ["run", "--source", "synthetic", "--rate", "2000"];
+    let mut daemon = gateway.start_with(&line, &run);
+    let keep_up = || {
+        let lags = ["timescale", "redis"].map(|store| behind(&gateway, store));
+        lags.iter().all(|lag| lag.is_some_and(|lag| lag < 4_000))
+    };
+    wait_until("events reach the stores", || {
+        assert!(daemon.is_running(), "{}", daemon.words());
+        gateway.tail() > 100 && keep_up()
+    });
+    proxy.hold(true);
+    let before = gateway.tail();
+    wait_until("ingest goes on, and the stores read the log", || {
+        assert!(daemon.is_running(), "{}", daemon.words());
+        let resident = resident_kib(&daemon);
+        assert!(resident < RESIDENT_KIB_MAX, "{resident} KiB");
+        gateway.tail() > before + 15_000 && keep_up()
+    });
+    proxy.hold(false);
+    assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.words());
+    gateway.ok(&["run", "--drain"]);
+    gateway.verify();
+}
+
+/// All servers were away for long. `TGW_TEST_BACKLOG` sets how many events wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_caught_up_with_in_bounded_memory() {
+    let Some(gateway) = Gateway::with_services().await else {
+        return;
+    };
+    let count = number("TGW_TEST_BACKLOG", 30_000);
+    let nobody = [
+        ("TGW_RABBITMQ__URL", "amqp://guest:guest@127.0.0.1:1/none"),
+        (
+            "TGW_TIMESCALE__URL",
+            "postgres://nobody@127.0.0.1:1/none?sslmode=disable",
+        ),
+        ("TGW_REDIS__URL", "redis://127.0.0.1:1"),
+    ];
+    let events = count.to_string();
+    let run = [
+        "run",
+        "--source",
+        "synthetic",
+        "--rate",
+        "0",
+        "--events",
+        &events,
+    ];
+    let mut alone = gateway.start_with(&nobody, &run);
+    wait_until("the log has all of it", || {
+        assert!(alone.is_running(), "{}", alone.words());
+        gateway.tail() == count
+    });
+    assert_eq!(alone.terminate().code(), Some(0), "{}", alone.words());
+
+    let mut daemon = gateway.start(&["run"]);
+    let mut most = 0;
+    wait_until("stores and relay have caught up", || {
+        assert!(daemon.is_running(), "{}", daemon.words());
+        most = most.max(resident_kib(&daemon));
+        let status = gateway.json(&["status", "--json"]);
+        let cursors = status["cursors"].as_array().expect("cursors").iter();
+        let mut cursors = cursors.filter(|it| it["name"] == "relay.log");
+        cursors.any(|it| it["lag_events"] == 0)
+            && ["timescale", "redis"]
+                .iter()
+                .all(|store| behind(&gateway, store) == Some(0))
+    });
+    println!("{count} events, {most} KiB at most");
+    assert!(most < RESIDENT_KIB_MAX, "{most} KiB");
+    assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.words());
+    gateway.verify();
 }

@@ -1,5 +1,5 @@
-//! The SQL projections: any order, any repetition and any split of a log give what its fold says (I6, I7), rows and
-//! checkpoint belong together (I5), and one bad event stops nothing (I10).
+//! The SQL projections beyond what every projection must do (`contract`): snapshots, the history of counters, and that
+//! one bad event stops nothing (I10).
 
 mod aging;
 mod generations;
@@ -7,23 +7,19 @@ mod sqlite;
 mod statistics;
 mod timescale;
 
-use std::ops::ControlFlow;
-
-use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 use telegram_gateway::event::{Body, Origin, Timestamp};
 use telegram_gateway::failure::{Class, Classify as _};
-use telegram_gateway::store::contract::{self, Table, VERIFIED};
+use telegram_gateway::store::contract::{self, VERIFIED};
 use telegram_gateway::store::public::{Fold, PublicRow};
-use telegram_gateway::store::rows::Rows;
 use telegram_gateway::store::samples;
 use telegram_gateway::store::{
     Batch, Checkpoint, Entry, Filter, Inspect, OnRefusal, Poison, ProjectionError, Quarantine,
-    Retried, Scope, Snapshot,
+    Retried, Snapshot as _,
 };
-use wal::{Identity, LogId, Seq};
+use wal::Seq;
 
-use crate::support::events::{deliveries, entries, event, log, message, peer};
+use crate::support::events::{entries, event, message, mixed_log, peer, posts};
+use crate::support::stores::{checkpoint, everything, folded, folded_by, rows, timescale_config};
 
 fn wait<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
@@ -31,17 +27,6 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
         .build()
         .expect("a runtime")
         .block_on(future)
-}
-
-fn checkpoint(epoch: u32, seq: u64) -> Checkpoint {
-    Checkpoint {
-        identity: Identity {
-            log_id: LogId([7; 16]),
-            epoch,
-        },
-        seq: Seq::new(seq).expect("not zero"),
-        updated_at: Timestamp::from_seconds(1_900_000_000 + seq as i64),
-    }
 }
 
 fn batch(entries: &[Entry], checkpoint: Option<Checkpoint>) -> Batch {
@@ -53,196 +38,23 @@ fn batch(entries: &[Entry], checkpoint: Option<Checkpoint>) -> Batch {
     }
 }
 
-fn posts(texts: &[&str]) -> Vec<Entry> {
-    let post = |(id, text): (i64, &&str)| {
-        let body = Body::Posted(Box::new(message(id, text)));
-        event(peer(1), Origin::Live, body)
-    };
-    entries((1..).zip(texts).map(post).collect())
-}
-
-async fn rows<S: Snapshot>(snapshot: &mut S, table: &Table, filter: &Filter) -> Vec<PublicRow> {
-    let mut rows = Vec::new();
-    snapshot
-        .scan(table, filter, &mut |row| {
-            rows.push(row);
-            ControlFlow::Continue(())
-        })
-        .await
-        .expect("scan");
-    let count = snapshot.count(table, filter).await.expect("count");
-    assert_eq!(count, rows.len() as u64, "{}", table.name);
-    rows
-}
-
-async fn everything<P: Inspect>(store: &mut P) -> Vec<(&'static str, Vec<PublicRow>)> {
-    let mut snapshot = store.snapshot().await.expect("a snapshot");
-    let mut all = Vec::new();
-    for table in &VERIFIED {
-        all.push((
-            table.name,
-            rows(&mut snapshot, table, &Filter::default()).await,
-        ));
-    }
-    all
-}
-
-/// What a store without a history of counters has to show.
-fn folded(entries: &[Entry]) -> Vec<(&'static str, Vec<PublicRow>)> {
-    folded_by(entries, Scope::default())
-}
-
-fn folded_by(entries: &[Entry], scope: impl Into<Scope>) -> Vec<(&'static str, Vec<PublicRow>)> {
-    let scope = scope.into();
-    let mut fold = Fold::default();
-    let mut rows = Rows::of(entries);
-    rows.keep_since(scope.since);
-    fold.merge(rows);
-    fold.merge_samples(samples::of(entries, scope));
-    VERIFIED
-        .iter()
-        .map(|table| (table.name, fold.rows(table).collect()))
-        .collect()
-}
-
-/// Applies a log in the given deliveries, then what they left out, and compares every public row with the fold.
-async fn check_deliveries<P: Inspect>(
-    store: &mut P,
-    log: &[Entry],
-    deliveries: &[Vec<prop::sample::Index>],
-) {
-    store.clear().await.expect("clear");
-    let sampling = store.snapshot().await.expect("a snapshot").sampling();
-    let mut missing: Vec<bool> = vec![true; log.len()];
-    let mut fold = Fold::default();
-    for indexes in deliveries {
-        let part: Vec<Entry> = indexes
-            .iter()
-            .map(|index| {
-                let at = index.index(log.len());
-                missing[at] = false;
-                log[at].clone()
-            })
-            .collect();
-        fold.merge(Rows::of(&part));
-        fold.merge_samples(samples::of(&part, sampling));
-        store.apply(&batch(&part, None)).await.expect("apply");
-    }
-    let left: Vec<Entry> = log
-        .iter()
-        .zip(&missing)
-        .filter(|(_, missing)| **missing)
-        .map(|(entry, _)| entry.clone())
-        .collect();
-    fold.merge(Rows::of(&left));
-    fold.merge_samples(samples::of(&left, sampling));
-    let end = checkpoint(1, log.len() as u64);
-    store.apply(&batch(&left, Some(end))).await.expect("apply");
-    let expected = folded_by(log, sampling);
-    let pieces: Vec<_> = VERIFIED
-        .iter()
-        .map(|table| (table.name, fold.rows(table).collect::<Vec<_>>()))
-        .collect();
-    assert_eq!(pieces, expected, "the fold itself depends on the order");
-    assert_eq!(everything(store).await, expected);
-    assert_eq!(store.checkpoint().await.expect("checkpoint"), Some(end));
-}
-
-fn any_order<P: Inspect>(store: P, cases: u32) {
-    let store = std::cell::RefCell::new(store);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let config = Config {
-        cases,
-        failure_persistence: None,
-        max_shrink_iters: 2000,
-        ..Config::default()
-    };
-    TestRunner::new(config)
-        .run(&(log(), deliveries()), |(log, deliveries)| {
-            let checked = std::panic::AssertUnwindSafe(|| {
-                let mut store = store.borrow_mut();
-                runtime.block_on(check_deliveries(&mut *store, &log, &deliveries));
-            });
-            std::panic::catch_unwind(checked)
-                .map_err(|_| TestCaseError::fail("rows differ, see above"))
-        })
-        .expect("any order gives the same rows");
-}
-
-/// What the contract says of checkpoints, clearing and snapshots, on any store.
-async fn check_contract<P: Inspect>(mut store: P) {
+/// A snapshot stays what it was while more is applied; filters choose among its rows.
+async fn check_snapshots<P: Inspect>(mut store: P) {
     let log = posts(&["one", "two", "three"]);
-    assert_eq!(store.checkpoint().await.expect("empty"), None);
-    let apply =
-        async |store: &mut P, entries: &[Entry], end| store.apply(&batch(entries, end)).await;
-    apply(&mut store, &log[..2], Some(checkpoint(2, 2)))
-        .await
-        .expect("two");
-
-    // A snapshot stays what it was while more is applied.
+    let two = batch(&log[..2], Some(checkpoint(2, 2)));
+    store.apply(&two).await.expect("two");
     let mut snapshot = store.snapshot().await.expect("a snapshot");
     assert_eq!(snapshot.checkpoint(), Some(checkpoint(2, 2)));
-    apply(&mut store, &log[2..], Some(checkpoint(2, 3)))
-        .await
-        .expect("three");
+    let three = batch(&log[2..], Some(checkpoint(2, 3)));
+    store.apply(&three).await.expect("three");
     let before = rows(&mut snapshot, &contract::MESSAGES, &Filter::default()).await;
     assert_eq!(before.len(), 2);
     drop(snapshot);
-
-    // Backwards and sideways: rows merge, the checkpoint stays.
-    for end in [None, Some(checkpoint(2, 1)), Some(checkpoint(2, 3))] {
-        apply(&mut store, &log[..1], end).await.expect("a repeat");
-        assert_eq!(
-            store.checkpoint().await.expect("kept"),
-            Some(checkpoint(2, 3))
-        );
-    }
-    // A hole before the batch: the store was put back to an older state, say.
-    let mut ahead = batch(
-        &posts(&["one", "two", "three", "four", "five"]),
-        Some(checkpoint(2, 5)),
-    );
-    ahead.after = 4;
-    let error = store.apply(&ahead).await.expect_err("refused");
-    assert!(
-        matches!(
-            error,
-            ProjectionError::CheckpointMoved {
-                found: 3,
-                after: 4,
-                ..
-            }
-        ),
-        "{error}"
-    );
-
-    // Another log, or an epoch that is over: nothing of the batch counts.
-    let mut other = checkpoint(2, 9);
-    other.identity.log_id = LogId([8; 16]);
-    let late = posts(&["one", "two", "three", "four"]);
-    for end in [other, checkpoint(1, 9)] {
-        let error = apply(&mut store, &late, Some(end))
-            .await
-            .expect_err("refused");
-        assert!(matches!(error, ProjectionError::OtherLog { .. }), "{error}");
-        assert_eq!(error.class(), Class::Operator);
-    }
-    assert_eq!(everything(&mut store).await, folded(&log));
-    apply(&mut store, &[], Some(checkpoint(3, 4)))
-        .await
-        .expect("a new epoch");
-    assert_eq!(
-        store.checkpoint().await.expect("moved"),
-        Some(checkpoint(3, 4))
-    );
-    check_filters_and_clear(&mut store).await;
+    check_filters(&mut store).await;
 }
 
-/// Filters on a store that has the first three messages of one peer; then it is emptied.
-async fn check_filters_and_clear<P: Inspect>(store: &mut P) {
+/// Filters on a store that has the first three messages of one peer.
+async fn check_filters<P: Inspect>(store: &mut P) {
     let mut snapshot = store.snapshot().await.expect("a snapshot");
     let first_two = Filter {
         peer_id: Some(peer(1).marked()),
@@ -263,29 +75,6 @@ async fn check_filters_and_clear<P: Inspect>(store: &mut P) {
     for table in &VERIFIED {
         assert_eq!(rows(&mut snapshot, table, &nobody).await.len(), 0);
     }
-    drop(snapshot);
-
-    store.clear().await.expect("clear");
-    assert_eq!(store.checkpoint().await.expect("empty"), None);
-    assert_eq!(everything(store).await, folded(&[]));
-}
-
-/// A replay beside the daemon: two writers, the same events in opposite order, and nothing is lost between them.
-async fn check_two_writers<P: Inspect>(mut one: P, mut two: P) {
-    let log = mixed_log();
-    one.checkpoint().await.expect("made");
-    let forward = async {
-        for part in log.chunks(9) {
-            one.apply(&batch(part, None)).await.expect("forward");
-        }
-    };
-    let backward = async {
-        for part in log.chunks(7).rev() {
-            two.apply(&batch(part, None)).await.expect("backward");
-        }
-    };
-    tokio::join!(forward, backward);
-    assert_eq!(everything(&mut one).await, folded(&log));
 }
 
 /// Two events that the store refuses among many that it takes: those two are quarantined, the rest is there, and a
@@ -372,21 +161,6 @@ async fn check_retries<P: Inspect + Quarantine>(
         Some(checkpoint(1, 41)),
         "a retry moves no checkpoint"
     );
-}
-
-/// A log with every kind of event in it, the same each time.
-fn mixed_log() -> Vec<Entry> {
-    use proptest::strategy::ValueTree as _;
-    let mut runner = TestRunner::deterministic();
-    let mut events = Vec::new();
-    for _ in 0..8 {
-        for entry in log().new_tree(&mut runner).expect("a log").current() {
-            if let Entry::Event(envelope) = entry {
-                events.push(envelope.event);
-            }
-        }
-    }
-    entries(events)
 }
 
 /// The history of counters begins where it is switched on, is the same whatever is applied again, and goes with the

@@ -7,6 +7,7 @@
 mod support;
 
 mod cache;
+mod chaos;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -260,7 +261,7 @@ async fn a_wiped_broker_is_noticed_and_mended_from_the_log() {
         gateway.tail() > before + 1_000
     });
     services(&["wipe", "rabbitmq"]);
-    gateway.restore_broker();
+    gateway.broker().establish();
     services(&["start"]);
     wait_until("what the broker lost is there", || {
         assert!(daemon.is_running(), "{}", daemon.words());

@@ -15,6 +15,8 @@ type Connecting = Pin<Box<dyn Future<Output = Opened> + Send>>;
 
 /// How long a connection that is given up may take to say goodbye.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+/// After so many connections in a row on which nobody answered for the queue it is made anew. One may be a bad line.
+const UNANSWERED_MAX: u32 = 2;
 
 /// What the line had to tell.
 pub(super) enum Heard {
@@ -34,6 +36,8 @@ pub(super) struct Line {
     backoff: Backoff,
     /// When the next connection is tried.
     connect_at: Instant,
+    /// Connections in a row on which nobody answered for the queue.
+    unanswered: u32,
     pub(super) hearing: Hearing,
 }
 
@@ -47,6 +51,7 @@ impl Line {
             old: None,
             connecting: None,
             connect_at: now,
+            unanswered: 0,
         }
     }
 
@@ -82,14 +87,19 @@ impl Line {
     pub(super) fn tend(&mut self, now: Instant) {
         if !self.is_open() && self.connecting.is_none() && now >= self.connect_at {
             let (options, old) = (self.options.clone(), self.old.take());
+            let is_dead = self.unanswered >= UNANSWERED_MAX;
             self.connecting = Some(Box::pin(async move {
                 if let Some(old) = old {
                     // One that is gone does not answer.
                     let _ = tokio::time::timeout(CLOSE_LIMIT, old.close()).await;
                 }
                 let name = format!("telegram-gateway {}", options.projection);
-                let opened =
-                    Subscription::open(&options.url, &name, &options.projection, options.prefetch);
+                let (url, projection) = (&options.url, &options.projection);
+                if is_dead {
+                    tracing::warn!(projection, "nobody answers for the queue; it is made anew");
+                    Subscription::delete_queue(url, &name, projection).await?;
+                }
+                let opened = Subscription::open(url, &name, projection, options.prefetch);
                 let (subscription, missing) = opened.await?;
                 Ok((Box::new(subscription), missing))
             }));
@@ -111,6 +121,10 @@ impl Line {
         };
         let opened = connecting.await;
         self.connecting = None;
+        self.unanswered = match &opened {
+            Err(BrokerError::Unanswered { .. }) => self.unanswered + 1,
+            _ => 0,
+        };
         Heard::Opened(opened.map(|(subscription, missing)| {
             self.subscription = Some(subscription);
             self.hearing.connected(Instant::now());

@@ -9,8 +9,7 @@ use telegram_gateway::config;
 use telegram_gateway::store::timescale::{Dropped, Generations, Loader, Switched, Timescale};
 use telegram_gateway::store::{Inspect as _, Projection as _, Scope, Snapshot as _};
 
-use super::timescale::timescale_config;
-use super::{batch, checkpoint, everything, folded_by, mixed_log, wait};
+use super::{batch, checkpoint, everything, folded_by, mixed_log, timescale_config, wait};
 use crate::support::services::{connect, fresh_database, timescale_url};
 
 const DAY: Duration = Duration::from_secs(86_400);

@@ -9,9 +9,9 @@ use telegram_gateway::failure::{Class, Classify as _};
 use telegram_gateway::store::timescale::{Generations, Loader, Stage, Switched, Timescale};
 use telegram_gateway::store::{Inspect as _, Projection as _, Snapshot as _};
 
-use super::timescale::timescale_config;
 use super::{
-    any_order, batch, check_contract, checkpoint, everything, folded, folded_by, mixed_log, wait,
+    batch, check_snapshots, checkpoint, everything, folded, folded_by, mixed_log, timescale_config,
+    wait,
 };
 use crate::support::services::{
     connect, fresh_database, in_database, pgbouncer_url, timescale_url,
@@ -28,18 +28,11 @@ async fn loader(url: &str) -> Loader {
 }
 
 #[test]
-fn a_load_in_any_order_gives_the_fold_of_the_log() {
-    let Some(url) = timescale_url() else { return };
-    let url = wait(fresh_database(&url));
-    any_order(wait(loader(&url)), 24);
-}
-
-#[test]
-fn a_load_keeps_the_contract() {
+fn a_snapshot_of_a_load_is_one_moment() {
     let Some(url) = timescale_url() else { return };
     wait(async {
         let url = fresh_database(&url).await;
-        check_contract(loader(&url).await).await;
+        check_snapshots(loader(&url).await).await;
     });
 }
 

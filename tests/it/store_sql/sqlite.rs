@@ -11,8 +11,8 @@ use telegram_gateway::store::sqlite::Sqlite;
 use telegram_gateway::store::{Entry, Projection as _, ProjectionError};
 
 use super::{
-    any_order, batch, check_contract, check_counter_history, check_poison, check_retries,
-    check_two_writers, checkpoint, everything, folded, mixed_log, posts, wait,
+    batch, check_counter_history, check_poison, check_retries, check_snapshots, checkpoint,
+    everything, folded, mixed_log, posts, wait,
 };
 use crate::support::events::{entries, event, message, peer};
 
@@ -29,12 +29,6 @@ fn sampling(dir: &Path, seconds: Option<u64>) -> Sqlite {
 }
 
 #[test]
-fn any_order_gives_the_same_history_of_counters() {
-    let dir = tempfile::tempdir().expect("a directory");
-    any_order(sampling(dir.path(), Some(4)), 64);
-}
-
-#[test]
 fn the_history_of_counters_follows_its_switch() {
     let dir = tempfile::tempdir().expect("a directory");
     wait(check_counter_history(|seconds| {
@@ -43,28 +37,9 @@ fn the_history_of_counters_follows_its_switch() {
 }
 
 #[test]
-fn any_order_gives_the_fold_of_the_log() {
+fn a_snapshot_is_one_moment() {
     let dir = tempfile::tempdir().expect("a directory");
-    any_order(sqlite(dir.path()), 64);
-    wait(async {
-        let mut connection = open_sqlite(dir.path()).await;
-        connection
-            .execute("insert into messages_fts (messages_fts, rank) values ('integrity-check', 1)")
-            .await
-            .expect("the full-text index fits the table");
-    });
-}
-
-#[test]
-fn keeps_the_contract() {
-    let dir = tempfile::tempdir().expect("a directory");
-    wait(check_contract(sqlite(dir.path())));
-}
-
-#[test]
-fn two_writers_lose_nothing() {
-    let dir = tempfile::tempdir().expect("a directory");
-    wait(check_two_writers(sqlite(dir.path()), sqlite(dir.path())));
+    wait(check_snapshots(sqlite(dir.path())));
 }
 
 #[test]

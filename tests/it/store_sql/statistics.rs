@@ -11,8 +11,7 @@ use telegram_gateway::failure::{Class, Classify as _};
 use telegram_gateway::store::timescale::{Generations, Loader, Switched, Timescale};
 use telegram_gateway::store::{Entry, Projection as _};
 
-use super::timescale::timescale_config;
-use super::{batch, checkpoint, everything, folded, mixed_log, posts, wait};
+use super::{batch, checkpoint, everything, folded, mixed_log, posts, timescale_config, wait};
 use crate::support::blessed::is_blessed;
 use crate::support::gateway::repository;
 use crate::support::services::{connect, fresh_database, let_in, timescale_url};

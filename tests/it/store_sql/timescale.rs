@@ -3,53 +3,23 @@
 use std::time::Duration;
 
 use sqlx::Executor as _;
-use telegram_gateway::config::{self, BackendUrl};
+use telegram_gateway::config;
 use telegram_gateway::failure::{Class, Classify as _};
 use telegram_gateway::store::contract::{Type, VERIFIED};
 use telegram_gateway::store::timescale::Timescale;
 use telegram_gateway::store::{Projection as _, ProjectionError};
 
 use super::{
-    any_order, batch, check_contract, check_counter_history, check_poison, check_retries,
-    check_two_writers, everything, folded, mixed_log, posts, wait,
+    batch, check_counter_history, check_poison, check_retries, check_snapshots, everything, folded,
+    mixed_log, posts, timescale_config, wait,
 };
-use crate::support::services::{
-    connect, fresh_database, in_database, pgbouncer_url, timescale_url,
-};
-
-pub(super) fn timescale_config(url: &str) -> config::Timescale {
-    config::Timescale {
-        url: BackendUrl::parse(url).expect("an address"),
-        direct_url: None,
-        chunk_interval: None,
-        keep_generation: Duration::from_secs(86_400),
-        keep_age: None,
-        columnstore: true,
-        columnstore_age: Duration::from_secs(14 * 86_400),
-        synchronous_commit: false,
-        counter_history: None,
-    }
-}
-
-#[test]
-fn any_order_gives_the_fold_of_the_log() {
-    let Some(url) = timescale_url() else { return };
-    let url = wait(fresh_database(&url));
-    any_order(Timescale::new(timescale_config(&url)), 32);
-}
+use crate::support::services::{connect, fresh_database, in_database, timescale_url};
 
 fn sampling(url: &str, seconds: Option<u64>) -> Timescale {
     Timescale::new(config::Timescale {
         counter_history: seconds.map(Duration::from_secs),
         ..timescale_config(url)
     })
-}
-
-#[test]
-fn any_order_gives_the_same_history_of_counters() {
-    let Some(url) = timescale_url() else { return };
-    let url = wait(fresh_database(&url));
-    any_order(sampling(&url, Some(4)), 32);
 }
 
 #[test]
@@ -62,36 +32,11 @@ fn the_history_of_counters_follows_its_switch() {
 }
 
 #[test]
-fn pgbouncer_any_order_gives_the_fold_of_the_log() {
-    let (Some(direct), Some(pooled)) = (timescale_url(), pgbouncer_url()) else {
-        return;
-    };
-    let direct = wait(fresh_database(&direct));
-    let name = url::Url::parse(&direct).expect("an address");
-    let pooled = in_database(&pooled, name.path());
-    let config = config::Timescale {
-        direct_url: Some(BackendUrl::parse(&direct).expect("an address")),
-        ..timescale_config(&pooled)
-    };
-    any_order(Timescale::new(config), 16);
-}
-
-#[test]
-fn keeps_the_contract() {
+fn a_snapshot_is_one_moment() {
     let Some(url) = timescale_url() else { return };
     wait(async {
         let url = fresh_database(&url).await;
-        check_contract(Timescale::new(timescale_config(&url))).await;
-    });
-}
-
-#[test]
-fn two_writers_lose_nothing() {
-    let Some(url) = timescale_url() else { return };
-    wait(async {
-        let url = fresh_database(&url).await;
-        let store = || Timescale::new(timescale_config(&url));
-        check_two_writers(store(), store()).await;
+        check_snapshots(Timescale::new(timescale_config(&url))).await;
     });
 }
 

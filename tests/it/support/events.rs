@@ -1,6 +1,7 @@
 //! Random event lists: few peers, few messages and every kind of event, so that they hit each other.
 
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use serde_json::json;
 use telegram_gateway::event::{
     Body, Button, Changed, ChannelInfo, Entity, EntityKind, Envelope, Event, Gap, GapBounds,
@@ -214,10 +215,26 @@ pub(crate) fn log() -> impl Strategy<Value = Vec<Entry>> {
     proptest::collection::vec(one, 1..60).prop_map(entries)
 }
 
-/// Batches of any entries in any order, repeats included; what they leave out is to be sent after them.
-pub(crate) fn deliveries() -> impl Strategy<Value = Vec<Vec<prop::sample::Index>>> {
-    proptest::collection::vec(
-        proptest::collection::vec(any::<prop::sample::Index>(), 1..30),
-        0..8,
-    )
+/// The posts of one peer, one for each text.
+pub(crate) fn posts(texts: &[&str]) -> Vec<Entry> {
+    let post = |(id, text): (i64, &&str)| {
+        let body = Body::Posted(Box::new(message(id, text)));
+        event(peer(1), Origin::Live, body)
+    };
+    entries((1..).zip(texts).map(post).collect())
+}
+
+/// A log with every kind of event in it, the same each time.
+pub(crate) fn mixed_log() -> Vec<Entry> {
+    use proptest::strategy::ValueTree as _;
+    let mut runner = TestRunner::deterministic();
+    let mut events = Vec::new();
+    for _ in 0..8 {
+        for entry in log().new_tree(&mut runner).expect("a log").current() {
+            if let Entry::Event(envelope) = entry {
+                events.push(envelope.event);
+            }
+        }
+    }
+    entries(events)
 }

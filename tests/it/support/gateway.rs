@@ -84,9 +84,9 @@ impl Gateway {
             .push((variable.to_owned(), value.to_owned()));
     }
 
-    /// Gives the broker back its virtual host and user after it was wiped.
-    pub(crate) fn restore_broker(&self) {
-        self.broker.as_ref().expect("has a broker").establish();
+    /// Its place at the broker.
+    pub(crate) fn broker(&self) -> &Broker {
+        self.broker.as_ref().expect("has a broker")
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -137,11 +137,17 @@ impl Gateway {
 
     /// Starts in the background; what it says goes to a file that a failing test shows.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        self.start_with(&[], arguments)
+    }
+
+    /// The same, with configuration values for this run alone.
+    pub(crate) fn start_with(&self, values: &[(&str, &str)], arguments: &[&str]) -> Running {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let words = self.path(&format!("words-{number}"));
         let file = std::fs::File::create(&words).expect("a file");
         let child = self
             .command(arguments)
+            .envs(values.iter().copied())
             .stderr(file)
             .stdout(Stdio::null())
             .spawn();

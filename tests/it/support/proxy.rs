@@ -1,4 +1,4 @@
-//! A TCP proxy before a server, whose line can be cut, held, slowed down, or cut at a word that the client says.
+//! A TCP proxy before a server, whose line can be cut, held, slowed down, or cut or stuck at a word that the client says.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +14,16 @@ use tokio::sync::watch;
 /// Bytes that pass at once.
 const PIECE: usize = 16 * 1024;
 
-/// When a line is cut at a word.
+/// What becomes of a line at a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It is cut, and both sides are told.
+    Cut,
+    /// Nothing passes any more, until the client is gone.
+    Stuck,
+}
+
+/// When a line ends at a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {
     /// The server never hears the word.
@@ -30,8 +39,8 @@ struct Rules {
     hold: bool,
     bytes_per_second_max: Option<u64>,
     delay: Duration,
-    /// The next connection on which the client says this is cut.
-    cut_at: Option<(Vec<u8>, Moment)>,
+    /// The next connection on which the client says this ends.
+    end_at: Option<(Vec<u8>, Moment, End)>,
 }
 
 struct Shared {
@@ -39,7 +48,7 @@ struct Shared {
     rules: watch::Sender<Rules>,
     /// Connections of an earlier number are cut.
     cuts: watch::Sender<u64>,
-    /// Lines that were cut at a word.
+    /// Lines that ended at a word.
     words: AtomicU64,
 }
 
@@ -103,11 +112,20 @@ impl Proxy {
 
     /// Cuts the next connection on which the client says this.
     pub(crate) fn cut_at(&self, word: &str, moment: Moment) {
-        let rules = &self.shared.rules;
-        rules.send_modify(|rules| rules.cut_at = Some((word.as_bytes().to_vec(), moment)));
+        self.end_at(word, moment, End::Cut);
     }
 
-    /// How many lines were cut at a word.
+    /// Has the next connection on which the client says this stuck, as if neither side had anything more to say.
+    pub(crate) fn stick_at(&self, word: &str, moment: Moment) {
+        self.end_at(word, moment, End::Stuck);
+    }
+
+    fn end_at(&self, word: &str, moment: Moment, end: End) {
+        let rules = &self.shared.rules;
+        rules.send_modify(|rules| rules.end_at = Some((word.as_bytes().to_vec(), moment, end)));
+    }
+
+    /// How many lines ended at a word.
     pub(crate) fn words(&self) -> u64 {
         self.shared.words.load(Ordering::SeqCst)
     }
@@ -156,7 +174,7 @@ async fn ask(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     shared: &Shared,
-    said: &watch::Sender<Option<Moment>>,
+    said: &watch::Sender<Option<End>>,
 ) {
     let mut piece = vec![0; PIECE];
     loop {
@@ -166,20 +184,27 @@ async fn ask(
         let heard = &piece[..count];
         let mut found = None;
         shared.rules.send_if_modified(|rules| {
-            let is_said = |(word, _): &mut (Vec<u8>, Moment)| {
+            let is_said = |(word, _, _): &mut (Vec<u8>, Moment, End)| {
                 heard
                     .windows(word.len())
                     .any(|part| part == word.as_slice())
             };
-            found = rules.cut_at.take_if(is_said).map(|(_, moment)| moment);
+            found = rules.end_at.take_if(is_said);
             false
         });
-        if let Some(moment) = found {
-            shared.words.fetch_add(1, Ordering::SeqCst);
-            if moment == Moment::Before {
+        match found {
+            Some((_, Moment::Before, end)) => {
+                shared.words.fetch_add(1, Ordering::SeqCst);
+                if end == End::Stuck {
+                    silence(from).await;
+                }
                 return;
             }
-            said.send_replace(found);
+            Some((_, Moment::After, end)) => {
+                said.send_replace(Some(end));
+                shared.words.fetch_add(1, Ordering::SeqCst);
+            }
+            None => {}
         }
         if !pass(heard, &mut to, shared).await {
             return;
@@ -192,17 +217,27 @@ async fn answer(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     shared: &Shared,
-    word: watch::Receiver<Option<Moment>>,
+    word: watch::Receiver<Option<End>>,
 ) {
     let mut piece = vec![0; PIECE];
     loop {
         let Ok(count @ 1..) = from.read(&mut piece).await else {
             return;
         };
-        if word.borrow().is_some() || !pass(&piece[..count], &mut to, shared).await {
-            return;
+        let end = *word.borrow();
+        match end {
+            Some(End::Cut) => return,
+            Some(End::Stuck) => return silence(from).await,
+            None if !pass(&piece[..count], &mut to, shared).await => return,
+            None => {}
         }
     }
+}
+
+/// Hears what is said, and passes nothing on.
+async fn silence(mut from: OwnedReadHalf) {
+    let mut piece = vec![0; PIECE];
+    while let Ok(1..) = from.read(&mut piece).await {}
 }
 
 /// Passes a piece on as the rules want it; false when the other side is gone.

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::services::rabbitmq_url;
@@ -86,18 +87,33 @@ impl Broker {
         );
     }
 
-    /// Throws away what is in a queue.
-    pub(crate) fn purge(&self, queue: &str) {
-        self.ask(
-            "DELETE",
-            &format!("/api/queues/{}/{queue}/contents", self.name),
-            "",
-        );
+    /// Throws away what is in a queue; false where there is none.
+    pub(crate) fn purge(&self, queue: &str) -> bool {
+        let path = format!("/api/queues/{}/{queue}/contents", self.name);
+        self.told("DELETE", &path, "").is_ok()
     }
 
-    /// Removes a queue.
-    pub(crate) fn delete_queue(&self, queue: &str) {
-        self.ask("DELETE", &format!("/api/queues/{}/{queue}", self.name), "");
+    /// Removes a queue; false where there is none.
+    pub(crate) fn delete_queue(&self, queue: &str) -> bool {
+        let path = format!("/api/queues/{}/{queue}", self.name);
+        self.told("DELETE", &path, "").is_ok()
+    }
+
+    /// Takes a queue off an exchange to which it is bound without a key; false where it is not.
+    pub(crate) fn unbind(&self, queue: &str, exchange: &str) -> bool {
+        let path = format!("/api/bindings/{}/e/{exchange}/q/{queue}/~", self.name);
+        self.told("DELETE", &path, "").is_ok()
+    }
+
+    /// Has the process that answers for a quorum queue answer no more.
+    pub(crate) fn suspend(&self, queue: &str) {
+        let script = std::env::var("TGW_TEST_SERVICES").expect("set by tests/services env");
+        let suspend = format!("sys:suspend(whereis('{}_{queue}')).", self.name);
+        let told = Command::new(script)
+            .args(["rabbitmqctl", "-q", "eval", &suspend])
+            .output()
+            .expect("tests/services runs");
+        assert_eq!(String::from_utf8_lossy(&told.stdout).trim(), "ok");
     }
 
     /// A plain channel, for looking behind the back of the code under test.
@@ -124,6 +140,12 @@ impl Broker {
     }
 
     fn ask(&self, method: &str, path: &str, body: &str) {
+        let told = self.told(method, path, body);
+        told.unwrap_or_else(|answer| panic!("{method} {path}: {answer}"));
+    }
+
+    /// The answer of the management API as an error, unless it did what it was asked to.
+    fn told(&self, method: &str, path: &str, body: &str) -> Result<(), String> {
         let user = format!(
             "{}:{}",
             self.api.username(),
@@ -143,7 +165,12 @@ impl Broker {
         stream.write_all(request.as_bytes()).expect("write");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("read");
-        assert!(answer.contains(" 20"), "{method} {path}: {answer}");
+        let status = answer.split(' ').nth(1).unwrap_or_default();
+        if status.starts_with("20") {
+            Ok(())
+        } else {
+            Err(answer)
+        }
     }
 }
 
