@@ -109,14 +109,11 @@ pub(super) fn engine_is_sound(
     }
 }
 
-/// Rows of all sizes, as an append to a segment writes them.
+/// Rows of all sizes, as an append to a segment writes them. One table at a time: if the engine
+/// panics in opening one, dropping another would panic again, and that ends the process.
 pub(super) fn as_an_append(txn: &WriteTransaction) -> Result<(), DiskError> {
-    let mut records = txn.open_table(tables::RECORDS)?;
-    let mut keys = txn.open_table(tables::SEGMENT_KEYS)?;
-    for n in 0..28 {
-        let row = vec![0; 1 << (n % 14)];
-        records.insert(u64::MAX - n, row.as_slice())?;
-        keys.insert(u64::MAX - n, row.as_slice())?;
+    for table in [tables::RECORDS, tables::SEGMENT_KEYS] {
+        numbered(txn, table)?;
     }
     txn.open_table(tables::BOOKMARKS)?.insert("", &[][..])?;
     txn.open_table(tables::CURSORS)?.insert("", 1)?;
@@ -124,17 +121,31 @@ pub(super) fn as_an_append(txn: &WriteTransaction) -> Result<(), DiskError> {
     Ok(())
 }
 
-/// Rows of all sizes, as a seal writes them to the catalog.
+/// Rows of all sizes, as a seal writes them to the catalog; one table at a time, as above.
 pub(super) fn as_a_seal(txn: &WriteTransaction) -> Result<(), DiskError> {
-    let mut manifests = txn.open_table(tables::MANIFESTS)?;
+    numbered(txn, tables::MANIFESTS)?;
     let mut keys = txn.open_table(tables::KEYS)?;
-    for n in 0..28 {
-        let row = vec![0; 1 << (n % 14)];
-        manifests.insert(u64::MAX - n, row.as_slice())?;
+    for (n, row) in sizes() {
         keys.insert(row.as_slice(), n)?;
     }
+    drop(keys);
     txn.open_table(tables::META)?.insert("", &[][..])?;
     Ok(())
+}
+
+fn numbered(
+    txn: &WriteTransaction,
+    table: TableDefinition<u64, &'static [u8]>,
+) -> Result<(), DiskError> {
+    let mut rows = txn.open_table(table)?;
+    for (n, row) in sizes() {
+        rows.insert(u64::MAX - n, row.as_slice())?;
+    }
+    Ok(())
+}
+
+fn sizes() -> impl Iterator<Item = (u64, Vec<u8>)> {
+    (0..28).map(|n| (n, vec![0; 1 << (n % 14)]))
 }
 
 /// What the file says about itself; `None` when it does not say.
