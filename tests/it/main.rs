@@ -10,6 +10,7 @@ mod cli;
 mod crash;
 mod documents;
 mod drift;
+mod elsewhere;
 mod examples;
 mod faults;
 mod fence;

@@ -20,6 +20,7 @@ use crate::support::services::{
 pub(super) fn timescale_config(url: &str) -> config::Timescale {
     config::Timescale {
         url: BackendUrl::parse(url).expect("an address"),
+        feed: config::Feed::Here,
         direct_url: None,
         chunk_interval: None,
         keep_generation: Duration::from_secs(86_400),
