@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use super::backup::args::{BackupArgs, RestoreArgs};
 use super::generation::args::GenerationArgs;
 use super::media::args::MediaArgs;
+use super::project::ProjectArgs;
 use super::quarantine::args::QuarantineArgs;
 use super::republish::RepublishArgs;
 use super::telegram::args::{BackfillArgs, ChannelsArgs, LoginArgs, LogoutArgs, SessionArgs};
@@ -159,6 +160,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Run the gateway until it is stopped
     Run(RunArgs),
+    /// Feed TimescaleDB or Redis on another machine than the log
+    Project(ProjectArgs),
     /// Log an account in at Telegram
     Login(LoginArgs),
     /// Log an account out, and remove its session

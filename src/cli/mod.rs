@@ -6,6 +6,7 @@
 //! | `demo` `run` `import` `replay` `verify` `status` `bench` `config` | one command each (`replay`: `rebuild` too) |
 //! | `generation` | the generations of TimescaleDB, and its rebuild |
 //! | `wal` | what is done with the log itself: `stat`, `dump`, `tail`, `seal`, `trim` |
+//! | `project` | a projector on another machine than the log |
 //! | `republish` | a range once more, to one queue of the broker |
 //! | `quarantine` | what the stores could not apply |
 //! | `backup` | `backup` and `restore` |
@@ -26,6 +27,7 @@ mod generation;
 mod import;
 mod media;
 pub mod output;
+mod project;
 mod quarantine;
 mod replay;
 mod republish;
@@ -46,6 +48,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::backup::args::{BackupArgs, BackupCommand, RestoreArgs};
 pub use self::generation::args::{GenerationArgs, GenerationCommand};
 pub use self::media::args::{MediaArgs, MediaCommand, MediaListArgs, MediaShownArgs};
+pub use self::project::{Fed, ProjectArgs};
 pub use self::quarantine::args::{ChosenArgs, QuarantineArgs, QuarantineCommand};
 pub use self::republish::RepublishArgs;
 pub use self::telegram::args::{
@@ -150,6 +153,7 @@ pub async fn run(cli: Cli) -> CommandResult {
         Command::Config(args) => config::run(&globals, &args),
         Command::Demo(args) => demo::run(&globals, &args).await,
         Command::Run(args) => run::run(&globals, &args).await,
+        Command::Project(args) => project::run(&globals, &args).await,
         Command::Import(args) => import::run(&globals, &args).await,
         Command::Replay(args) => replay::replay(&globals, &args).await,
         Command::Republish(args) => republish::run(&globals, &args).await,
@@ -287,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_published_or_tried_again_is_named() {
+    fn what_is_fed_published_or_tried_again_is_named() {
         for (line, expected) in [
             ("t republish --queue app --from 1 --until 9", None),
             (
@@ -298,6 +302,8 @@ mod tests {
                 "t republish --from 9",
                 Some(ErrorKind::MissingRequiredArgument),
             ),
+            ("t project timescale", None),
+            ("t project sqlite", Some(ErrorKind::InvalidValue)),
             ("t quarantine list", None),
             ("t quarantine list redis --json", None),
             ("t quarantine retry sqlite --seq 7 --seq 8", None),

@@ -35,6 +35,8 @@ pub(super) enum Kind {
     SessionKey,
     /// A file of 256 secret bytes.
     AuthKeyFile,
+    /// A file of the token that two machines share.
+    TokenFile,
     /// An IP address with a port.
     Socket,
     /// A list of different names of letters, digits and `_ -`.

@@ -8,10 +8,12 @@ use super::keys::{self, SECTIONS};
 use super::layer::Layers;
 use super::list::ALL;
 use super::problem::{ConfigError, Origin, Problem};
-use super::secret::{AuthKey, BackendUrl, Secret, SessionKey};
+use super::secret::{AuthKey, BackendUrl, Secret, SessionKey, Token};
 use super::telegram::{Chat, DataCentre, Follow, Media, Telegram};
 use super::value::{Value, Wrong};
-use super::{Config, Rabbitmq, Redis, Relay, Sqlite, Timescale, Wal, env, file, list, tls};
+use super::{
+    Config, Edge, Feed, Rabbitmq, Redis, Relay, Serve, Sqlite, Timescale, Wal, env, file, list, tls,
+};
 
 /// What a configuration is read from.
 #[derive(Debug, Clone, std::default::Default)]
@@ -106,6 +108,7 @@ fn check_together(layers: &mut Layers, whole: bool) {
         layers.wrong(origin, wrong);
     }
     check_hot(layers);
+    check_elsewhere(layers, whole);
     if let (Some(origin), Some(_)) = (
         layers.section("sqlite").cloned(),
         layers.section("timescale"),
@@ -141,6 +144,35 @@ fn check_hot(layers: &mut Layers) {
             "write it into follow too, in the same form",
         );
         layers.wrong(hot.origin, wrong);
+    }
+}
+
+/// A store that is fed elsewhere needs its queue and the log served; and that is not offered to a network by mistake.
+fn check_elsewhere(layers: &mut Layers, whole: bool) {
+    for path in ["timescale.feed", "redis.feed"] {
+        let Some(feed) = layers.get(path).cloned() else {
+            continue;
+        };
+        let missing = ["rabbitmq", "serve"].map(|it| layers.section(it).is_none());
+        if whole && missing.contains(&true) && feed.value == Value::Word("elsewhere".to_owned()) {
+            let wrong = Wrong::new(
+                format!("{path} = \"elsewhere\" without [rabbitmq] and [serve]"),
+                "write both sections: the other machine reads the queue, and asks here for what the broker lost",
+            );
+            layers.wrong(feed.origin, wrong);
+        }
+    }
+    let listen = layers.get("serve.listen").cloned();
+    let allowed = layers.get("serve.allow_remote").map(|it| it.value.clone());
+    if let (Some(listen), Some(Value::Switch(false))) = (listen, allowed)
+        && let Value::Socket(address) = listen.value
+        && !address.ip().is_loopback()
+    {
+        let wrong = Wrong::new(
+            format!("serve.listen = {address} is not loopback, and the line is not encrypted"),
+            "listen on loopback at the end of a tunnel, or write allow_remote = true where the address is inside one",
+        );
+        layers.wrong(listen.origin, wrong);
     }
 }
 
@@ -190,6 +222,7 @@ fn assemble(layers: &Layers) -> Config {
         timescale: on("timescale").then(|| timescale(&from)),
         redis: on("redis").then(|| Redis {
             url: from.url("redis.url"),
+            feed: from.feed("redis.feed"),
             prefix: from.word("redis.prefix"),
             window: from.size("redis.window"),
             ttl: from.span("redis.ttl"),
@@ -202,6 +235,14 @@ fn assemble(layers: &Layers) -> Config {
             counter_history: written("sqlite.counter_history")
                 .then(|| from.span("sqlite.counter_history")),
         }),
+        serve: on("serve").then(|| Serve {
+            listen: from.socket("serve.listen"),
+            token: from.token("serve.token_file"),
+        }),
+        edge: on("edge").then(|| Edge {
+            address: from.socket("edge.address"),
+            token: from.token("edge.token_file"),
+        }),
         data_dir,
     }
 }
@@ -211,6 +252,7 @@ fn timescale(from: &Typed<'_>) -> Timescale {
     let span = |key: &str| written(key).then(|| from.span(key));
     Timescale {
         url: from.url("timescale.url"),
+        feed: from.feed("timescale.feed"),
         direct_url: written("timescale.direct_url").then(|| from.url("timescale.direct_url")),
         chunk_interval: span("timescale.chunk_interval"),
         keep_generation: from.span("timescale.keep_generation"),
@@ -343,6 +385,20 @@ impl Typed<'_> {
         match self.value(path) {
             Some(Value::AuthKey(key)) => AuthKey::clone(key),
             _ => not_in_table(path),
+        }
+    }
+
+    fn token(&self, path: &str) -> Token {
+        match self.value(path) {
+            Some(Value::Token(token)) => token.clone(),
+            _ => not_in_table(path),
+        }
+    }
+
+    fn feed(&self, path: &str) -> Feed {
+        match self.word(path).as_str() {
+            "elsewhere" => Feed::Elsewhere,
+            _ => Feed::Here,
         }
     }
 

@@ -32,13 +32,14 @@ mod telegram;
 mod tls;
 mod value;
 
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use load::{Loaded, Sources, load};
 pub use problem::{ConfigError, Origin, Problem};
 pub use render::{Shown, defaults_toml, reference_markdown};
-pub use secret::{AuthKey, BackendUrl, Secret, SessionKey};
+pub use secret::{AuthKey, BackendUrl, Secret, SessionKey, Token};
 pub use telegram::{Chat, DataCentre, Follow, Media, Telegram};
 pub use value::size;
 
@@ -61,6 +62,10 @@ pub struct Config {
     pub redis: Option<Redis>,
     /// The SQLite projection: on when `[timescale]` is absent, or when its path is written out.
     pub sqlite: Option<Sqlite>,
+    /// The log for projectors on other machines, when configured.
+    pub serve: Option<Serve>,
+    /// The machine that holds the log, for a projector on another one.
+    pub edge: Option<Edge>,
 }
 
 /// `[wal]`: the log.
@@ -141,6 +146,8 @@ pub struct Timescale {
     pub columnstore: bool,
     /// The age, by Telegram's date, at which they are.
     pub columnstore_age: Duration,
+    /// Where it is fed.
+    pub feed: Feed,
     /// Wait for PostgreSQL's own fsync on each batch. Without it, rows and checkpoint vanish together in a crash of
     /// the server and are applied again from the log.
     pub synchronous_commit: bool,
@@ -153,6 +160,8 @@ pub struct Timescale {
 pub struct Redis {
     /// `redis://user:password@host:6379/0` or `rediss://...`.
     pub url: BackendUrl,
+    /// Where it is fed.
+    pub feed: Feed,
     /// First part of every key.
     pub prefix: String,
     /// Messages kept for each channel.
@@ -165,6 +174,33 @@ pub struct Redis {
     pub sentinels: Vec<(String, u16)>,
     /// The master's name at the Sentinels.
     pub master: String,
+}
+
+/// Where a store is fed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feed {
+    /// By the daemon that holds the log.
+    Here,
+    /// By `project` on another machine.
+    Elsewhere,
+}
+
+/// `[serve]`: the log for projectors on other machines.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Serve {
+    /// Where to listen; on loopback unless `allow_remote` was written.
+    pub listen: SocketAddrV4,
+    /// What both machines hold.
+    pub token: Token,
+}
+
+/// `[edge]`: the machine that holds the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Edge {
+    /// Where it listens.
+    pub address: SocketAddrV4,
+    /// What both machines hold.
+    pub token: Token,
 }
 
 /// `[sqlite]`: the embedded projection.

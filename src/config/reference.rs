@@ -39,7 +39,7 @@ impl Place {
 impl Kind {
     /// Where a key is whose own value is nothing but the place.
     pub(super) fn place(self) -> Option<Place> {
-        matches!(self, Kind::AuthKeyFile).then_some(Place::File)
+        matches!(self, Kind::AuthKeyFile | Kind::TokenFile).then_some(Place::File)
     }
 }
 

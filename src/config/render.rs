@@ -67,6 +67,8 @@ impl Loaded {
             "timescale" => self.config.timescale.is_none(),
             "redis" => self.config.redis.is_none(),
             "sqlite" => self.config.sqlite.is_none(),
+            "serve" => self.config.serve.is_none(),
+            "edge" => self.config.edge.is_none(),
             _ => false,
         }
     }

@@ -83,6 +83,39 @@ impl fmt::Debug for AuthKey {
     }
 }
 
+/// What two machines of one gateway know each other by: shown as stars, wiped when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(Zeroizing<Vec<u8>>);
+
+/// Bytes of a token, fewest and most.
+const TOKEN_BYTES: std::ops::RangeInclusive<usize> = 32..=1024;
+
+impl Token {
+    /// Wraps the bytes of a token.
+    pub fn new(bytes: Vec<u8>) -> Token {
+        Token(Zeroizing::new(bytes))
+    }
+
+    /// The content of a file without the white space at its end; none where that is no token.
+    pub(super) fn of(bytes: &[u8]) -> Option<Token> {
+        let bytes = bytes.trim_ascii_end();
+        TOKEN_BYTES
+            .contains(&bytes.len())
+            .then(|| Token::new(bytes.to_vec()))
+    }
+
+    /// The token itself; for the handshake and nothing else.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
 /// A server's address, with the password in it. Shown without the password, whatever way it is printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BackendUrl {
@@ -177,6 +210,15 @@ mod tests {
         let shown = format!("{:?}", SessionKey::of(hex.as_bytes(), Some(hex)));
         assert_eq!(shown, "Some(***)");
         assert_eq!(format!("{:?}", AuthKey::new([1; 256])), "***");
+    }
+
+    #[test]
+    fn a_token_is_long_enough_and_not_shown() {
+        assert_eq!(Token::of(&[b'x'; 31]), None);
+        assert_eq!(Token::of(&[b'x'; 1025]), None);
+        let line = [&[b'x'; 32][..], b"\n"].concat();
+        assert_eq!(Token::of(&line), Some(Token::new(vec![b'x'; 32])));
+        assert_eq!(format!("{:?}", Token::of(&line)), "Some(***)");
     }
 
     #[test]

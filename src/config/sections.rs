@@ -35,4 +35,14 @@ pub(super) const SECTIONS: &[Section] = &[
         true,
         "The embedded projection: on when `[timescale]` is absent, or when its path is written.",
     ),
+    section(
+        "serve",
+        true,
+        "The log for projectors on other machines: `docs/elsewhere.md`.",
+    ),
+    section(
+        "edge",
+        true,
+        "The machine that holds the log, for `telegram-gateway project` on another one: `docs/elsewhere.md`.",
+    ),
 ];

@@ -3,9 +3,9 @@
 use super::keys::Default::{Needed, Text, Words};
 use super::keys::Kind::{
     AuthKeyFile, Chats, Choice, Hosts, Kinds, Name, Names, Path, SecretWord, SessionKey, Socket,
-    Switch, Url,
+    Switch, TokenFile, Url,
 };
-use super::keys::{Key, count, key, size, span};
+use super::keys::{Key, Kind, count, key, size, span};
 use super::telegram::FILE_KINDS;
 
 const KIB: u64 = 1024;
@@ -23,6 +23,17 @@ const ABOUT_TLS: &str = "`required`: TLS with a checked certificate for every ho
 const ABOUT_HISTORY: &str = "Views, forwards, reactions and polls over time: one row in `counter_samples` for each message and \
      interval of this length, with the last value of each that came in it. It begins where it is switched on or given \
      another length, and what there was goes; `rebuild` makes it for the whole log.";
+
+const FEED: Kind = Choice(&["here", "elsewhere"]);
+const ABOUT_FEED: &str = "`elsewhere`: the daemon feeds the queue and keeps what is needed of the log, and \
+     `telegram-gateway project` on another machine feeds the store. Needs `[rabbitmq]` and `[serve]`.";
+const ABOUT_TOKEN: &str = "File of a secret that both machines hold, as 32 random bytes in base64. Mode 600 or 400; \
+     relative to the folder of this file.";
+const ABOUT_LISTEN: &str = "IPv4 address and port, as `127.0.0.1:4007`.";
+const ABOUT_REMOTE: &str =
+    "Listen on an address that is not loopback. The line is not encrypted: only inside a tunnel.";
+const ABOUT_EDGE: &str =
+    "IPv4 address and port of the daemon that holds the log, or of this end of the tunnel.";
 
 /// Every key, by section.
 pub(super) const KEYS: &[Key] = &[
@@ -353,6 +364,7 @@ pub(super) const KEYS: &[Key] = &[
         "Where migrations run; PgBouncer cannot hold their lock.",
     ),
     key("timescale", "tls", Choice(TLS), Text("required"), ABOUT_TLS),
+    key("timescale", "feed", FEED, Text("here"), ABOUT_FEED),
     key(
         "timescale",
         "chunk_interval",
@@ -413,6 +425,7 @@ pub(super) const KEYS: &[Key] = &[
         "`rediss://user:password@host:6379/0`, or `redis+unix:///path/to/socket`.",
     ),
     key("redis", "tls", Choice(TLS), Text("required"), ABOUT_TLS),
+    key("redis", "feed", FEED, Text("here"), ABOUT_FEED),
     key(
         "redis",
         "prefix",
@@ -471,4 +484,9 @@ pub(super) const KEYS: &[Key] = &[
         Words("no history, the newest counters alone"),
         ABOUT_HISTORY,
     ),
+    key("serve", "listen", Socket, Needed, ABOUT_LISTEN),
+    key("serve", "token_file", TokenFile, Needed, ABOUT_TOKEN),
+    key("serve", "allow_remote", Switch, Text("false"), ABOUT_REMOTE),
+    key("edge", "address", Socket, Needed, ABOUT_EDGE),
+    key("edge", "token_file", TokenFile, Needed, ABOUT_TOKEN),
 ];

@@ -9,7 +9,7 @@ use toml::de::DeValue;
 use super::keys::{Key, Kind};
 use super::list;
 use super::reference::Fetched;
-use super::secret::{AuthKey, BackendUrl, Secret, SessionKey};
+use super::secret::{AuthKey, BackendUrl, Secret, SessionKey, Token};
 
 /// A value that is inside the limits of its key.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +24,7 @@ pub(super) enum Value {
     Secret(Secret),
     SessionKey(SessionKey),
     AuthKey(Box<AuthKey>),
+    Token(Token),
     Socket(SocketAddrV4),
     /// Each entry once, in the form it is shown in.
     List(Vec<String>),
@@ -70,6 +71,12 @@ pub(super) fn from_secret(key: &Key, fetched: &Fetched) -> Result<Value, Wrong> 
                 "write the 256 raw bytes of the key alone into it",
             )),
         },
+        Kind::TokenFile => Token::of(&fetched.bytes).map(Value::Token).ok_or_else(|| {
+            Wrong::new(
+                format!("the {} is no token", fetched.from),
+                "write 32 to 1024 random bytes into it: head -c 32 /dev/urandom | base64",
+            )
+        }),
         _ => from_text(key, fetched.text()?),
     }
 }
@@ -174,7 +181,7 @@ fn from_string(key: &Key, text: &str) -> Result<Value, Wrong> {
             list::from_text(key, text)
         }
         Kind::Switch | Kind::Count { .. } => Err(mistyped(key, "text in quotes")),
-        Kind::AuthKeyFile => Err(mistyped(key, "text")),
+        Kind::AuthKeyFile | Kind::TokenFile => Err(mistyped(key, "text")),
     }
 }
 
@@ -263,7 +270,9 @@ pub(super) fn plain(value: &Value, key: &Key) -> String {
         (Value::Number(number), _) => number.to_string(),
         (Value::Span(span), _) => milliseconds(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
         (Value::Url(url), _) => url.to_string(),
-        (Value::Secret(_) | Value::SessionKey(_) | Value::AuthKey(_), _) => "***".to_owned(),
+        (Value::Secret(_) | Value::SessionKey(_) | Value::AuthKey(_) | Value::Token(_), _) => {
+            "***".to_owned()
+        }
         (Value::Socket(address), _) => address.to_string(),
         (Value::List(entries), _) => list::plain(entries, key),
     }
@@ -305,6 +314,7 @@ pub(super) fn expected(key: &Key) -> String {
         Kind::SecretWord { chars_max } => format!("1 to {chars_max} letters and digits"),
         Kind::SessionKey => "32 raw bytes, or a passphrase of 8 to 1024 bytes".to_owned(),
         Kind::AuthKeyFile => "the path of a file of 256 bytes in quotes".to_owned(),
+        Kind::TokenFile => "the path of a file of 32 to 1024 bytes in quotes".to_owned(),
         Kind::Socket => "an IPv4 address with a port, as \"127.0.0.1:4430\"".to_owned(),
         Kind::Names { .. } | Kind::Hosts { .. } | Kind::Chats { .. } | Kind::Kinds(_) => {
             list::expected(key)
@@ -333,6 +343,7 @@ pub(super) fn limits(key: &Key) -> String {
         Kind::SecretWord { chars_max } => format!("1 to {chars_max} of letters, digits"),
         Kind::SessionKey => "32 raw bytes, or text of 8 to 1024 bytes".to_owned(),
         Kind::AuthKeyFile => "256 bytes".to_owned(),
+        Kind::TokenFile => "32 to 1024 bytes".to_owned(),
         Kind::Names { .. } | Kind::Hosts { .. } | Kind::Chats { .. } | Kind::Kinds(_) => {
             list::limits(key)
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::floors;
 use super::office::Office;
 use super::refusal::refused;
-use super::stages::lanes;
+use super::stages::{is_elsewhere, lanes};
 use crate::config::Config;
 use crate::event::Timestamp;
 use crate::journal::control::{Answer, Command, Saved, Smaller};
@@ -72,12 +72,20 @@ impl Desk {
             Holder::Daemon => Some(self.status.seq_of(stage(name))),
             Holder::Command => None,
         };
+        // One that says nothing any more has a fault on the board.
+        let stages = self.status.stages();
+        let told = |name: ProjectionName| {
+            let report = stages.get(name.as_str()).filter(|it| it.fault.is_none());
+            report
+                .filter(|_| is_elsewhere(&self.config, name))
+                .map(|it| it.seq)
+        };
         let (said, hidden) = tokio::join!(
             floors::ask(&self.config),
             floors::generations(&self.config, ours)
         );
         let said = said.into_iter();
-        said.map(|(name, said)| floors::of_store(name, said, board(name), ours))
+        said.map(|(name, said)| floors::of_store(name, said, board(name), told(name), ours))
             .chain(hidden)
             .collect()
     }

@@ -38,8 +38,15 @@ async fn ask_one<P: Projection>(store: Option<P>) -> Option<(ProjectionName, Sai
 }
 
 /// What a store needs. It may have been emptied since its projector last showed itself on the board, and a projector
-/// may not have come as far as its store: the lower number counts. One that does not say needs everything.
-pub(super) fn of_store(name: ProjectionName, said: Said, board: Option<u64>, ours: LogId) -> Floor {
+/// may not have come as far as its store: the lower number counts. One that does not say needs everything, unless a
+/// projector elsewhere, which asks it too, has just `told` where it is.
+pub(super) fn of_store(
+    name: ProjectionName,
+    said: Said,
+    board: Option<u64>,
+    told: Option<u64>,
+    ours: LogId,
+) -> Floor {
     let (seq, unknown) = match said {
         Ok(None) => (0, None),
         Ok(Some(it)) if it.identity.log_id == ours => {
@@ -49,7 +56,7 @@ pub(super) fn of_store(name: ProjectionName, said: Said, board: Option<u64>, our
             let other = it.identity.log_id;
             (0, Some(format!("it was fed from another log, {other}")))
         }
-        Err(why) => (0, Some(why)),
+        Err(why) => told.map_or((0, Some(why)), |seq| (seq, None)),
     };
     Floor {
         name: format!("store {name}"),
@@ -132,7 +139,8 @@ mod tests {
 
     #[test]
     fn a_store_that_was_emptied_beside_the_daemon_needs_everything_again() {
-        let floor = |said, board| of_store(ProjectionName::Sqlite, said, board, LogId([1; 16]));
+        let floor =
+            |said, board| of_store(ProjectionName::Sqlite, said, board, None, LogId([1; 16]));
         assert_eq!(floor(Ok(None), Some(900)).seq, 0, "emptied");
         assert_eq!(
             floor(Ok(Some(at(1, 20))), Some(900)).seq,
@@ -146,6 +154,16 @@ mod tests {
         assert_eq!((silent.seq, silent.unknown.is_some()), (0, true));
         let other = floor(Ok(Some(at(2, 900))), Some(900));
         assert_eq!((other.seq, other.unknown.is_some()), (0, true));
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_reached_from_here_needs_what_its_projector_tells() {
+        let ours = LogId([1; 16]);
+        let floor = |said, told| of_store(ProjectionName::Redis, said, Some(700), told, ours);
+        let away = || Err("no answer in 3 s".to_owned());
+        assert_eq!(floor(away(), Some(700)).seq, 700);
+        assert_eq!(floor(away(), None).seq, 0, "nobody tells");
+        assert_eq!(floor(Ok(None), Some(700)).seq, 0, "its own word counts");
     }
 
     #[test]

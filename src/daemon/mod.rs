@@ -5,12 +5,15 @@
 //!                      \-----------------------> projector (SQLite, and all of them without a broker)
 //! ```
 //!
+//! A projector of TimescaleDB or Redis may run without a log on another machine (`elsewhere`).
+//!
 //! Each stage runs supervised on its own: trouble of one never stops another (I9). A stop goes in flow order: the
 //! source first, then the log's queue is emptied, the relay waits for its confirms, the projectors finish the batch
 //! they are at, and the log is closed last.
 
 mod control;
 mod drift;
+mod elsewhere;
 mod fence;
 mod floors;
 mod janitor;
@@ -31,12 +34,14 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use control::{Desk, Holder, configured, first_of, salvage_dirs};
+pub use elsewhere::{ElsewhereError, project};
 pub use mirror::MirrorError;
 pub use visit::VisitError;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::failure::{Class, Classify, Exit};
 use crate::ingest::{self, IngestError, Ingested, Receipts};
+use crate::journal::edge::{self, Edge};
 use crate::journal::{Holes, Journal, JournalError, Opening, socket};
 use crate::source::Source;
 use crate::status::{Stage, Status};
@@ -208,7 +213,7 @@ impl Daemon {
         if let Some(office) = office.into_inner() {
             desk = desk.with(office);
         }
-        let chores = chores(&desk, &config, &journal, &status, &serve_stop);
+        let chores = chores(&desk, &config, &journal, &status, &serve_stop).await?;
         let served = tokio::spawn(socket::serve(
             listener,
             config.data_dir.clone(),
@@ -255,27 +260,37 @@ impl Daemon {
     }
 }
 
-/// What is done now and then beside the flow.
-fn chores(
+/// What is done beside the flow: now and then, or when projectors elsewhere ask for it.
+async fn chores(
     desk: &Desk,
     config: &Config,
     journal: &Journal,
     status: &Status,
     stop: &CancellationToken,
-) -> [(&'static str, JoinHandle<()>); 3] {
+) -> Result<Vec<(&'static str, JoinHandle<()>)>, JournalError> {
+    let mut chores = Vec::new();
+    if let Some(serve) = &config.serve {
+        let edge = Edge {
+            reader: journal.reader.clone(),
+            status: status.clone(),
+            stores: stages::elsewhere(config),
+            token: serve.token.clone(),
+        };
+        let listener = edge::bind(serve.listen).await?;
+        let served = edge::serve(listener, edge, stop.clone());
+        chores.push(("edge", tokio::spawn(served)));
+    }
+    let janitor = janitor::run(desk.clone(), stop.clone());
+    chores.push(("janitor", tokio::spawn(janitor)));
+    // A projector elsewhere looks after its store.
+    let timescale = config.timescale.clone();
+    let timescale = timescale.filter(|it| it.feed == config::Feed::Here);
+    let upkeep = upkeep::run(timescale, stop.clone());
+    chores.push(("upkeep", tokio::spawn(upkeep)));
     let (config, reader, status) = (config.clone(), journal.reader.clone(), status.clone());
-    let upkeep = upkeep::run(config.timescale.clone(), stop.clone());
-    [
-        (
-            "janitor",
-            tokio::spawn(janitor::run(desk.clone(), stop.clone())),
-        ),
-        ("upkeep", tokio::spawn(upkeep)),
-        (
-            "drift",
-            tokio::spawn(drift::run(config, reader, status, stop.clone())),
-        ),
-    ]
+    let drift = drift::run(config, reader, status, stop.clone());
+    chores.push(("drift", tokio::spawn(drift)));
+    Ok(chores)
 }
 
 /// Says that the log takes long to open, as after an unclean stop.

@@ -171,7 +171,7 @@ impl Stages {
         self.relays.tasks.push((mark.as_str(), tokio::spawn(task)));
     }
 
-    /// Adds a projector that is fed by the broker, or by the log where there is none.
+    /// Adds a projector that is fed by the broker, or by the log where there is none; unless it runs elsewhere.
     fn fed<P: Projection + 'static>(
         &mut self,
         config: &Config,
@@ -180,20 +180,18 @@ impl Stages {
         name: ProjectionName,
         make: impl Fn() -> P + Send + Sync + 'static,
     ) {
+        if is_elsewhere(config, name) {
+            // Its mark is moved by what its projector says.
+            self.marks.push(stage(name));
+            return;
+        }
         let reader = journal.reader.clone();
         let Some(rabbitmq) = &config.rabbitmq else {
             return self.project(config, journal, status, move || {
                 (make(), Tail::new(reader.clone()))
             });
         };
-        let options = queue::Options {
-            url: rabbitmq.url.clone(),
-            projection: name.as_str().to_owned(),
-            prefetch: rabbitmq.prefetch,
-            marker_interval: config.relay.marker_interval,
-            catch_up_events: config.relay.catch_up_events,
-            backoff: (config.relay.backoff_min, config.relay.backoff_max),
-        };
+        let options = queue::Options::of(rabbitmq, &config.relay, name);
         let board = status.clone();
         self.project(config, journal, status, move || {
             (
@@ -235,7 +233,24 @@ impl Stages {
     }
 }
 
-fn projector_options(relay: &config::Relay) -> projector::Options {
+/// Whether a store is fed by a projector on another machine.
+pub(super) fn is_elsewhere(config: &Config, name: ProjectionName) -> bool {
+    let feed = match name {
+        ProjectionName::Sqlite => None,
+        ProjectionName::Timescale => config.timescale.as_ref().map(|it| it.feed),
+        ProjectionName::Redis => config.redis.as_ref().map(|it| it.feed),
+    };
+    feed == Some(config::Feed::Elsewhere)
+}
+
+/// The stores that are.
+pub(super) fn elsewhere(config: &Config) -> Vec<Stage> {
+    let all = [ProjectionName::Timescale, ProjectionName::Redis].into_iter();
+    let fed = all.filter(|name| is_elsewhere(config, *name));
+    fed.map(stage).collect()
+}
+
+pub(super) fn projector_options(relay: &config::Relay) -> projector::Options {
     projector::Options {
         batch_events_max: relay.batch_events_max,
         backoff: (relay.backoff_min, relay.backoff_max),

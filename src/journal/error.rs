@@ -3,6 +3,7 @@
 use std::io;
 
 use super::access;
+use super::edge::EdgeError;
 use crate::failure::{Class, Classify, Exit};
 
 /// What helps when the segment that is written is damaged.
@@ -56,6 +57,18 @@ pub enum JournalError {
     /// The daemon that holds the log could not do what it was asked.
     #[error("the daemon answers: {0}")]
     Remote(String),
+    /// The address for projectors elsewhere cannot be taken.
+    #[error("cannot listen on {address} for projectors elsewhere")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The log on another machine did not answer.
+    #[error(transparent)]
+    Edge(#[from] EdgeError),
     /// The data directory belongs to another user.
     #[error("{path} belongs to another user (id {owner})")]
     Foreign {
@@ -113,6 +126,22 @@ impl JournalError {
     }
 }
 
+impl JournalError {
+    /// Whether what was asked for was removed by retention.
+    pub fn is_trimmed(&self) -> bool {
+        matches!(
+            self,
+            JournalError::Read(wal::ReadError::Trimmed { .. })
+                | JournalError::Edge(EdgeError::Answer { trimmed: true, .. })
+        )
+    }
+
+    /// Whether the log is on another machine that cannot be reached at the moment.
+    pub fn is_away(&self) -> bool {
+        matches!(self, JournalError::Edge(EdgeError::Away { .. }))
+    }
+}
+
 impl Classify for JournalError {
     fn class(&self) -> Class {
         use wal::ReadError as R;
@@ -136,10 +165,12 @@ impl Classify for JournalError {
                 wal::RewriteError::Open(error) => open_class(error),
             },
             JournalError::Reopening | JournalError::Remote(_) => Class::Transient,
+            JournalError::Edge(error) => error.class(),
             JournalError::ActiveDamaged => Class::Corrupt,
             JournalError::Closed => Class::Bug,
             JournalError::Thread(_)
             | JournalError::PathTooLong { .. }
+            | JournalError::Listen { .. }
             | JournalError::Foreign { .. }
             | JournalError::Shared { .. } => Class::Operator,
             JournalError::Socket { source, .. } => crate::failure::io_class(source),
@@ -148,6 +179,7 @@ impl Classify for JournalError {
 
     fn hint(&self) -> Option<String> {
         match self {
+            JournalError::Edge(error) => error.hint(),
             JournalError::Open(wal::OpenError::Locked { .. }) => {
                 Some("stop the other process, or give this one its own --data-dir".to_owned())
             }
@@ -166,6 +198,9 @@ impl Classify for JournalError {
             }
             JournalError::PathTooLong { .. } => Some(
                 "choose a shorter --data-dir, or one relative to the working directory".to_owned(),
+            ),
+            JournalError::Listen { .. } => Some(
+                "set serve.listen to an address of this machine that no other program has".to_owned(),
             ),
             JournalError::Socket { .. } => Some(
                 "if a daemon was stopped meanwhile, run the command again: nothing is doubled"

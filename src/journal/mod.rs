@@ -12,6 +12,7 @@
 //! | `trouble` | a full or failing disk: opened anew, read on, tried again |
 //! | `ballast` | room on the disk that is kept for that |
 //! | `reader` | reading |
+//! | `ranges` | reading as far as a projector needs it, from here or from another machine |
 //! | `holes` | numbers that no record has |
 //! | `access` | whether the data directory is ours alone |
 //! | `opening` | progress of a long opening |
@@ -19,13 +20,16 @@
 //! | `retention` | what a trim removes, and what keeps the rest |
 //! | `sources` | where salvage finds records besides the log's own files |
 //! | `socket` | all of it from another process |
+//! | `edge` | reading from another machine |
 
 mod access;
 mod ballast;
 pub mod control;
+pub mod edge;
 mod error;
 mod holes;
 mod opening;
+mod ranges;
 mod reader;
 mod request;
 pub mod retention;
@@ -46,6 +50,7 @@ pub use ballast::BALLAST;
 pub use error::{JournalError, disk_class};
 pub use holes::Holes;
 pub use opening::Opening;
+pub use ranges::Ranges;
 pub use reader::{JournalReader, open_log};
 pub use request::{Done, Job};
 

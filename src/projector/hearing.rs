@@ -32,6 +32,14 @@ impl Hearing {
         }
     }
 
+    /// The same, where the queue is believed only once it has brought something: another consumer may hold it still.
+    pub(crate) fn shared(marker_interval: Duration, now: Instant) -> Hearing {
+        Hearing {
+            is_deaf: true,
+            ..Hearing::new(marker_interval, now)
+        }
+    }
+
     /// The queue is being read.
     pub(crate) fn connected(&mut self, now: Instant) {
         self.is_connected = true;
@@ -105,6 +113,16 @@ mod tests {
         assert!(hearing.is_doubted(now) && !hearing.is_worthless(now));
         hearing.heard(now);
         assert!(!hearing.is_doubted(now) && !hearing.is_deaf());
+    }
+
+    #[test]
+    fn a_queue_that_another_one_may_hold_is_believed_once_it_brings_something() {
+        let began = Instant::now();
+        let mut hearing = Hearing::shared(MARKERS, began);
+        hearing.connected(began);
+        assert!(hearing.is_doubted(began) && !hearing.is_worthless(began));
+        hearing.heard(began + MARKERS);
+        assert!(!hearing.is_doubted(began + MARKERS));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use self::standing::{Standing, There, standing};
 use crate::backoff::Backoff;
 use crate::event::Envelope;
 use crate::failure::{Class, Classify, chain};
-use crate::journal::{Holes, JournalError, JournalReader};
+use crate::journal::{Holes, JournalError, Ranges};
 use crate::status::{Stage, Status};
 use crate::store::{
     Batch, Checkpoint, Entry, OnRefusal, Poison, Projection, ProjectionError, ProjectionName,
@@ -75,7 +75,7 @@ pub struct Options {
 pub async fn run<P: Projection, F: Feed>(
     projection: &mut P,
     feed: &mut F,
-    journal: &JournalReader,
+    journal: &impl Ranges,
     options: Options,
     status: &Status,
     stop: &CancellationToken,
@@ -120,7 +120,7 @@ pub async fn run<P: Projection, F: Feed>(
 async fn attempt<P: Projection, F: Feed>(
     projection: &mut P,
     feed: &mut F,
-    journal: &JournalReader,
+    journal: &impl Ranges,
     options: Options,
     status: &Status,
     stop: &CancellationToken,
@@ -183,7 +183,7 @@ impl From<ProjectionError> for Stopped {
 /// one has: what comes next would be taken for what it has already.
 pub async fn position<P: Projection>(
     projection: &mut P,
-    journal: &JournalReader,
+    journal: &impl Ranges,
 ) -> Result<u64, Refused> {
     Ok(judged(projection, journal).await?.0)
 }
@@ -192,7 +192,7 @@ pub async fn position<P: Projection>(
 /// holds more than what was lost with that life. A store keeps what it has: nobody else may have it.
 async fn start<P: Projection>(
     projection: &mut P,
-    journal: &JournalReader,
+    journal: &impl Ranges,
     stop: &CancellationToken,
 ) -> Result<u64, Refused> {
     let (found, standing) = judged(projection, journal).await?;
@@ -222,7 +222,7 @@ async fn start<P: Projection>(
 
 async fn judged<P: Projection>(
     projection: &mut P,
-    journal: &JournalReader,
+    journal: &impl Ranges,
 ) -> Result<(u64, Standing), Refused> {
     let Some(checkpoint) = projection.checkpoint().await? else {
         return Ok((0, Standing::Ours));
@@ -258,7 +258,7 @@ async fn judged<P: Projection>(
 /// Whose a store with this checkpoint is, and the tail of the log when that was looked at.
 pub async fn judge(
     checkpoint: &Checkpoint,
-    journal: &JournalReader,
+    journal: &impl Ranges,
 ) -> Result<(Standing, u64), JournalError> {
     let found = checkpoint.seq.get();
     // Another process may have appended since the log was opened here.
@@ -277,10 +277,11 @@ pub async fn judge(
 
 /// What the log has under a number up to its tail. A record that is damaged cannot be compared with, and is told
 /// elsewhere.
-async fn look(journal: &JournalReader, seq: Seq) -> Result<There, JournalError> {
+async fn look(journal: &impl Ranges, seq: Seq) -> Result<There, JournalError> {
     let records = match journal.range(seq, seq.get(), 1, usize::MAX).await {
-        Err(JournalError::Read(wal::ReadError::Trimmed { .. })) => return Ok(There::Gone),
-        Err(error) if error.class() == Class::Corrupt => return Ok(There::Gone),
+        Err(error) if error.is_trimmed() || error.class() == Class::Corrupt => {
+            return Ok(There::Gone);
+        }
         read => read?,
     };
     if let Some(record) = records.first() {

@@ -22,10 +22,11 @@ use super::inbox::{Inbox, Limits, Need, Verdict};
 use super::{Feed, FeedError, next_seq};
 use crate::broker::topology::log_queue;
 use crate::broker::{BrokerError, Delivery};
-use crate::config::BackendUrl;
+use crate::config::{self, BackendUrl};
 use crate::failure::{Classify, chain};
-use crate::journal::{JournalError, JournalReader};
+use crate::journal::{JournalError, Ranges};
 use crate::status::{QueueBoard, QueueState, Stage, Status};
+use crate::store::ProjectionName;
 
 /// Bytes read from the log at once.
 const READ_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -33,6 +34,8 @@ const READ_BYTES_MAX: usize = 8 * 1024 * 1024;
 const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a hole may stay before it is read from the log: longer than a relay needs to publish again.
 const GRACE: Duration = Duration::from_millis(250);
+/// How often a log that is on another machine is tried again while it is away.
+const AWAY_PAUSE: Duration = Duration::from_secs(1);
 
 /// How the feed runs.
 #[derive(Debug, Clone)]
@@ -49,16 +52,39 @@ pub struct Options {
     pub catch_up_events: u64,
     /// First and longest wait after a failure.
     pub backoff: (Duration, Duration),
+    /// Others take turns at this queue: one of them may hold it still.
+    pub shared: bool,
+}
+
+impl Options {
+    /// Those of the configuration, of a queue that nobody else reads.
+    pub fn of(
+        rabbitmq: &config::Rabbitmq,
+        relay: &config::Relay,
+        projection: ProjectionName,
+    ) -> Options {
+        Options {
+            url: rabbitmq.url.clone(),
+            projection: projection.to_string(),
+            prefetch: rabbitmq.prefetch,
+            marker_interval: relay.marker_interval,
+            catch_up_events: relay.catch_up_events,
+            backoff: (relay.backoff_min, relay.backoff_max),
+            shared: false,
+        }
+    }
 }
 
 /// The feed.
-pub struct Queue {
+pub struct Queue<J> {
     options: Options,
-    journal: JournalReader,
+    journal: J,
     durable: watch::Receiver<u64>,
     inbox: Option<Inbox<Record>>,
     line: Line,
     status: Status,
+    /// Before then, a log that was away is not asked again.
+    ask_at: Instant,
 }
 
 /// What woke the feed.
@@ -67,9 +93,9 @@ enum Woken {
     Look,
 }
 
-impl Queue {
-    /// A feed of a log that this process writes.
-    pub fn new(options: Options, journal: JournalReader, status: Status) -> Queue {
+impl<J: Ranges> Queue<J> {
+    /// A feed of a log whose tail is followed here.
+    pub fn new(options: Options, journal: J, status: Status) -> Queue<J> {
         Queue {
             durable: journal.subscribe(),
             line: Line::new(options.clone(), Instant::now()),
@@ -77,6 +103,7 @@ impl Queue {
             journal,
             inbox: None,
             status,
+            ask_at: Instant::now(),
         }
     }
 
@@ -259,6 +286,17 @@ impl Queue {
         Ok(upto >= from)
     }
 
+    /// What is missing waits until the log can be asked again. What is whole goes on: the queue may still bring it.
+    fn held(&mut self, from: u64, error: &JournalError) {
+        self.ask_at = Instant::now() + AWAY_PAUSE;
+        let fault = format!("holds at {from}: {}", chain(error));
+        tracing::warn!(projection = self.options.projection, "{fault}");
+        let stages = [Stage::Timescale, Stage::Redis].into_iter();
+        for stage in stages.filter(|it| it.as_str() == self.options.projection) {
+            self.status.waits(stage, fault.clone(), false);
+        }
+    }
+
     /// Waits for the next thing, at most until `until`.
     async fn wait(&mut self, until: Instant) -> Result<Woken, FeedError> {
         let now = Instant::now();
@@ -290,7 +328,7 @@ impl Queue {
     }
 }
 
-impl Feed for Queue {
+impl<J: Ranges> Feed for Queue<J> {
     async fn next(&mut self, after: u64, events_max: usize) -> Result<Vec<Record>, FeedError> {
         loop {
             self.look(after, Instant::now());
@@ -306,13 +344,18 @@ impl Feed for Queue {
             self.acknowledge(after).await;
             let now = Instant::now();
             let until = match self.inbox(after).need(now) {
-                Need::Read(from, to) => {
-                    if self.mend(from, to, events_max).await? {
-                        continue;
-                    }
+                // Deliveries behind the hole would have it asked for each of them.
+                Need::Read(..) if now < self.ask_at => self.ask_at,
+                Need::Read(from, to) => match self.mend(from, to, events_max).await {
+                    Ok(true) => continue,
                     // The log has not got it either, as yet.
-                    now + GRACE
-                }
+                    Ok(false) => now + GRACE,
+                    Err(FeedError::Journal(error)) if error.is_away() => {
+                        self.held(from, &error);
+                        self.ask_at
+                    }
+                    Err(error) => return Err(error),
+                },
                 Need::Until(at) => at,
                 Need::Nothing => now + self.options.marker_interval,
             };

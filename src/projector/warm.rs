@@ -12,7 +12,7 @@ use wal::Seq;
 
 use super::{Refused, entry, next_seq};
 use crate::event::{Body, PeerId, Timestamp};
-use crate::journal::{JournalError, JournalReader};
+use crate::journal::{JournalError, Ranges};
 use crate::store::{Checkpoint, Entry, Filling, Projection};
 
 /// Numbers read and applied at once.
@@ -88,7 +88,7 @@ pub struct Filled {
 /// stopped before. Where something of it was lost meanwhile (`CheckpointMoved`), it has to be done again.
 pub async fn fill<P: Projection>(
     projection: &mut P,
-    journal: &JournalReader,
+    journal: &impl Ranges,
     window: usize,
     until: u64,
     stop: &CancellationToken,
@@ -140,7 +140,7 @@ pub async fn fill<P: Projection>(
 /// lost its beginning. Whether the store has its checkpoint by now.
 pub(super) async fn if_worth_it<P: Projection>(
     projection: &mut P,
-    journal: &JournalReader,
+    journal: &impl Ranges,
     stop: &CancellationToken,
 ) -> Result<bool, Refused> {
     let Some(window) = projection.keeps() else {
@@ -170,7 +170,7 @@ struct Read {
 }
 
 async fn read(
-    journal: &JournalReader,
+    journal: &impl Ranges,
     from: u64,
     upto: u64,
     mut windows: Windows,

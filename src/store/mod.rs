@@ -9,6 +9,7 @@
 //! | `rows` | events to rows: pure, commutative, idempotent (I6, I7) |
 //! | `samples` | the sampled history of counters, as pure |
 //! | `public` | what readers see of those rows, computed without a store: what `verify` compares with |
+//! | `seat` | of several projectors that could feed a store, the one that does |
 //! | `mend` | making things anew from the log: what `verify --repair` asks of a store |
 //! | `sql` | what the SQL stores share: error classes, scans, the search for a poison event |
 //! | `sqlite` | the embedded projection |
@@ -21,6 +22,7 @@ pub mod public;
 pub mod redis;
 pub mod rows;
 pub mod samples;
+pub mod seat;
 mod sql;
 pub mod sqlite;
 pub mod timescale;

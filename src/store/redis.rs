@@ -12,6 +12,7 @@
 //! | `quarantine` | looking at the quarantine, and trying again what is in it |
 //! | `room` | whether there is memory for more |
 //! | `read` | reading all of it back, for `verify` |
+//! | `seat`, `seat.lua` | which of several projectors feeds it |
 //! | `forget` | taking a peer out, for `verify --repair` |
 //! | `server` | the connection, to the master wherever it is |
 //! | `sentinel` | who the Sentinels say is the master |
@@ -33,6 +34,7 @@ mod model;
 mod quarantine;
 mod read;
 mod room;
+mod seat;
 mod sentinel;
 mod server;
 mod text;
@@ -47,6 +49,7 @@ pub use beside::{Beside, Switch};
 pub use keys::Keys;
 pub use model::{Cache, Fields, Model, Peer};
 pub use room::Memory;
+pub use seat::RedisSeat;
 
 use crate::config;
 use crate::event::Timestamp;

@@ -14,6 +14,7 @@
 //! | `quarantine` | looking at the quarantine, and trying again what is in it |
 //! | `snapshot` | reading back for `verify` |
 //! | `mend` | making things anew for `verify --repair` |
+//! | `seat` | which of several projectors feeds it |
 //! | `generations` | making, showing and dropping generations |
 //! | `load` `copy` `seen` | filling a new one by `COPY` |
 //! | `aging` | compressing and dropping what is old |
@@ -26,6 +27,7 @@ mod generations;
 mod load;
 mod mend;
 mod quarantine;
+mod seat;
 mod seen;
 mod setup;
 mod snapshot;
@@ -51,6 +53,7 @@ use crate::failure::Class;
 pub use self::aging::Dropped;
 pub use self::generations::{Generation, Generations, Stage, Switch, Switched};
 pub use self::load::Loader;
+pub use self::seat::TimescaleSeat;
 pub use self::snapshot::{ServerDigest, TimescaleSnapshot};
 
 const NAME: ProjectionName = ProjectionName::Timescale;

@@ -9,6 +9,7 @@ use telegram_gateway::broker::frame::{self, FrameBuilder};
 use telegram_gateway::broker::topology::{LOG_EXCHANGE, log_queue};
 use telegram_gateway::broker::{Publisher, Topology};
 use telegram_gateway::config::{self, BackendUrl};
+use telegram_gateway::journal::JournalReader;
 use telegram_gateway::projector::queue::Queue;
 use telegram_gateway::projector::{self, Feed as _};
 use telegram_gateway::relay::Lane;
@@ -66,7 +67,7 @@ fn a_queue_that_is_not_bound_any_more_is_deaf_and_bound_again() {
 }
 
 /// Appends events until the queue has brought some; on a busy machine the log may be quicker at first.
-async fn brought(house: &House, feed: &mut Queue, mut applied: u64) -> u64 {
+async fn brought(house: &House, feed: &mut Queue<JournalReader>, mut applied: u64) -> u64 {
     loop {
         let from_log = feed.seen().from_log;
         let tail = house.append(20).await;

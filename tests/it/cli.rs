@@ -118,6 +118,7 @@ fn every_command_explains_itself() {
         "",
         "demo",
         "run",
+        "project",
         "import",
         "replay",
         "republish",
@@ -304,7 +305,14 @@ fn later_layers_win_and_say_so() {
     assert_eq!(entry("wal.segment_bytes_max")["value"], "64MiB");
     assert_eq!(
         json["off"],
-        serde_json::json!(["telegram", "rabbitmq", "timescale", "redis"])
+        serde_json::json!([
+            "telegram",
+            "rabbitmq",
+            "timescale",
+            "redis",
+            "serve",
+            "edge"
+        ])
     );
 }
 

@@ -12,6 +12,7 @@ mod crash;
 mod deaths;
 mod documents;
 mod drift;
+mod elsewhere;
 mod examples;
 mod faults;
 mod fence;

@@ -25,6 +25,7 @@ fn fresh(url: &str, window: usize) -> (Redis, config::Redis) {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let config = config::Redis {
         url: BackendUrl::parse(url).expect("an address"),
+        feed: config::Feed::Here,
         prefix: format!("tgw-test[{}]{number}*", std::process::id()),
         window,
         ttl: Duration::from_secs(300),

@@ -45,7 +45,10 @@ impl Line {
     pub(super) fn new(options: Options, now: Instant) -> Line {
         Line {
             backoff: Backoff::new(options.backoff.0, options.backoff.1),
-            hearing: Hearing::new(options.marker_interval, now),
+            hearing: match options.shared {
+                true => Hearing::shared(options.marker_interval, now),
+                false => Hearing::new(options.marker_interval, now),
+            },
             options,
             subscription: None,
             old: None,

@@ -10,6 +10,7 @@
 //! | `<prefix>:{1}:quarantine` | sorted set | the newest records that could not be applied; JSON, score the seq |
 //! | `<prefix>:{1}:checkpoint` | hash | `log_id`, `epoch`, `seq`, `updated_at`; without TTL, as no other key |
 //! | `<prefix>:{1}:filling:<seq>` | hash | the same of a filling from the newest events back, while there is one |
+//! | `<prefix>:{1}:seat` | hash | `holder`: which projector feeds it, where that is done elsewhere; a few seconds |
 //! | `<prefix>:{1}:next:...` | | all of this once more, while another cache is built to take its place |
 //!
 //! A message has these fields in its peer's hash, `HMGET ...:msg:<peer> 7 7:state` reads one. Each is there only once it
@@ -54,6 +55,11 @@ impl Keys {
     /// The checkpoint.
     pub fn checkpoint(&self) -> String {
         format!("{}checkpoint", self.base)
+    }
+
+    /// Which projector feeds it.
+    pub fn seat(&self) -> String {
+        format!("{}seat", self.base)
     }
 
     /// The names of the cache that is to take its place.
@@ -126,6 +132,7 @@ mod tests {
             keys.recent(1),
             keys.seen(1),
             keys.quarantine(),
+            keys.seat(),
             keys.filling(Seq::FIRST),
             keys.next().checkpoint(),
         ] {

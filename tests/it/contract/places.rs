@@ -155,6 +155,7 @@ impl Cache {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         Some(Cache(config::Redis {
             url: BackendUrl::parse(&redis_url()?).expect("an address"),
+            feed: config::Feed::Here,
             prefix: format!("tgw-contract-{}-{number}", std::process::id()),
             window,
             ttl: Duration::from_secs(300),

@@ -78,6 +78,14 @@ impl Gateway {
         Some(gateway)
     }
 
+    /// Another machine with the same servers, and no log.
+    pub(crate) fn elsewhere(&self) -> Gateway {
+        Gateway {
+            environment: self.environment.clone(),
+            ..Gateway::embedded()
+        }
+    }
+
     /// Sets a configuration value for all further commands.
     pub(crate) fn set(&mut self, variable: &str, value: &str) {
         self.environment
@@ -87,6 +95,12 @@ impl Gateway {
     /// Its place at the broker.
     pub(crate) fn broker(&self) -> &Broker {
         self.broker.as_ref().expect("has a broker")
+    }
+
+    /// Removes a queue of the broker.
+    pub(crate) fn delete_queue(&self, queue: &str) {
+        let broker = self.broker.as_ref().expect("has a broker");
+        broker.delete_queue(queue);
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -165,6 +179,14 @@ impl Gateway {
     /// The last number in the log.
     pub(crate) fn tail(&self) -> u64 {
         self.journal().map_or(0, |journal| journal.tail())
+    }
+
+    /// How far a store is, by its own word.
+    pub(crate) fn store_seq(&self, name: &str) -> u64 {
+        let status = self.json(&["status", "--json"]);
+        let mut stores = status["stores"].as_array().expect("stores").iter();
+        let store = stores.find(|it| it["name"] == name).expect("configured");
+        store["seq"].as_u64().unwrap_or(0)
     }
 
     /// All events of the log.

@@ -6,7 +6,7 @@ use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use telegram_gateway::config::{self, BackendUrl};
 use telegram_gateway::event::{Body, Origin, Timestamp};
-use telegram_gateway::journal::{Append, Journal};
+use telegram_gateway::journal::{Append, Journal, JournalReader};
 use telegram_gateway::projector::Feed as _;
 use telegram_gateway::projector::queue::{self, Queue};
 use telegram_gateway::relay::{self, Lane};
@@ -120,7 +120,7 @@ impl House {
         tokio::spawn(async move { relay::run(&reader, &writer, &options, &status, &stop).await })
     }
 
-    pub(crate) fn feed(&self) -> Queue {
+    pub(crate) fn feed(&self) -> Queue<JournalReader> {
         let options = queue::Options {
             url: self.url.clone(),
             projection: "redis".to_owned(),
@@ -128,6 +128,7 @@ impl House {
             marker_interval: MARKERS,
             catch_up_events: self.catch_up_events,
             backoff: BACKOFF,
+            shared: false,
         };
         Queue::new(options, self.journal.reader.clone(), self.status.clone())
     }
@@ -163,7 +164,7 @@ pub(crate) async fn until(what: &str, mut is: impl AsyncFnMut() -> bool) {
 }
 
 /// Applies what the feed gives up to a number, and checks that it has no hole.
-pub(crate) async fn drain(feed: &mut Queue, mut applied: u64, upto: u64) -> u64 {
+pub(crate) async fn drain(feed: &mut Queue<JournalReader>, mut applied: u64, upto: u64) -> u64 {
     while applied < upto {
         let records = feed.next(applied, 500).await.expect("records");
         for record in &records {
@@ -177,7 +178,7 @@ pub(crate) async fn drain(feed: &mut Queue, mut applied: u64, upto: u64) -> u64 
 
 /// Gives the feed a while for what is not about records: acknowledging, rejecting, comparing.
 pub(crate) async fn idle(
-    feed: &mut Queue,
+    feed: &mut Queue<JournalReader>,
     applied: u64,
     what: &str,
     is: impl AsyncFnMut() -> bool,

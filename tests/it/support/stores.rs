@@ -81,6 +81,7 @@ pub(crate) fn folded_by(entries: &[Entry], scope: impl Into<Scope>) -> PublicRow
 pub(crate) fn timescale_config(url: &str) -> config::Timescale {
     config::Timescale {
         url: BackendUrl::parse(url).expect("an address"),
+        feed: config::Feed::Here,
         direct_url: None,
         chunk_interval: None,
         keep_generation: Duration::from_secs(86_400),
