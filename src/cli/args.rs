@@ -91,7 +91,9 @@ must be empty: what was fed from another log is never touched.
 Examples:
   telegram-gateway bench --rate 50 --seconds 60
   telegram-gateway bench --flat-out --events 100000 --json
+  telegram-gateway bench --flat-out --events 100000 --import result.json
   telegram-gateway bench rebuild sqlite --events 100000
+  telegram-gateway bench catch-up timescale --events 1000000
   telegram-gateway bench log --size 10GiB";
 
 const AFTER_CONFIG: &str = "\
@@ -356,6 +358,14 @@ pub struct BenchArgs {
     /// Seed of the made-up messages
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub seed: u64,
+    /// The messages of an export instead, again and again, as if they came now
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "flat_out",
+        conflicts_with = "seed"
+    )]
+    pub import: Option<PathBuf>,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
@@ -373,6 +383,19 @@ pub enum BenchCommand {
         #[arg(value_name = "NAME", default_value = "sqlite")]
         name: Projection,
         /// Events in the log
+        #[arg(long, value_name = "N", default_value_t = 100_000,
+              value_parser = clap::value_parser!(u64).range(1..))]
+        events: u64,
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Time how a projection that is far behind gets level with the log, against its rebuild
+    CatchUp {
+        /// The projection
+        #[arg(value_name = "NAME", default_value = "sqlite")]
+        name: Projection,
+        /// Events it is behind
         #[arg(long, value_name = "N", default_value_t = 100_000,
               value_parser = clap::value_parser!(u64).range(1..))]
         events: u64,
