@@ -111,7 +111,7 @@ async fn a_store_emptied_and_rebuilt_is_equal_to_before() {
     let (sqlite, timescale) = (sqlite_rows(&gateway).await, timescale_rows(&gateway).await);
     for store in ["sqlite", "timescale", "redis"] {
         // Only what readers would notice needs somebody who agrees.
-        if store != "timescale" {
+        if store == "sqlite" {
             let refused = gateway.run(&["rebuild", store]);
             assert_eq!(refused.status.code(), Some(2), "nobody agreed to {store}");
         }
