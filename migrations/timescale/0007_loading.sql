@@ -6,9 +6,12 @@ create function telegram.strip_indexes(n integer) returns void
 language plpgsql set search_path = pg_catalog as $function$
 declare
     g text := 'telegram_g' || n;
+    name text;
 begin
-    execute format('drop index if exists %1$I.message_content_peer, %1$I.message_content_newest, '
-                   '%1$I.message_content_album, %1$I.message_content_seq', g);
+    -- One by one: TimescaleDB drops no index of a hypertable together with others.
+    foreach name in array array['peer', 'newest', 'album', 'seq'] loop
+        execute format('drop index if exists %I.%I', g, 'message_content_' || name);
+    end loop;
 end
 $function$;
 

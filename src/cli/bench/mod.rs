@@ -3,6 +3,7 @@
 //! The run uses the daemon itself with the synthetic source, in a log of its own that is removed afterwards. With
 //! servers configured it needs empty stores: it refuses to touch one that another log has fed.
 
+pub(super) mod args;
 mod cache;
 mod catch_up;
 mod history;
@@ -19,10 +20,11 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use self::args::{BenchArgs, BenchCommand};
 use self::looped::Looped;
 use self::machine::Machine;
 use self::report::{Memory, Report};
-use super::args::{BenchArgs, BenchCommand, Globals};
+use super::args::Globals;
 use super::{CommandError, CommandResult, stores};
 use crate::config::Config;
 use crate::daemon::{Daemon, DaemonError, Options};
