@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::rebuild::{filled, made, rebuilt};
 use crate::cli::{CommandError, stores};
 use crate::config::Config;
+use crate::event::Timestamp;
 use crate::projector::{Refused, warm};
 use crate::replay::ReplayError;
 use crate::store::{Batch, Checkpoint, Filling, Projection, ProjectionError, ProjectionName};
@@ -36,7 +37,7 @@ pub(super) async fn measure(
     events: u64,
     stop: &CancellationToken,
 ) -> Result<Beside, CommandError> {
-    let journal = filled(config, made(events), stop).await?;
+    let journal = filled(config, made(events, Timestamp::now()), stop).await?;
     let rebuild_seconds = rebuilt(config, ProjectionName::Redis, &journal, stop).await?;
 
     let redis = stores::redis(config)?;

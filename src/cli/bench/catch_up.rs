@@ -49,11 +49,18 @@ pub(in crate::cli) async fn catch_up(
     stores::refuse_unless_empty(&config, name).await?;
 
     // The first of the events, and the same with those behind them: the log knows the first already.
-    let status = Status::new();
+    let (now, status) = (Timestamp::now(), Status::new());
     let daemon = Daemon::open(config.clone(), status.clone())?;
-    watched(daemon, Some(made(KNOWN)), &status, &|_| 0, stop.clone()).await?;
+    watched(
+        daemon,
+        Some(made(KNOWN, now)),
+        &status,
+        &|_| 0,
+        stop.clone(),
+    )
+    .await?;
     let all = KNOWN + events;
-    let journal = filled(&config, made(all), &stop).await?;
+    let journal = filled(&config, made(all, now), &stop).await?;
 
     let status = Status::new();
     let mark = stage(name);

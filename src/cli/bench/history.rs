@@ -57,7 +57,8 @@ pub(super) async fn measure(
     stop: &CancellationToken,
 ) -> Result<Beside, CommandError> {
     let section = stores::timescale_section(config)?;
-    let journal = filled(config, made(events), stop).await?;
+    let now = Timestamp::now();
+    let journal = filled(config, made(events, now), stop).await?;
     let rebuild_seconds = rebuilt(config, ProjectionName::Timescale, &journal, stop).await?;
 
     let batches = messages(&journal).await?;
@@ -76,7 +77,7 @@ pub(super) async fn measure(
 
     let mut years = config.clone();
     years.data_dir = config.data_dir.join("history");
-    let old = filled(&years, Stretched::new(made(events), events), stop).await?;
+    let old = filled(&years, Stretched::new(made(events, now), events), stop).await?;
     let history_seconds = rebuilt(config, ProjectionName::Timescale, &old, stop).await?;
     Ok(Beside {
         rebuild_seconds,

@@ -10,6 +10,7 @@ use super::{Scratch, cache, history, in_scratch};
 use crate::cli::{CommandError, generation, output, stores};
 use crate::config::Config;
 use crate::daemon::{Daemon, DaemonError, Options};
+use crate::event::Timestamp;
 use crate::journal::JournalReader;
 use crate::replay;
 use crate::source::Source;
@@ -53,7 +54,7 @@ pub(in crate::cli) async fn rebuild(
     stores::refuse_unless_empty(&config, name).await?;
     let (seconds, beside) = match name {
         ProjectionName::Sqlite => {
-            let journal = filled(&config, made(events), &stop).await?;
+            let journal = filled(&config, made(events, Timestamp::now()), &stop).await?;
             (rebuilt(&config, name, &journal, &stop).await?, None)
         }
         ProjectionName::Timescale => {
@@ -92,11 +93,12 @@ fn text(it: &Report) -> String {
     text
 }
 
-/// Made-up events as fast as they are taken.
-pub(super) fn made(events: u64) -> Synthetic {
+/// Made-up events from this date on, as fast as they are taken.
+pub(super) fn made(events: u64, base: Timestamp) -> Synthetic {
     Synthetic::new(&synthetic::Options {
         rate: 0,
         events: Some(events),
+        base,
         ..synthetic::Options::default()
     })
 }
