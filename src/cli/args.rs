@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use jiff::tz::TimeZone;
 
 use super::backup::args::{BackupArgs, RestoreArgs};
+use super::bench::args::BenchArgs;
 use super::generation::args::GenerationArgs;
 use super::media::args::MediaArgs;
 use super::project::ProjectArgs;
@@ -84,16 +85,6 @@ Exit codes: 0 clean (with --repair: clean now), 1 something differs or is damage
 Examples:
   telegram-gateway verify all --json
   telegram-gateway verify timescale --repair";
-
-const AFTER_BENCH: &str = "\
-Uses a log of its own below the data folder and removes it. Servers of the configuration take part, and their stores
-must be empty: what was fed from another log is never touched.
-
-Examples:
-  telegram-gateway bench --rate 50 --seconds 60
-  telegram-gateway bench --flat-out --events 100000 --json
-  telegram-gateway bench rebuild sqlite --events 100000
-  telegram-gateway bench log --size 10GiB";
 
 const AFTER_CONFIG: &str = "\
 defaults < file < environment (TGW_SECTION__KEY) < flags
@@ -338,72 +329,6 @@ pub struct StatusArgs {
     pub json: bool,
 }
 
-/// Arguments of `bench`.
-#[derive(Debug, Args)]
-#[command(after_help = AFTER_BENCH, args_conflicts_with_subcommands = true)]
-pub struct BenchArgs {
-    /// Messages per second to hold [default: 50]
-    #[arg(long, value_name = "R", value_parser = rate(), conflicts_with = "flat_out")]
-    pub rate: Option<u32>,
-    /// How long to hold the rate, in seconds [default: 60]
-    #[arg(long, value_name = "S", conflicts_with = "flat_out",
-          value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub seconds: Option<u64>,
-    /// As fast as the machine can
-    #[arg(long, requires = "events")]
-    pub flat_out: bool,
-    /// Number of events with --flat-out
-    #[arg(long, value_name = "N", requires = "flat_out",
-          value_parser = clap::value_parser!(u64).range(1..))]
-    pub events: Option<u64>,
-    /// Seed of the made-up messages
-    #[arg(long, value_name = "S", default_value_t = 1)]
-    pub seed: u64,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Another measurement.
-    #[command(subcommand)]
-    pub command: Option<BenchCommand>,
-}
-
-/// The other measurements.
-#[derive(Debug, Subcommand)]
-pub enum BenchCommand {
-    /// Time the rebuild of a projection from a log of made-up events
-    Rebuild {
-        /// The projection
-        #[arg(value_name = "NAME", default_value = "sqlite")]
-        name: Projection,
-        /// Events in the log
-        #[arg(long, value_name = "N", default_value_t = 100_000,
-              value_parser = clap::value_parser!(u64).range(1..))]
-        events: u64,
-        /// Print the result as JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Measure the log against the disk, SQLite and itself at other sizes
-    Log {
-        /// Size of the largest log, as 512MiB or 10GiB
-        #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = bench_size)]
-        size: u64,
-        /// Print the result as JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// A process that `log` starts and kills
-    #[command(hide = true)]
-    LogChild {
-        /// What it does
-        task: super::bench::Task,
-        /// The data directory
-        data_dir: PathBuf,
-        /// Record bytes of the log to fill; of a backup, a second
-        bytes: u64,
-    },
-}
-
 /// Arguments of `config`.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_CONFIG)]
@@ -475,16 +400,8 @@ impl FromStr for SourceSpec {
     }
 }
 
-fn rate() -> clap::builder::RangedI64ValueParser<u32> {
+pub(super) fn rate() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..=1_000_000)
-}
-
-fn bench_size(text: &str) -> Result<u64, &'static str> {
-    // Two segments at least: small and large are compared.
-    let sizes = (128 << 20)..=(1 << 40);
-    crate::config::size(text)
-        .filter(|size| sizes.contains(size))
-        .ok_or("write a size from 128MiB to 1024GiB")
 }
 
 fn time_zone(name: &str) -> Result<TimeZone, String> {

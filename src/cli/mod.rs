@@ -46,6 +46,7 @@ use clap::{CommandFactory, Parser};
 use tokio_util::sync::CancellationToken;
 
 pub use self::backup::args::{BackupArgs, BackupCommand, RestoreArgs};
+pub use self::bench::args::{BenchArgs, BenchCommand};
 pub use self::generation::args::{GenerationArgs, GenerationCommand};
 pub use self::media::args::{MediaArgs, MediaCommand, MediaListArgs, MediaShownArgs};
 pub use self::project::{Fed, ProjectArgs};
@@ -58,9 +59,8 @@ pub use self::telegram::args::{
 };
 pub use self::wal::args::{DumpArgs, TailArgs, TrimArgs, WalArgs, WalCommand};
 pub use args::{
-    BenchArgs, BenchCommand, Cli, Command, ConfigArgs, ConfigCommand, DemoArgs, Globals,
-    ImportArgs, Projection, RebuildArgs, ReplayArgs, RunArgs, SourceSpec, StatusArgs, VerifyArgs,
-    VerifyTarget,
+    Cli, Command, ConfigArgs, ConfigCommand, DemoArgs, Globals, ImportArgs, Projection,
+    RebuildArgs, ReplayArgs, RunArgs, SourceSpec, StatusArgs, VerifyArgs, VerifyTarget,
 };
 pub use bench::Task as BenchTask;
 pub use output::{CommandError, CommandResult};

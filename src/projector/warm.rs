@@ -7,7 +7,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use wal::Seq;
 
 use super::{Refused, entry, next_seq};
@@ -99,16 +101,14 @@ pub async fn fill<P: Projection>(
         until,
         ..Filled::default()
     };
-    let mut windows = Windows::new(window);
-    let mut upto = until;
+    // The next part is read and decoded while the store works on this one.
+    let mut back = Back::read(journal.clone(), Windows::new(window), first, until);
     let mut end = None;
-    while upto >= first {
+    while let Some(read) = back.next().await? {
         if stop.is_cancelled() {
             return Ok(None);
         }
-        let from = upto.saturating_sub(CHUNK - 1).max(first);
-        let read = read(journal, from, upto, windows).await?;
-        windows = read.windows;
+        filled.messages = read.messages;
         filled.events += read.events;
         filled.bytes += read.bytes;
         // The last number of the log may be in a hole; a checkpoint names an event.
@@ -121,18 +121,16 @@ pub async fn fill<P: Projection>(
                     updated_at,
                 },
                 until,
-                from,
-                upto,
+                from: read.from,
+                upto: read.upto,
                 entries: read.entries,
             };
             projection.fill(&part).await?;
-            if from == first {
+            if part.from == first {
                 projection.filled(&part).await?;
             }
         }
-        upto = from - 1;
     }
-    filled.messages = windows.messages();
     Ok(Some(filled))
 }
 
@@ -162,11 +160,52 @@ pub(super) async fn if_worth_it<P: Projection>(
 
 /// A part of the log, without what does not matter.
 struct Read {
-    windows: Windows,
+    from: u64,
+    upto: u64,
     entries: Vec<Entry>,
     last: Option<(Seq, Timestamp)>,
     events: u64,
     bytes: u64,
+    /// Messages in the windows by now.
+    messages: usize,
+}
+
+/// The log from its end back, read on a task of its own; dropping it ends that.
+struct Back {
+    parts: mpsc::Receiver<Result<Read, JournalError>>,
+    _reader: AbortOnDropHandle<()>,
+}
+
+impl Back {
+    fn read(journal: JournalReader, windows: Windows, first: u64, until: u64) -> Back {
+        let (sender, parts) = mpsc::channel(1);
+        let reader = tokio::spawn(async move {
+            let (mut windows, mut upto) = (Some(windows), until);
+            while upto >= first
+                && let Some(known) = windows.take()
+            {
+                let from = upto.saturating_sub(CHUNK - 1).max(first);
+                let read = read(&journal, from, upto, known).await;
+                let part = read.map(|(part, known)| {
+                    windows = Some(known);
+                    part
+                });
+                if sender.send(part).await.is_err() {
+                    return;
+                }
+                upto = from - 1;
+            }
+        });
+        Back {
+            parts,
+            _reader: AbortOnDropHandle::new(reader),
+        }
+    }
+
+    /// The next part; none behind the first number.
+    async fn next(&mut self) -> Result<Option<Read>, JournalError> {
+        self.parts.recv().await.transpose()
+    }
 }
 
 async fn read(
@@ -174,7 +213,7 @@ async fn read(
     from: u64,
     upto: u64,
     mut windows: Windows,
-) -> Result<Read, JournalError> {
+) -> Result<(Read, Windows), JournalError> {
     let (mut records, mut at) = (Vec::new(), from - 1);
     while at < upto {
         let more = journal
@@ -196,13 +235,16 @@ async fn read(
             .filter(|entry| windows.takes(entry))
             .collect();
         entries.reverse();
-        Read {
-            windows,
+        let part = Read {
+            from,
+            upto,
             entries,
             last,
             events: records.len() as u64,
             bytes: records.iter().map(|it| it.as_bytes().len() as u64).sum(),
-        }
+            messages: windows.messages(),
+        };
+        (part, windows)
     });
     decoded.await.map_err(|_| JournalError::Closed)
 }

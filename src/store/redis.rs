@@ -42,7 +42,7 @@ mod text;
 use std::time::Instant;
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{FromRedisValue, Script, Value};
+use ::redis::{FromRedisValue, Script, ScriptInvocation, Value};
 use wal::{Identity, LogId, Seq};
 
 pub use beside::{Beside, Switch};
@@ -55,7 +55,7 @@ use crate::config;
 use crate::event::Timestamp;
 use crate::failure::Class;
 use crate::store::{Batch, Checkpoint, Filling, Projection, ProjectionError, ProjectionName};
-use commands::Part;
+use commands::{Part, Span};
 use server::Server;
 
 /// Records that could not be applied, of which the reason is kept.
@@ -118,14 +118,33 @@ impl Redis {
         })
     }
 
-    /// Runs the script with the checkpoint of this key, which lives so many seconds, 0 for ever.
-    async fn run(
+    /// Runs the script for one span after the other, with the checkpoint of this key, which lives so many seconds, 0
+    /// for ever. While the server works on one, the next is put together.
+    async fn run_all(
         &mut self,
-        part: &Part,
+        spans: Vec<Span<'_>>,
         checkpoint_key: &str,
         checkpoint_ttl: u64,
     ) -> Result<(), ProjectionError> {
-        let mut connection = self.connection().await?;
+        let mut parts = spans.into_iter().map(Span::part);
+        let mut next = parts.next();
+        while let Some(part) = next {
+            // In this order: the first is on its way before the second takes the thread.
+            let run = self.run(&part, checkpoint_key, checkpoint_ttl);
+            let (ran, following) = tokio::join!(biased; run, async { parts.next() });
+            ran?;
+            next = following;
+        }
+        Ok(())
+    }
+
+    /// One run of the script.
+    fn invocation(
+        &self,
+        part: &Part,
+        checkpoint_key: &str,
+        checkpoint_ttl: u64,
+    ) -> ScriptInvocation<'_> {
         let mut invocation = self.script.prepare_invoke();
         invocation.key(checkpoint_key).key(self.keys.base());
         match &part.checkpoint {
@@ -149,6 +168,17 @@ impl Redis {
         for arg in &part.args.0 {
             invocation.arg(&arg[..]);
         }
+        invocation
+    }
+
+    async fn run(
+        &mut self,
+        part: &Part,
+        checkpoint_key: &str,
+        checkpoint_ttl: u64,
+    ) -> Result<(), ProjectionError> {
+        let mut connection = self.connection().await?;
+        let invocation = self.invocation(part, checkpoint_key, checkpoint_ttl);
         let said: ::redis::RedisResult<Value> = tokio::select! {
             said = invocation.invoke_async(&mut connection) => said,
             // Whatever the old one still says counts no more.
@@ -158,26 +188,29 @@ impl Redis {
             }
         };
         let said = self.done("applying a batch", said)?;
-        let said: Vec<String> = self.done(
-            "applying a batch",
-            Vec::from_redis_value(said).map_err(Into::into),
-        )?;
-        let word = |at: usize| said.get(at).map_or("", String::as_str);
-        match word(0) {
-            "ok" => Ok(()),
-            "moved" => Err(ProjectionError::CheckpointMoved {
-                projection: NAME,
-                found: word(1).parse().unwrap_or(0),
-                after: part.after,
+        verdict(said, part)
+    }
+}
+
+/// What the script says of a run.
+fn verdict(said: Value, part: &Part) -> Result<(), ProjectionError> {
+    let said = Vec::<String>::from_redis_value(said)
+        .map_err(|error| class::backend("applying a batch", error.into()))?;
+    let word = |at: usize| said.get(at).map_or("", String::as_str);
+    match word(0) {
+        "ok" => Ok(()),
+        "moved" => Err(ProjectionError::CheckpointMoved {
+            projection: NAME,
+            found: word(1).parse().unwrap_or(0),
+            after: part.after,
+        }),
+        _ => Err(ProjectionError::OtherLog {
+            projection: NAME,
+            found: format!("{} epoch {}", word(1), word(2)),
+            ours: part.checkpoint.map_or_else(String::new, |it| {
+                format!("{} epoch {}", it.identity.log_id, it.identity.epoch)
             }),
-            _ => Err(ProjectionError::OtherLog {
-                projection: NAME,
-                found: format!("{} epoch {}", word(1), word(2)),
-                ours: part.checkpoint.map_or_else(String::new, |it| {
-                    format!("{} epoch {}", it.identity.log_id, it.identity.epoch)
-                }),
-            }),
-        }
+        }),
     }
 }
 
@@ -207,10 +240,8 @@ impl Projection for Redis {
 
     async fn apply(&mut self, batch: &Batch) -> Result<(), ProjectionError> {
         let key = self.keys.checkpoint();
-        for part in commands::parts(batch) {
-            self.run(&part, &key, 0).await?;
-        }
-        Ok(())
+        let spans = commands::spans(batch.after, batch.checkpoint, &batch.entries);
+        self.run_all(spans, &key, 0).await
     }
 
     fn keeps(&self) -> Option<usize> {

@@ -388,6 +388,11 @@ impl MessageRow {
         }
     }
 
+    /// Whether it is a post that no edit of its batch has changed.
+    pub(super) fn is_post(&self) -> bool {
+        self.versioned && self.changed.is_none()
+    }
+
     /// The version that this content is, if a reader can tell it from the one before.
     pub fn version(&self) -> Option<VersionRow> {
         self.versioned.then(|| VersionRow {

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `setup` | connecting, migrations, the generation to feed |
 //! | `statements` | the SQL of one generation |
-//! | `write` | a batch in one transaction |
+//! | `write` `fresh` | a batch in one transaction; what of it is copied in |
 //! | `bind` | rows as arguments |
 //! | `value` | instants between Rust and the wire, columns to public values |
 //! | `quarantine` | looking at the quarantine, and trying again what is in it |
@@ -23,6 +23,7 @@
 mod aging;
 mod bind;
 mod copy;
+mod fresh;
 mod generations;
 mod load;
 mod mend;
@@ -42,7 +43,10 @@ use std::time::Duration;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Executor as _, Row as _};
 
+use self::fresh::Fresh;
 use self::statements::Statements;
+use self::write::Writing;
+use super::rows::Rows;
 use super::samples::Sampling;
 use super::sql::{StoredCheckpoint, backend, ours, refusal};
 use super::{Batch, Checkpoint, Inspect, Projection, ProjectionError, ProjectionName};
@@ -72,6 +76,7 @@ pub struct Timescale {
     wanted: Option<i32>,
     ready: Option<Arc<Statements>>,
     connection: Option<PgConnection>,
+    fresh: Fresh,
 }
 
 impl Timescale {
@@ -82,6 +87,7 @@ impl Timescale {
             wanted: None,
             ready: None,
             connection: None,
+            fresh: Fresh::default(),
         }
     }
 
@@ -195,9 +201,20 @@ impl Projection for Timescale {
         let statements = self.prepared().await?;
         let mut connection = self.connected(DOING).await?;
         let deadline = Duration::from_secs(APPLY_SECONDS);
-        let applied = write::apply(&statements, &mut connection, batch);
+        let mut rest = Rows::of(&batch.entries);
+        let new = self.fresh.take(&mut rest);
+        let copies = !new.is_empty();
+        let writing = Writing {
+            new,
+            rest,
+            notes_hours: true,
+        };
+        let applied = write::apply(&statements, &mut connection, batch, writing);
         match tokio::time::timeout(deadline, applied).await {
-            Ok(Ok(())) => {
+            Ok(Ok(done)) => {
+                if copies {
+                    self.fresh.went(done);
+                }
                 self.connection = Some(connection);
                 Ok(())
             }

@@ -88,6 +88,31 @@ impl Reader {
     }
 }
 
+/// The indexes on the messages of a generation, and on all their chunks.
+async fn indexes(gateway: &Gateway, generation: i32) -> Vec<String> {
+    let mut connection =
+        connect(gateway.config().timescale.expect("configured").url.expose()).await;
+    let sql = "select replace(indexdef, schemaname, '') from pg_indexes \
+               where schemaname = 'telegram_g' || $1 and tablename = 'message_content' order by 1";
+    let list: Vec<String> = sqlx::query_scalar(sql)
+        .bind(generation)
+        .fetch_all(&mut connection)
+        .await
+        .expect("indexes");
+    let sql = "select count(*) from pg_indexes i join timescaledb_information.chunks k \
+               on k.chunk_schema = i.schemaname and k.chunk_name = i.tablename \
+               where k.hypertable_schema = 'telegram_g' || $1 and k.hypertable_name = 'message_content' \
+               group by i.tablename";
+    let of_chunks: Vec<i64> = sqlx::query_scalar(sql)
+        .bind(generation)
+        .fetch_all(&mut connection)
+        .await
+        .expect("counts");
+    assert!(!of_chunks.is_empty());
+    assert!(of_chunks.iter().all(|count| *count == list.len() as i64));
+    list
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_notice_nothing_of_rebuilds_and_of_the_way_back() {
     let Some(gateway) = Gateway::with_services().await else {
@@ -119,6 +144,9 @@ async fn readers_notice_nothing_of_rebuilds_and_of_the_way_back() {
         stages(&gateway),
         named(&[(1, "kept"), (2, "shown"), (3, "kept")])
     );
+    let first = indexes(&gateway, 1).await;
+    assert_eq!(first.len(), 5, "{first:?}");
+    assert_eq!(indexes(&gateway, 2).await, first, "as it was made");
     let tail = gateway.tail();
     wait_until("the daemon goes on feeding", || gateway.tail() > tail + 20);
     assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.words());

@@ -5,13 +5,14 @@ use std::collections::HashSet;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::rebuild::{filled, made};
-use crate::cli::{CommandError, generation, stores};
+use super::rebuild::{filled, made, rebuilt};
+use crate::cli::{CommandError, stores};
 use crate::config::Config;
 use crate::event::{Body, Event, Timestamp};
 use crate::journal::JournalReader;
 use crate::projector::{entry, next_seq};
 use crate::source::{Source, SourceBatch, SourceError};
+use crate::store::ProjectionName;
 use crate::store::rows::{MessageRow, Rows};
 use crate::store::timescale::{Generations, Loader, Stage};
 
@@ -56,8 +57,9 @@ pub(super) async fn measure(
     stop: &CancellationToken,
 ) -> Result<Beside, CommandError> {
     let section = stores::timescale_section(config)?;
-    let journal = filled(config, made(events), stop).await?;
-    let rebuild_seconds = rebuild(config, &journal, stop).await?;
+    let now = Timestamp::now();
+    let journal = filled(config, made(events, now), stop).await?;
+    let rebuild_seconds = rebuilt(config, ProjectionName::Timescale, &journal, stop).await?;
 
     let batches = messages(&journal).await?;
     let count: usize = batches.iter().map(Vec::len).sum();
@@ -75,13 +77,8 @@ pub(super) async fn measure(
 
     let mut years = config.clone();
     years.data_dir = config.data_dir.join("history");
-    let old = filled(&years, Stretched::new(made(events), events), stop).await?;
-    let history_seconds = rebuild(config, &old, stop).await?;
-    for kept in generations.list().await? {
-        if kept.stage == Stage::Kept {
-            generations.remove(kept.number).await?;
-        }
-    }
+    let old = filled(&years, Stretched::new(made(events, now), events), stop).await?;
+    let history_seconds = rebuilt(config, ProjectionName::Timescale, &old, stop).await?;
     Ok(Beside {
         rebuild_seconds,
         messages: count as u64,
@@ -90,17 +87,6 @@ pub(super) async fn measure(
         history_seconds,
         history_to_live: history_seconds / rebuild_seconds,
     })
-}
-
-async fn rebuild(
-    config: &Config,
-    journal: &JournalReader,
-    stop: &CancellationToken,
-) -> Result<f64, CommandError> {
-    let section = stores::timescale_section(config)?;
-    // The one before is the bench's own.
-    let done = generation::rebuild_beside(section, journal, true, stop.clone()).await?;
-    Ok(done.seconds.work())
 }
 
 /// The messages of a log, each once, in batches as a rebuild meets them.

@@ -3,8 +3,12 @@
 //! The run uses the daemon itself with the synthetic source, in a log of its own that is removed afterwards. With
 //! servers configured it needs empty stores: it refuses to touch one that another log has fed.
 
+pub(super) mod args;
+mod cache;
+mod catch_up;
 mod history;
 mod log;
+mod looped;
 mod machine;
 mod rebuild;
 mod report;
@@ -16,15 +20,18 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use self::args::{BenchArgs, BenchCommand};
+use self::looped::Looped;
 use self::machine::Machine;
 use self::report::{Memory, Report};
-use super::args::{BenchArgs, BenchCommand, Globals};
+use super::args::Globals;
 use super::{CommandError, CommandResult, stores};
 use crate::config::Config;
 use crate::daemon::{Daemon, DaemonError, Options};
 use crate::event::Timestamp;
 use crate::failure::Exit;
 use crate::journal::JournalReader;
+use crate::source::Source;
 use crate::source::synthetic::{self, Synthetic};
 use crate::status::Status;
 
@@ -46,6 +53,9 @@ pub(super) async fn command(globals: &Globals, args: BenchArgs) -> CommandResult
         Some(BenchCommand::Rebuild { name, events, json }) => {
             rebuild::rebuild(&config, name.into(), events, json, stop).await?;
         }
+        Some(BenchCommand::CatchUp { name, events, json }) => {
+            catch_up::catch_up(&config, name.into(), events, json, stop).await?;
+        }
         Some(BenchCommand::Log { size, json }) => {
             log::log(&config, size, json, stop).await?;
         }
@@ -57,7 +67,17 @@ pub(super) async fn command(globals: &Globals, args: BenchArgs) -> CommandResult
                     seconds: args.seconds.unwrap_or(SECONDS),
                 },
             };
-            if !run(&config, load, args.seed, args.json, stop).await? {
+            let passed = match &args.import {
+                Some(file) => {
+                    let looped = Looped::of(file, load.events())?;
+                    run(&config, load, looped, args.seed, args.json, stop).await?
+                }
+                None => {
+                    let made = synthetic(load, args.seed);
+                    run(&config, load, made, args.seed, args.json, stop).await?
+                }
+            };
+            if !passed {
                 return Ok(Exit::Failure);
             }
         }
@@ -135,10 +155,21 @@ pub(super) fn in_scratch(config: &Config, scratch: &Scratch) -> Config {
     config
 }
 
+fn synthetic(load: Load, seed: u64) -> Synthetic {
+    Synthetic::new(&synthetic::Options {
+        seed,
+        rate: load.rate(),
+        events: Some(load.events()),
+        base: Timestamp::now(),
+        ..synthetic::Options::default()
+    })
+}
+
 /// Runs the load through the whole house and prints the figures; true if the target was met.
-async fn run(
+async fn run<S: Source>(
     config: &Config,
     load: Load,
+    source: S,
     seed: u64,
     json: bool,
     stop: CancellationToken,
@@ -154,17 +185,11 @@ async fn run(
     let machine = Machine::now();
     let status = Status::new();
     let daemon = Daemon::open(config.clone(), status.clone())?;
-    let source = Synthetic::new(&synthetic::Options {
-        seed,
-        rate: load.rate(),
-        events: Some(load.events()),
-        base: Timestamp::now(),
-        ..synthetic::Options::default()
-    });
     let cpu = machine::cpu_seconds();
     let started_us = Timestamp::now().micros();
     let started = Instant::now();
-    let rss = watched(daemon, source, &status, load.events(), stop).await?;
+    let done = move |status: &Status| status.snapshot().durable * 100 / load.events().max(1);
+    let rss = watched(daemon, Some(source), &status, &done, stop).await?;
     let board = status.snapshot();
     let stages = report::stages(&board, started_us);
     let report = Report {
@@ -189,23 +214,24 @@ async fn run(
     Ok(report.pass)
 }
 
-/// Runs the daemon to the end of the load, with the live view and an eye on memory.
-async fn watched(
+/// Runs the daemon to the end of the load, with the live view and an eye on memory. `percent` tells how much is done.
+async fn watched<S: Source>(
     daemon: Daemon,
-    source: Synthetic,
+    source: Option<S>,
     status: &Status,
-    events: u64,
+    percent: &(impl Fn(&Status) -> u64 + Clone + Send + 'static),
     stop: CancellationToken,
 ) -> Result<Memory, DaemonError> {
     let done = CancellationToken::new();
-    let sampler = tokio::spawn(sample_memory(status.clone(), events, done.clone()));
+    let sampler = sample_memory(status.clone(), percent.clone(), done.clone());
+    let sampler = tokio::spawn(sampler);
     let title = "bench".to_owned();
     let view = tokio::spawn(super::view::follow(title, status.clone(), done.clone()));
     let options = Options {
         receipts: None,
         drain: true,
     };
-    let ran = daemon.run(Some(source), options, stop).await;
+    let ran = daemon.run(source, options, stop).await;
     done.cancel();
     let _ = view.await;
     ran.map(drop)?;
@@ -219,17 +245,21 @@ async fn log_bytes_per_event(data_dir: &Path) -> Result<f64, DaemonError> {
     Ok(bytes as f64 / count.max(1) as f64)
 }
 
-async fn sample_memory(status: Status, events: u64, stop: CancellationToken) -> Memory {
+async fn sample_memory(
+    status: Status,
+    percent: impl Fn(&Status) -> u64,
+    stop: CancellationToken,
+) -> Memory {
     let mut memory = Memory::default();
     loop {
         let now = machine::rss_bytes();
-        let durable = status.snapshot().durable;
+        let percent = percent(&status);
         memory.peak = memory.peak.max(now);
         memory.at_end = now;
-        if memory.at_tenth == 0 && durable >= events / 10 {
+        if memory.at_tenth == 0 && percent >= 10 {
             memory.at_tenth = now;
         }
-        if memory.at_half == 0 && durable >= events / 2 {
+        if memory.at_half == 0 && percent >= 50 {
             memory.at_half = now;
         }
         tokio::select! {

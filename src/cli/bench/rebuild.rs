@@ -6,16 +6,18 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::machine::Machine;
-use super::{Scratch, history, in_scratch};
-use crate::cli::{CommandError, output, stores};
+use super::{Scratch, cache, history, in_scratch};
+use crate::cli::{CommandError, generation, output, stores};
 use crate::config::Config;
 use crate::daemon::{Daemon, DaemonError, Options};
+use crate::event::Timestamp;
 use crate::journal::JournalReader;
 use crate::replay;
 use crate::source::Source;
 use crate::source::synthetic::{self, Synthetic};
 use crate::status::Status;
-use crate::store::{Projection, ProjectionName};
+use crate::store::ProjectionName;
+use crate::store::timescale::{Generations, Stage};
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -23,10 +25,17 @@ struct Report {
     events: u64,
     seconds: f64,
     events_per_second: f64,
-    /// Of TimescaleDB alone.
+    /// What the server can do at most.
     #[serde(flatten)]
-    beside: Option<history::Beside>,
+    beside: Option<Beside>,
     machine: Machine,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Beside {
+    Timescale(history::Beside),
+    Redis(cache::Beside),
 }
 
 /// Fills a log, then times the rebuild of a store from it.
@@ -45,18 +54,16 @@ pub(in crate::cli) async fn rebuild(
     stores::refuse_unless_empty(&config, name).await?;
     let (seconds, beside) = match name {
         ProjectionName::Sqlite => {
-            let journal = filled(&config, made(events), &stop).await?;
-            (time(&journal, stores::sqlite(&config)?, &stop).await?, None)
+            let journal = filled(&config, made(events, Timestamp::now()), &stop).await?;
+            (rebuilt(&config, name, &journal, &stop).await?, None)
         }
         ProjectionName::Timescale => {
             let beside = history::measure(&config, events, &stop).await?;
-            (beside.rebuild_seconds, Some(beside))
+            (beside.rebuild_seconds, Some(Beside::Timescale(beside)))
         }
         ProjectionName::Redis => {
-            let journal = filled(&config, made(events), &stop).await?;
-            let (redis, started) = (stores::redis(&config)?, Instant::now());
-            replay::rebuild_cache(&journal, &redis, &mut |_| {}, &stop).await?;
-            (started.elapsed().as_secs_f64(), None)
+            let beside = cache::measure(&config, events, &stop).await?;
+            (beside.rebuild_seconds, Some(Beside::Redis(beside)))
         }
     };
     // Leaves the store as it was found.
@@ -78,17 +85,20 @@ fn text(it: &Report) -> String {
         "rebuild {}: {} events in {:.2} s, {:.0} events/s (load {:.2})",
         it.store, it.events, it.seconds, it.events_per_second, it.machine.load_1m
     );
-    if let Some(beside) = &it.beside {
-        text.push_str(&beside.text());
+    match &it.beside {
+        Some(Beside::Timescale(beside)) => text.push_str(&beside.text()),
+        Some(Beside::Redis(beside)) => text.push_str(&beside.text()),
+        None => {}
     }
     text
 }
 
-/// Made-up events as fast as they are taken.
-pub(super) fn made(events: u64) -> Synthetic {
+/// Made-up events from this date on, as fast as they are taken.
+pub(super) fn made(events: u64, base: Timestamp) -> Synthetic {
     Synthetic::new(&synthetic::Options {
         rate: 0,
         events: Some(events),
+        base,
         ..synthetic::Options::default()
     })
 }
@@ -115,12 +125,35 @@ pub(super) async fn filled<S: Source>(
     Ok(JournalReader::open(&config.data_dir)?)
 }
 
-async fn time<P: Projection>(
+/// Rebuilds a store, as the command does, and says how long that took; of TimescaleDB without the comparison, and what
+/// was shown before is dropped.
+pub(super) async fn rebuilt(
+    config: &Config,
+    name: ProjectionName,
     journal: &JournalReader,
-    mut projection: P,
     stop: &CancellationToken,
 ) -> Result<f64, CommandError> {
     let started = Instant::now();
-    replay::rebuild(journal, &mut projection, &mut |_| {}, stop).await?;
+    match name {
+        ProjectionName::Sqlite => {
+            let mut sqlite = stores::sqlite(config)?;
+            replay::rebuild(journal, &mut sqlite, &mut |_| {}, stop).await?;
+        }
+        ProjectionName::Timescale => {
+            let section = stores::timescale_section(config)?;
+            let done = generation::rebuild_beside(section, journal, true, stop.clone()).await?;
+            let mut generations = Generations::open(section).await?;
+            for kept in generations.list().await? {
+                if kept.stage == Stage::Kept {
+                    generations.remove(kept.number).await?;
+                }
+            }
+            return Ok(done.seconds.work());
+        }
+        ProjectionName::Redis => {
+            let redis = stores::redis(config)?;
+            replay::rebuild_cache(journal, &redis, &mut |_| {}, stop).await?;
+        }
+    }
     Ok(started.elapsed().as_secs_f64())
 }

@@ -42,6 +42,20 @@ pub(super) struct Memory {
     pub peak: u64,
 }
 
+impl Memory {
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        format!(
+            "rss {:.0} MiB at a tenth, {:.0} at half, {:.0} at the end, {:.0} peak",
+            mib(self.at_tenth),
+            mib(self.at_half),
+            mib(self.at_end),
+            mib(self.peak),
+        )
+    }
+}
+
 /// A whole run.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Report {
@@ -152,17 +166,12 @@ impl Report {
                 millis(stage.max_us),
             );
         }
-        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         let _ = writeln!(
             text,
-            "cpu {:.1} s ({:.1} us an event); rss {:.0} MiB at a tenth, {:.0} at half, {:.0} at the end, {:.0} peak; \
-             log {:.0} bytes an event; broker lost {}",
+            "cpu {:.1} s ({:.1} us an event); {}; log {:.0} bytes an event; broker lost {}",
             self.cpu_seconds,
             self.cpu_seconds * 1e6 / self.events.max(1) as f64,
-            mib(self.rss.at_tenth),
-            mib(self.rss.at_half),
-            mib(self.rss.at_end),
-            mib(self.rss.peak),
+            self.rss.text(),
             self.log_bytes_per_event,
             self.broker_lost,
         );

@@ -172,6 +172,7 @@ impl Work<'_> {
             ));
         }
         let number = self.generations.make(width).await?;
+        self.generations.strip_indexes(number).await?;
         if self.section.keep_age.is_some() {
             self.generations.keep_as_shown(number).await?;
         }
@@ -184,6 +185,7 @@ impl Work<'_> {
     async fn load(&mut self, loader: &mut Loader, number: i32) -> Result<Progress, CommandError> {
         let mut report = reporter();
         let done = replay::catch_up(self.journal, loader, None, &mut report, &self.stop).await?;
+        self.generations.make_indexes(number).await?;
         self.generations.analyze(number).await?;
         loader.count_hours(&mut self.generations).await?;
         Ok(done)

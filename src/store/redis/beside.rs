@@ -5,13 +5,21 @@
 //! given up leaves keys that expire, all but its checkpoint, and the next one removes them first.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use ::redis::{FromRedisValue as _, Script, Value};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use wal::Seq;
 
-use super::{Keys, NAME, Redis};
+use super::commands::{Part, Span};
+use super::fill::spans;
+use super::{Keys, NAME, Redis, class, verdict};
 use crate::store::{
     Batch, Checkpoint, Entry, Filling, Projection, ProjectionError, ProjectionName,
 };
+
+/// Runs of the script that are on their way at once, where nothing but its rate matters.
+const RUNS_ON_THE_WAY: usize = 4;
 
 /// The cache that is built.
 pub struct Beside {
@@ -79,6 +87,44 @@ impl Beside {
                 after: 0,
             }),
         }
+    }
+
+    /// Runs the script for all that these fillings have, one run close behind the other, put together before the clock
+    /// starts: the ceiling that a bench measures a rebuild against. Returns how long the server took.
+    pub async fn script_alone(
+        &mut self,
+        fillings: &[Filling],
+    ) -> Result<Duration, ProjectionError> {
+        let connection = self.store.connection().await?;
+        let end = fillings.first().map_or(Seq::FIRST, |it| it.end.seq);
+        let (key, ttl) = (
+            self.store.keys.filling(end),
+            self.store.config.ttl.as_secs(),
+        );
+        let parts = fillings.iter().flat_map(spans).map(Span::part);
+        let parts: Vec<Part> = parts.collect();
+        let invocations = parts
+            .iter()
+            .map(|part| self.store.invocation(part, &key, ttl));
+        let invocations: Vec<_> = invocations.collect();
+        let loaded = self.store.script.load_async(&mut connection.clone()).await;
+        let doing = "running the script alone";
+        loaded.map_err(|error| class::backend(doing, error))?;
+        let begun = Instant::now();
+        let said = stream::iter(&invocations).map(|invocation| {
+            let mut connection = connection.clone();
+            async move { invocation.invoke_async::<Value>(&mut connection).await }
+        });
+        let said: Vec<Value> = said
+            .buffered(RUNS_ON_THE_WAY)
+            .try_collect()
+            .await
+            .map_err(|error| class::backend(doing, error))?;
+        let took = begun.elapsed();
+        for (said, part) in said.into_iter().zip(&parts) {
+            verdict(said, part)?;
+        }
+        Ok(took)
     }
 
     /// A cache that leaves something out is not shown.

@@ -5,22 +5,44 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::text::{message_text, quarantine_text, seen_member, state_text};
 use crate::event::{Body, Json, Timestamp};
 use crate::store::rows::{ChannelNameRow, MessageRow, Rows, Stamped, StateRow};
-use crate::store::{Batch, Checkpoint, Entry};
+use crate::store::{Checkpoint, Entry};
 
 /// Most entries in one run of the script: nothing else is served meanwhile.
 pub(super) const PART_ENTRIES_MAX: usize = 1000;
 /// Rough most bytes of text in one run.
 const PART_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// One run of the script.
+/// What one run of the script covers.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Part {
+pub(super) struct Span<'a> {
     /// The number before the first one it covers.
     pub(super) after: u64,
     /// Where it moves the checkpoint, unless it is part of a partial replay.
     pub(super) checkpoint: Option<Checkpoint>,
+    /// What it applies.
+    pub(super) entries: &'a [Entry],
+}
+
+/// One run of the script, put together.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Part {
+    /// As in its span.
+    pub(super) after: u64,
+    /// As in its span.
+    pub(super) checkpoint: Option<Checkpoint>,
     /// Its sections.
     pub(super) args: Args,
+}
+
+impl Span<'_> {
+    /// The arguments: by far the most work on this side.
+    pub(super) fn part(self) -> Part {
+        Part {
+            after: self.after,
+            checkpoint: self.checkpoint,
+            args: sections(self.entries),
+        }
+    }
 }
 
 /// Arguments, one after another.
@@ -54,15 +76,14 @@ pub(super) struct Group {
     pub(super) value: String,
 }
 
-/// The parts of a batch. Each moves the checkpoint to its own last entry, so that a long batch that is interrupted
-/// goes on where it was; the last one moves it to where the batch says.
-pub(super) fn parts(batch: &Batch) -> Vec<Part> {
-    let mut parts = Vec::new();
-    let mut after = batch.after;
-    let mut rest = &batch.entries[..];
+/// The runs for the entries behind `after`. Each moves the checkpoint to its own last entry, so that a long batch that is
+/// interrupted goes on where it was; the last one moves it to where the batch ends.
+pub(super) fn spans(after: u64, end: Option<Checkpoint>, entries: &[Entry]) -> Vec<Span<'_>> {
+    let mut spans = Vec::new();
+    let (mut after, mut rest) = (after, entries);
     loop {
         let (now, later) = rest.split_at(part_length(rest));
-        let checkpoint = batch.checkpoint.map(|end| match now.last() {
+        let checkpoint = end.map(|end| match now.last() {
             Some(last) if !later.is_empty() => Checkpoint {
                 identity: end.identity,
                 seq: last.seq(),
@@ -70,13 +91,13 @@ pub(super) fn parts(batch: &Batch) -> Vec<Part> {
             },
             _ => end,
         });
-        parts.push(Part {
+        spans.push(Span {
             after,
             checkpoint,
-            args: sections(now),
+            entries: now,
         });
         if later.is_empty() {
-            return parts;
+            return spans;
         }
         after = checkpoint.map_or(after, |it| it.seq.get());
         rest = later;

@@ -7,17 +7,15 @@
 use ::redis::{FromRedisValue as _, Script, Value};
 use wal::Seq;
 
-use super::commands::{self, Part};
+use super::commands::{self, Span};
 use super::{NAME, Redis};
 use crate::store::{Checkpoint, Filling, ProjectionError};
 
 impl Redis {
     pub(super) async fn apply_filling(&mut self, filling: &Filling) -> Result<(), ProjectionError> {
         let key = self.keys.filling(filling.end.seq);
-        for part in parts(filling) {
-            self.run(&part, &key, self.config.ttl.as_secs()).await?;
-        }
-        Ok(())
+        let ttl = self.config.ttl.as_secs();
+        self.run_all(spans(filling), &key, ttl).await
     }
 
     pub(super) async fn finish_filling(
@@ -57,22 +55,22 @@ impl Redis {
 }
 
 /// The runs of a filling, the newest first. Their checkpoints are those of the filling.
-fn parts(filling: &Filling) -> Vec<Part> {
+pub(super) fn spans(filling: &Filling) -> Vec<Span<'_>> {
     let mut before = filling.before();
-    let rising = commands::parts(&filling.batch());
-    let parts = rising.into_iter().rev().map(|part| {
-        let covered = filling.until - part.after;
+    let rising = commands::spans(filling.from - 1, Some(filling.end), &filling.entries);
+    let spans = rising.into_iter().rev().map(|span| {
+        let covered = filling.until - span.after;
         let after = std::mem::replace(&mut before, covered);
-        Part {
+        Span {
             after,
             checkpoint: Some(Checkpoint {
                 seq: Seq::new(covered).unwrap_or(Seq::FIRST),
                 ..filling.end
             }),
-            args: part.args,
+            entries: span.entries,
         }
     });
-    parts.collect()
+    spans.collect()
 }
 
 #[cfg(test)]
@@ -93,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_come_down_from_the_end_without_a_hole() {
+    fn runs_come_down_from_the_end_without_a_hole() {
         let filling = Filling {
             end: Checkpoint {
                 identity: Identity {
@@ -108,19 +106,19 @@ mod tests {
             upto: 4_000,
             entries: (600..3_100).map(poison).collect(),
         };
-        let parts = parts(&filling);
-        let covered = |part: &Part| {
-            part.checkpoint
+        let spans = spans(&filling);
+        let covered = |span: &Span<'_>| {
+            span.checkpoint
                 .map(|it| it.seq.get())
                 .expect("a checkpoint")
         };
-        assert_eq!(parts.len(), 3);
+        assert_eq!(spans.len(), 3);
         let mut at = 1_000;
-        for part in &parts {
-            assert_eq!(part.after, at);
-            at = covered(part);
+        for span in &spans {
+            assert_eq!(span.after, at);
+            at = covered(span);
         }
-        assert_eq!(covered(&parts[0]), 5_000 - 2_599, "down to 2600");
+        assert_eq!(covered(&spans[0]), 5_000 - 2_599, "down to 2600");
         assert_eq!(at, 5_000 - 500, "down to 501");
     }
 }

@@ -141,6 +141,22 @@ impl Generations {
         limited(APPLY_SECONDS, DOING, made).await
     }
 
+    /// Takes the indexes off one that is empty, so that it is loaded faster.
+    pub async fn strip_indexes(&mut self, number: i32) -> Result<(), ProjectionError> {
+        let stripped = sqlx::query("select telegram.strip_indexes($1)").bind(number);
+        let stripped = stripped.execute(&mut self.connection);
+        limited(APPLY_SECONDS, "removing indexes", stripped).await?;
+        Ok(())
+    }
+
+    /// Makes the indexes that one has not got. Takes as long as there are rows.
+    pub async fn make_indexes(&mut self, number: i32) -> Result<(), ProjectionError> {
+        let made = sqlx::query("select telegram.make_indexes($1)").bind(number);
+        let made = made.execute(&mut self.connection).await;
+        let fail = |error| backend(NAME, "making indexes", error);
+        made.map(drop).map_err(fail)
+    }
+
     /// Has the server look at the rows of one, so that it plans for what is there.
     pub async fn analyze(&mut self, number: i32) -> Result<(), ProjectionError> {
         let schema = format!("telegram_g{number}");

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::seen::Seen;
-use super::{APPLY_SECONDS, Generations, NAME, Timescale, too_slow, write};
+use super::write::{self, Writing};
+use super::{APPLY_SECONDS, Generations, NAME, Timescale, too_slow};
 use crate::config;
 use crate::store::rows::{MessageRow, Rows};
 use crate::store::{Batch, Checkpoint, Inspect, Projection, ProjectionError, ProjectionName};
@@ -80,16 +81,15 @@ impl Projection for Loader {
         rows.messages = known;
         let statements = self.store.prepared().await?;
         let mut connection = self.store.connected(DOING).await?;
-        let loaded = write::load(
-            &statements,
-            &mut connection,
-            batch,
-            (new, rows),
-            self.counted,
-        );
+        let writing = Writing {
+            new,
+            rest: rows,
+            notes_hours: self.counted,
+        };
+        let loaded = write::apply(&statements, &mut connection, batch, writing);
         let deadline = Duration::from_secs(APPLY_SECONDS);
         match tokio::time::timeout(deadline, loaded).await {
-            Ok(Ok(())) => {
+            Ok(Ok(_)) => {
                 self.store.connection = Some(connection);
                 Ok(())
             }

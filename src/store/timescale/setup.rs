@@ -45,6 +45,11 @@ const STEPS: &[(i64, &str, &str)] = &[
         "retention and columnstore",
         include_str!("../../../migrations/timescale/0006_retention_columnstore.sql"),
     ),
+    (
+        7,
+        "loading",
+        include_str!("../../../migrations/timescale/0007_loading.sql"),
+    ),
 ];
 
 /// Beside our own objects, not among those of the database's owner.

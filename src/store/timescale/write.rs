@@ -24,34 +24,56 @@ fn fail(error: sqlx::Error) -> ProjectionError {
     backend(NAME, DOING, error)
 }
 
-/// Applies a batch: rows, quarantine and checkpoint, or nothing.
+/// What a batch writes.
+pub(super) struct Writing {
+    /// Contents of messages that should have no row yet: they are copied in.
+    pub(super) new: Vec<MessageRow>,
+    /// All the rest.
+    pub(super) rest: Rows,
+    /// Hours whose counts change are noted. Where not, all are counted when the load is done.
+    pub(super) notes_hours: bool,
+}
+
+/// Applies a batch: rows, quarantine and checkpoint, or nothing. Returns whether the new contents were new.
 pub(super) async fn apply(
     statements: &Statements,
     connection: &mut PgConnection,
     batch: &Batch,
-) -> Result<(), ProjectionError> {
-    let (mut transaction, since) = begin(statements, connection, batch).await?;
-    match write(statements, &mut transaction, &batch.entries, since).await {
-        Ok(()) => return transaction.commit().await.map_err(fail),
-        Err(error) if cause(NAME, &error).class == Class::Corrupt => {}
-        Err(error) => return Err(fail(error)),
+    writing: Writing,
+) -> Result<bool, ProjectionError> {
+    let notes_hours = writing.notes_hours;
+    let copied = !writing.new.is_empty();
+    if tried(statements, connection, batch, writing).await? {
+        return Ok(true);
     }
-    // One of the events cannot be stored. Rare, so the usual path pays nothing for it: start again and look for it.
-    transaction.rollback().await.map_err(fail)?;
+    // One of the contents was there, or one of the events cannot be stored.
+    let all = Writing {
+        new: Vec::new(),
+        rest: Rows::of(&batch.entries),
+        notes_hours,
+    };
+    if copied && tried(statements, connection, batch, all).await? {
+        return Ok(false);
+    }
+    // Rare, so the usual path pays nothing for it: start again and look for it.
     let (mut transaction, since) = begin(statements, connection, batch).await?;
     write_what_fits(statements, &mut transaction, batch, since).await?;
-    transaction.commit().await.map_err(fail)
+    transaction.commit().await.map_err(fail)?;
+    Ok(false)
 }
 
-/// As [`apply`], where the contents of `new` messages are certain to have no row yet: they are copied in. `rest` is what
-/// else the batch writes. Unless the hours are `counted` already, they are counted when the load is done.
-pub(super) async fn load(
+/// Applies a batch; false, and nothing done, when the server refuses something of it.
+async fn tried(
     statements: &Statements,
     connection: &mut PgConnection,
     batch: &Batch,
-    (mut new, mut rest): (Vec<MessageRow>, Rows),
-    counted: bool,
-) -> Result<(), ProjectionError> {
+    writing: Writing,
+) -> Result<bool, ProjectionError> {
+    let Writing {
+        mut new,
+        mut rest,
+        notes_hours,
+    } = writing;
     let (mut transaction, since) = begin(statements, connection, batch).await?;
     new.retain(|row| since.is_none_or(|since| row.posted_at >= since));
     rest.keep_since(since);
@@ -59,19 +81,19 @@ pub(super) async fn load(
         copy_contents(statements, &mut transaction, &new).await?;
         write_rows(statements, &mut transaction, &rest).await?;
         write_samples(statements, &mut transaction, &batch.entries, since).await?;
-        if counted {
+        if notes_hours {
             note_hours(statements, &mut transaction, &new, &rest).await?;
         }
         Ok(())
     };
     match written.await {
-        Ok(()) => return transaction.commit().await.map_err(fail),
-        Err(error) if cause(NAME, &error).class == Class::Corrupt => {}
-        Err(error) => return Err(fail(error)),
+        Ok(()) => transaction.commit().await.map(|()| true).map_err(fail),
+        Err(error) if cause(NAME, &error).class == Class::Corrupt => {
+            transaction.rollback().await.map_err(fail)?;
+            Ok(false)
+        }
+        Err(error) => Err(fail(error)),
     }
-    // One of the events cannot be stored. The usual way finds out which.
-    transaction.rollback().await.map_err(fail)?;
-    apply(statements, connection, batch).await
 }
 
 /// Notes the hours whose counts the batch has changed: of its contents, and of the messages that it deletes.
@@ -331,35 +353,32 @@ async fn write_gap_closings(
     Ok(())
 }
 
-/// Most contents belong to messages that have none yet; what is left is an edit, a repeat or an import, and merges.
+/// Most posts have no content yet; what is left of them is a repeat or an import, and merges as every edit does.
 async fn write_contents(
     statements: &Statements,
     connection: &mut PgConnection,
     rows: &[MessageRow],
 ) -> Result<(), sqlx::Error> {
-    if rows.is_empty() {
-        return Ok(());
+    let (posts, mut rest): (Vec<&MessageRow>, Vec<_>) = rows.iter().partition(|row| row.is_post());
+    if !posts.is_empty() {
+        let query = sqlx::query(ours(&statements.insert_content));
+        let added = bind_contents(query, &posts)
+            .fetch_all(&mut *connection)
+            .await?;
+        if added.len() < posts.len() {
+            let added: HashSet<i64> = added
+                .iter()
+                .map(|row| row.try_get(0))
+                .collect::<Result<_, _>>()?;
+            rest.extend(posts.iter().filter(|row| !added.contains(&row.seq)));
+        }
     }
-    let all: Vec<&MessageRow> = rows.iter().collect();
-    let query = sqlx::query(ours(&statements.insert_content));
-    let added = bind_contents(query, &all)
-        .fetch_all(&mut *connection)
-        .await?;
-    if added.len() == rows.len() {
-        return Ok(());
+    if !rest.is_empty() {
+        let query = sqlx::query(ours(&statements.merge_content));
+        bind_contents(query, &rest)
+            .execute(&mut *connection)
+            .await?;
     }
-    let added: HashSet<i64> = added
-        .iter()
-        .map(|row| row.try_get(0))
-        .collect::<Result<_, _>>()?;
-    let rest: Vec<&MessageRow> = rows
-        .iter()
-        .filter(|row| !added.contains(&row.seq))
-        .collect();
-    let query = sqlx::query(ours(&statements.merge_content));
-    bind_contents(query, &rest)
-        .execute(&mut *connection)
-        .await?;
     Ok(())
 }
 
