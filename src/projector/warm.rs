@@ -177,7 +177,7 @@ struct Back {
 }
 
 impl Back {
-    fn read(journal: JournalReader, windows: Windows, first: u64, until: u64) -> Back {
+    fn read(journal: impl Ranges, windows: Windows, first: u64, until: u64) -> Back {
         let (sender, parts) = mpsc::channel(1);
         let reader = tokio::spawn(async move {
             let (mut windows, mut upto) = (Some(windows), until);
