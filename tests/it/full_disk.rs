@@ -105,21 +105,20 @@ async fn a_full_disk_stops_ingest_until_there_is_room() {
     let filler = fill(&data, 34 << 20);
     let mut daemon = until_full(&gateway, &receipts);
     let full = gateway.tail();
-    // Reading goes on, and whoever asks is told.
-    wait_until("the log is open again", || {
+    // Reading goes on, and whoever asks is told. Room that is freed by others for a moment is used, so this may be
+    // true only the second time.
+    wait_until("the log is open again, and waits for room", || {
         let status = gateway.json(&["status", "--json"]);
-        assert_eq!(status["tail"].as_u64(), Some(full), "{status}");
-        status["complaints"][0]
-            .as_str()
-            .is_some_and(|it| it.contains("the disk is full"))
+        let told = status["complaints"].as_array().is_some_and(|all| {
+            all.iter()
+                .filter_map(|it| it.as_str())
+                .any(|it| it.contains("the disk is full"))
+        });
+        let live = gateway.json(&["wal", "stat", "--json"])["live"].clone();
+        told && live["healthy"] == false && live["ballast"] == "released"
     });
     assert_eq!(gateway.ok(&["wal", "tail", "-n", "7"]).lines().count(), 7);
     gateway.ok(&["verify", "log"]);
-    let live = gateway.json(&["wal", "stat", "--json"])["live"].clone();
-    assert_eq!(
-        (&live["healthy"], &live["ballast"]),
-        (&false.into(), &"released".into())
-    );
     // Whatever gives back room that is not enough changes nothing.
     fill_up(&filler);
     std::fs::remove_file(&filler).expect("removed");

@@ -97,12 +97,6 @@ impl Gateway {
         self.broker.as_ref().expect("has a broker")
     }
 
-    /// Removes a queue of the broker.
-    pub(crate) fn delete_queue(&self, queue: &str) {
-        let broker = self.broker.as_ref().expect("has a broker");
-        broker.delete_queue(queue);
-    }
-
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
