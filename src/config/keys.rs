@@ -31,6 +31,8 @@ pub(super) enum Kind {
     Url(&'static [&'static str]),
     /// A secret of letters and digits, which the file only refers to.
     SecretWord { chars_max: usize },
+    /// A secret of any characters but control characters, which the file only refers to.
+    Password { bytes_max: usize },
     /// 32 raw bytes or a passphrase, which the file only refers to.
     SessionKey,
     /// A file of 256 secret bytes.
@@ -57,7 +59,10 @@ impl Kind {
 
     /// Whether the file must not hold it at all.
     pub(super) fn is_only_referred_to(self) -> bool {
-        matches!(self, Kind::SecretWord { .. } | Kind::SessionKey)
+        matches!(
+            self,
+            Kind::SecretWord { .. } | Kind::Password { .. } | Kind::SessionKey
+        )
     }
 
     /// Whether it is written as a list.

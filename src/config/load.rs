@@ -228,6 +228,9 @@ fn assemble(layers: &Layers) -> Config {
             ttl: from.span("redis.ttl"),
             check_interval: from.span("redis.check_interval"),
             sentinels: from.hosts("redis.sentinels"),
+            sentinel_user: from.word("redis.sentinel_user"),
+            sentinel_password: written("redis.sentinel_password")
+                .then(|| from.secret("redis.sentinel_password")),
             master: from.word("redis.master"),
         }),
         sqlite: sqlite.map(|path| Sqlite {

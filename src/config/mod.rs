@@ -172,6 +172,10 @@ pub struct Redis {
     pub check_interval: Duration,
     /// The Sentinels that say which server is the master, as host and port; none for the server of `url`.
     pub sentinels: Vec<(String, u16)>,
+    /// Who asks them.
+    pub sentinel_user: String,
+    /// With this password, where they want one.
+    pub sentinel_password: Option<Secret>,
     /// The master's name at the Sentinels.
     pub master: String,
 }

@@ -2,8 +2,8 @@
 
 use super::keys::Default::{Needed, Text, Words};
 use super::keys::Kind::{
-    AuthKeyFile, Chats, Choice, Hosts, Kinds, Name, Names, Path, SecretWord, SessionKey, Socket,
-    Switch, TokenFile, Url,
+    AuthKeyFile, Chats, Choice, Hosts, Kinds, Name, Names, Password, Path, SecretWord, SessionKey,
+    Socket, Switch, TokenFile, Url,
 };
 use super::keys::{Key, Kind, count, key, size, span};
 use super::telegram::FILE_KINDS;
@@ -461,7 +461,22 @@ pub(super) const KEYS: &[Key] = &[
         Hosts { hosts_max: 16 },
         Words("no Sentinel: the server of `url` is the master"),
         "Sentinels that say which server is the master: host and port of `url` are not used then, the rest of it is. \
-         They are asked without a password, over TLS if `url` is `rediss://`.",
+         They are asked over TLS if `url` is `rediss://`.",
+    ),
+    key(
+        "redis",
+        "sentinel_user",
+        Name { chars_max: 64 },
+        Text("default"),
+        "The user at the Sentinels; it needs `sentinel|master` and `subscribe` to `+switch-master`.",
+    ),
+    key(
+        "redis",
+        "sentinel_password",
+        Password { bytes_max: 512 },
+        Words("no password: the Sentinels ask for none"),
+        "The user's password at the Sentinels. In this file only as the place where it is kept: `{ file = \"PATH\" }`, \
+         `{ credential = \"NAME\" }` or `{ env = \"NAME\" }`.",
     ),
     key(
         "redis",

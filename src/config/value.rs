@@ -170,6 +170,14 @@ fn from_string(key: &Key, text: &str) -> Result<Value, Wrong> {
                 Err(mistyped(key, "what it is"))
             }
         }
+        Kind::Password { bytes_max } => {
+            let text = text.trim_end_matches(['\r', '\n']);
+            if text.len() <= bytes_max && !text.chars().any(char::is_control) {
+                Ok(Value::Secret(Secret::new(text.to_owned())))
+            } else {
+                Err(mistyped(key, "what it is"))
+            }
+        }
         Kind::SessionKey => session_key(key, text.as_bytes(), Some(text)),
         Kind::Socket => match text.trim().parse::<SocketAddrV4>() {
             Ok(address) if address.port() != 0 && !address.ip().is_unspecified() => {
@@ -312,6 +320,9 @@ pub(super) fn expected(key: &Key) -> String {
         Kind::Span { .. } => format!("a duration as \"30s\" (ms, s, m, h, d), {}", limits(key)),
         Kind::Url(schemes) => forms(schemes),
         Kind::SecretWord { chars_max } => format!("1 to {chars_max} letters and digits"),
+        Kind::Password { bytes_max } => {
+            format!("1 to {bytes_max} bytes of text without control characters")
+        }
         Kind::SessionKey => "32 raw bytes, or a passphrase of 8 to 1024 bytes".to_owned(),
         Kind::AuthKeyFile => "the path of a file of 256 bytes in quotes".to_owned(),
         Kind::TokenFile => "the path of a file of 32 to 1024 bytes in quotes".to_owned(),
@@ -341,6 +352,7 @@ pub(super) fn limits(key: &Key) -> String {
             schemes.join(", ")
         }
         Kind::SecretWord { chars_max } => format!("1 to {chars_max} of letters, digits"),
+        Kind::Password { bytes_max } => format!("1 to {bytes_max} bytes"),
         Kind::SessionKey => "32 raw bytes, or text of 8 to 1024 bytes".to_owned(),
         Kind::AuthKeyFile => "256 bytes".to_owned(),
         Kind::TokenFile => "32 to 1024 bytes".to_owned(),

@@ -21,10 +21,12 @@
 //! | `sources` | where salvage finds records besides the log's own files |
 //! | `socket` | all of it from another process |
 //! | `edge` | reading from another machine |
+//! | `cut` | taking the messages of both apart |
 
 mod access;
 mod ballast;
 pub mod control;
+mod cut;
 pub mod edge;
 mod error;
 mod holes;

@@ -71,6 +71,8 @@ pub struct Redis {
     keys: Keys,
     script: Script,
     server: Server,
+    /// Seconds that its checkpoint lives after it moved, 0 for ever.
+    checkpoint_ttl: u64,
     /// When the checkpoint was asked for last.
     asked: Instant,
 }
@@ -82,6 +84,7 @@ impl Redis {
             keys: Keys::new(&config.prefix),
             server: Server::new(config.clone()),
             config,
+            checkpoint_ttl: 0,
             script: Script::new(include_str!("redis/apply.lua")),
             asked: Instant::now(),
         }
@@ -241,7 +244,8 @@ impl Projection for Redis {
     async fn apply(&mut self, batch: &Batch) -> Result<(), ProjectionError> {
         let key = self.keys.checkpoint();
         let spans = commands::spans(batch.after, batch.checkpoint, &batch.entries);
-        self.run_all(spans, &key, 0).await
+        let ttl = self.checkpoint_ttl;
+        self.run_all(spans, &key, ttl).await
     }
 
     fn keeps(&self) -> Option<usize> {

@@ -1,13 +1,14 @@
 //! The cache projection beyond what every projection must do (`contract`): keys are bounded and expire, and nothing is
 //! said to be complete that is not.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use telegram_gateway::config::{self, BackendUrl};
+use telegram_gateway::config::{self, BackendUrl, Secret};
 use telegram_gateway::event::{Body, Origin, Timestamp};
 use telegram_gateway::failure::{Class, Classify as _};
-use telegram_gateway::store::redis::{Cache, Model, Redis};
+use telegram_gateway::store::redis::{Cache, Model, Redis, Switch};
 use telegram_gateway::store::{
     Batch, Checkpoint, Entry, Filling, OnRefusal, Poison, Projection, ProjectionError, Quarantine,
     Retried,
@@ -31,6 +32,8 @@ fn fresh(url: &str, window: usize) -> (Redis, config::Redis) {
         ttl: Duration::from_secs(300),
         check_interval: Duration::from_secs(1),
         sentinels: Vec::new(),
+        sentinel_user: "default".to_owned(),
+        sentinel_password: None,
         master: String::new(),
     };
     (Redis::new(config.clone()), config)
@@ -112,6 +115,27 @@ fn only_the_newest_messages_stay_and_a_deletion_before_its_post_is_a_tombstone()
     });
 }
 
+/// All keys of a prefix, with the seconds they live, -1 for ever.
+async fn ttls(url: &str, prefix: &str) -> BTreeMap<String, i64> {
+    let mut connection = raw(url).await;
+    let (mut found, mut cursor) = (BTreeMap::new(), 0_u64);
+    loop {
+        let mut command = redis::cmd("SCAN");
+        command.arg(cursor).arg("COUNT").arg(1000);
+        let (next, keys): (u64, Vec<String>) =
+            command.query_async(&mut connection).await.expect("scan");
+        for key in keys.into_iter().filter(|key| key.starts_with(prefix)) {
+            let mut command = redis::cmd("TTL");
+            let ttl = command.arg(&key).query_async(&mut connection).await;
+            found.insert(key, ttl.expect("ttl"));
+        }
+        if next == 0 {
+            return found;
+        }
+        cursor = next;
+    }
+}
+
 #[test]
 fn every_key_but_the_checkpoint_expires_and_clear_removes_its_own_only() {
     let Some(url) = redis_url() else { return };
@@ -144,35 +168,25 @@ fn every_key_but_the_checkpoint_expires_and_clear_removes_its_own_only() {
         store.apply(&whole).await.expect("apply");
         other.apply(&whole).await.expect("apply");
 
-        let mut connection = raw(&url).await;
-        let (mut seen, mut cursor) = (0, 0_u64);
-        loop {
-            let (next, keys): (u64, Vec<String>) = redis::cmd("SCAN")
-                .arg(cursor)
-                .arg("COUNT")
-                .arg(1000)
-                .query_async(&mut connection)
-                .await
-                .expect("scan");
-            for key in keys.iter().filter(|key| key.starts_with(&config.prefix)) {
-                seen += 1;
-                let ttl: i64 = redis::cmd("TTL")
-                    .arg(key)
-                    .query_async(&mut connection)
-                    .await
-                    .expect("ttl");
-                if key.ends_with(":checkpoint") {
-                    assert_eq!(ttl, -1, "{key}");
-                } else {
-                    assert!((1..=300).contains(&ttl), "{key}: {ttl}");
-                }
-            }
-            if next == 0 {
-                break;
-            }
-            cursor = next;
+        // One that was given up, and is never gone on with.
+        let mut beside = store.beside();
+        beside.apply(&whole).await.expect("apply");
+        let found = ttls(&url, &config.prefix).await;
+        let lasting = |(key, ttl): (&String, &i64)| (*ttl == -1).then(|| key.clone());
+        let checkpoint = store.keys().checkpoint();
+        assert_eq!(
+            found.iter().filter_map(lasting).collect::<Vec<_>>(),
+            [checkpoint.clone()]
+        );
+        assert!(found.len() >= 16, "{found:?}");
+        let rest = found.iter().filter(|(key, _)| **key != checkpoint);
+        for (key, ttl) in rest {
+            assert!((1..=300).contains(ttl), "{key}: {ttl}");
         }
-        assert!(seen >= 8, "only {seen} keys");
+        // What is shown lasts.
+        assert_eq!(beside.switch(false).await.expect("switch"), Switch::Done);
+        let found = ttls(&url, &config.prefix).await;
+        assert_eq!(found[&checkpoint], -1);
         assert_eq!(cache(&mut store).await, modelled(10, &log));
 
         store.clear().await.expect("clear");
@@ -292,6 +306,50 @@ fn a_server_that_is_away_is_waited_for_and_no_password_is_shown() {
         assert_eq!(error.class(), Class::Transient);
         let text = format!("{error:?} {}", telegram_gateway::failure::chain(&error));
         assert!(!text.contains("geheim"), "{text}");
+    });
+}
+
+#[test]
+fn sentinels_that_want_a_password_get_it_and_a_wrong_one_is_the_operators() {
+    let Some(url) = redis_url() else {
+        return;
+    };
+    let variable = |name: &str| std::env::var(name).expect("set by tests/services env");
+    let sentinel = variable("TGW_TEST_SENTINEL");
+    let (host, port) = sentinel.rsplit_once(':').expect("host and port");
+    let user = format!("tgw-test-{}", std::process::id());
+    wait(async {
+        let mut raw = raw(&format!("redis://{sentinel}")).await;
+        let mut command = redis::cmd("ACL");
+        let rights = [
+            "on",
+            ">geheim, mit %",
+            "allchannels",
+            "+sentinel|master",
+            "+subscribe",
+        ];
+        command.arg("SETUSER").arg(&user).arg(&rights);
+        command.exec_async(&mut raw).await.expect("a user");
+
+        let (_, mut config) = fresh(&url, 10);
+        config.sentinels = vec![(host.to_owned(), port.parse().expect("a port"))];
+        config.master = variable("TGW_TEST_SENTINEL_MASTER");
+        config.sentinel_user = user.clone();
+        config.sentinel_password = Some(Secret::new("geheim, mit %".to_owned()));
+        let asked = Redis::new(config.clone()).checkpoint().await;
+        assert_eq!(asked.expect("the master is found"), None);
+
+        config.sentinel_password = Some(Secret::new("falsch".to_owned()));
+        let error = Redis::new(config).checkpoint().await.expect_err("refused");
+        assert_eq!(error.class(), Class::Operator, "{error:?}");
+        let hint = error.hint().expect("a hint");
+        assert!(hint.contains("redis.sentinel_password"), "{hint}");
+        let text = format!("{error:?} {}", telegram_gateway::failure::chain(&error));
+        assert!(!text.contains("falsch"), "{text}");
+
+        let mut command = redis::cmd("ACL");
+        command.arg("DELUSER").arg(&user);
+        command.exec_async(&mut raw).await.expect("it is gone");
     });
 }
 

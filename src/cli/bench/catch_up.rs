@@ -41,10 +41,7 @@ pub(in crate::cli) async fn catch_up(
     json: bool,
     stop: CancellationToken,
 ) -> Result<(), CommandError> {
-    let scratch = Scratch::new(&config.data_dir).map_err(|source| DaemonError::File {
-        path: config.data_dir.display().to_string(),
-        source,
-    })?;
+    let scratch = Scratch::new(&config.data_dir)?;
     let config = only(in_scratch(config, &scratch), name);
     stores::refuse_unless_empty(&config, name).await?;
 

@@ -128,9 +128,12 @@ pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
     /// Below the configured data directory, so that the disk is the one the daemon would use.
-    pub(super) fn new(data_dir: &Path) -> std::io::Result<Scratch> {
+    pub(super) fn new(data_dir: &Path) -> Result<Scratch, CommandError> {
         let dir = data_dir.join(format!("bench-{}", std::process::id()));
-        std::fs::create_dir_all(&dir)?;
+        std::fs::create_dir_all(&dir).map_err(|source| DaemonError::File {
+            path: data_dir.display().to_string(),
+            source,
+        })?;
         Ok(Scratch(dir))
     }
 
@@ -174,10 +177,7 @@ async fn run<S: Source>(
     json: bool,
     stop: CancellationToken,
 ) -> Result<bool, CommandError> {
-    let scratch = Scratch::new(&config.data_dir).map_err(|source| DaemonError::File {
-        path: config.data_dir.display().to_string(),
-        source,
-    })?;
+    let scratch = Scratch::new(&config.data_dir)?;
     let config = in_scratch(config, &scratch);
     for name in stores::configured(&config) {
         stores::refuse_unless_empty(&config, name).await?;

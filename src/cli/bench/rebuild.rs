@@ -46,10 +46,7 @@ pub(in crate::cli) async fn rebuild(
     json: bool,
     stop: CancellationToken,
 ) -> Result<(), CommandError> {
-    let scratch = Scratch::new(&config.data_dir).map_err(|source| DaemonError::File {
-        path: config.data_dir.display().to_string(),
-        source,
-    })?;
+    let scratch = Scratch::new(&config.data_dir)?;
     let config = in_scratch(config, &scratch);
     stores::refuse_unless_empty(&config, name).await?;
     let (seconds, beside) = match name {

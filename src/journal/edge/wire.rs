@@ -4,6 +4,7 @@ use wal::{Hole, HoleCause, Record, Seq};
 
 use super::{EdgeError, RANGE_BYTES_MAX, RANGE_EVENTS_MAX};
 use crate::failure::Class;
+use crate::journal::cut::Cut;
 
 const WHERE: u8 = 1;
 const HOLES: u8 = 2;
@@ -258,29 +259,6 @@ pub(super) fn decode_records(message: &[u8], from: Seq, until: u64) -> Said<Vec<
         records.push(record);
     }
     Some(Ok(records))
-}
-
-/// Takes values off the front of a message; none when it is too short.
-struct Cut<'a>(&'a [u8]);
-
-impl<'a> Cut<'a> {
-    fn take(&mut self, n: usize) -> Option<&'a [u8]> {
-        let (head, rest) = self.0.split_at_checked(n)?;
-        self.0 = rest;
-        Some(head)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?.try_into().ok()
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
 }
 
 #[cfg(test)]

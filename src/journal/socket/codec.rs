@@ -5,6 +5,7 @@ use wal::{NewRecord, Outcome, Seq};
 
 use crate::journal::Append;
 use crate::journal::control::{Answer, Command};
+use crate::journal::cut::Cut;
 
 /// First byte of a request.
 const APPEND: u8 = 1;
@@ -92,34 +93,6 @@ fn json(tag: u8, value: &impl Serialize) -> Vec<u8> {
     // Plain data without maps, which JSON can always hold; were it not so, the other side would refuse the rest.
     out.extend(serde_json::to_vec(value).unwrap_or_default());
     out
-}
-
-/// Takes values off the front of a message; none when it is too short.
-struct Cut<'a>(&'a [u8]);
-
-impl<'a> Cut<'a> {
-    fn take(&mut self, n: usize) -> Option<&'a [u8]> {
-        let (head, rest) = self.0.split_at_checked(n)?;
-        self.0 = rest;
-        Some(head)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?.try_into().ok()
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn i64(&mut self) -> Option<i64> {
-        self.array().map(i64::from_le_bytes)
-    }
-
-    fn bytes(&mut self) -> Option<&'a [u8]> {
-        let len = self.u32()?;
-        self.take(len as usize)
-    }
 }
 
 /// What a client asks for.

@@ -2,7 +2,7 @@
 //!
 //! What readers look at keeps its names: the new keys are renamed over the old ones, all in one script, so nobody sees a
 //! window empty, half full, or older than before. What the new one has not got goes in the same step. A building that is
-//! given up leaves keys that expire, all but its checkpoint, and the next one removes them first.
+//! given up leaves keys that expire, and the next one removes them first.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -41,13 +41,14 @@ pub enum Switch {
 impl Redis {
     /// Another one beside it, which readers do not see.
     pub fn beside(&self) -> Beside {
-        let with = |keys: Keys| Redis {
+        let with = |keys: Keys, checkpoint_ttl: u64| Redis {
             keys,
+            checkpoint_ttl,
             ..Redis::new(self.config.clone())
         };
         Beside {
-            store: with(self.keys.next()),
-            shown: with(self.keys.clone()),
+            store: with(self.keys.next(), self.config.ttl.as_secs().max(1)),
+            shown: with(self.keys.clone(), 0),
             peers: BTreeSet::new(),
         }
     }

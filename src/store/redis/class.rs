@@ -9,6 +9,7 @@ use crate::store::ProjectionError;
 const ADDRESS: &str = "redis.url: redis://user:password@host:6379/0";
 const ACCESS: &str =
     "redis.url: user and password, and the user's rights: docs/redis.md has the line";
+const SENTINEL_ACCESS: &str = "redis.sentinel_user and redis.sentinel_password";
 const MEMORY: &str =
     "Redis is full: raise maxmemory, set maxmemory-policy volatile-ttl, or lower redis.window";
 
@@ -37,13 +38,28 @@ pub(super) fn address() -> ProjectionError {
 
 /// Nobody is the master, or not any more.
 pub(super) fn no_master(why: String) -> ProjectionError {
+    let hint = "redis.sentinels and redis.master: are the Sentinels up?";
+    master(Class::Transient, hint, why)
+}
+
+/// No Sentinel lets us in.
+pub(super) fn refused_by_sentinels(why: String) -> ProjectionError {
+    master(Class::Operator, SENTINEL_ACCESS, why)
+}
+
+fn master(class: Class, hint: &str, why: String) -> ProjectionError {
     ProjectionError::Backend {
         projection: NAME,
         doing: "finding the master",
-        class: Class::Transient,
-        hint: Some("redis.sentinels and redis.master: are the Sentinels up?".to_owned()),
+        class,
+        hint: Some(hint.to_owned()),
         source: why.into(),
     }
+}
+
+/// Whether a server does not let us in.
+pub(super) fn is_refusal(error: &RedisError) -> bool {
+    cause(error).1 == Some(ACCESS)
 }
 
 fn cause(error: &RedisError) -> (Class, Option<&'static str>) {

@@ -38,7 +38,8 @@ impl Redis {
             .arg(identity.log_id.to_string())
             .arg(identity.epoch)
             .arg(seq.get())
-            .arg(updated_at.to_string());
+            .arg(updated_at.to_string())
+            .arg(self.checkpoint_ttl);
         let doing = "ending the filling";
         let said = invocation.invoke_async(&mut connection).await;
         let said: Value = self.done(doing, said)?;

@@ -28,8 +28,15 @@ pub(super) type Host = (String, u16);
 #[derive(Debug, Clone, PartialEq)]
 enum Word {
     Nothing,
-    Master { host: Host, epoch: u64 },
-    Fault(String),
+    Master {
+        host: Host,
+        epoch: u64,
+    },
+    Fault {
+        why: String,
+        /// It does not let us in, which waiting does not mend.
+        refused: bool,
+    },
 }
 
 /// Follows the Sentinels until it is dropped.
@@ -46,10 +53,10 @@ impl Sentinels {
         like: &ConnectionInfo,
     ) -> Result<Sentinels, ProjectionError> {
         let (sender, words) = watch::channel(vec![Word::Nothing; config.sentinels.len()]);
+        let settings = login(config);
         let mut tasks = Vec::new();
         for (at, host) in config.sentinels.iter().enumerate() {
-            let settings = RedisConnectionInfo::default().set_skip_set_lib_name();
-            let info = server::at(like, host.clone()).set_redis_settings(settings);
+            let info = server::at(like, host.clone()).set_redis_settings(settings.clone());
             let ear = Ear {
                 client: Client::open(info).map_err(|_| class::address())?,
                 name: config.master.clone(),
@@ -74,18 +81,24 @@ impl Sentinels {
     pub(super) async fn first_word(&self, limit: Duration) -> Result<Host, ProjectionError> {
         let mut words = self.words.clone();
         let said = words.wait_for(|words| {
-            best(words).is_some() || words.iter().all(|word| matches!(word, Word::Fault(_)))
+            best(words).is_some() || words.iter().all(|word| matches!(word, Word::Fault { .. }))
         });
         // What was said by then is looked at below.
         let _ = tokio::time::timeout(limit, said).await.map(|_| ());
         let words = self.words.borrow();
         best(&words).cloned().ok_or_else(|| {
-            let faults = words.iter().filter_map(|word| match word {
-                Word::Fault(fault) => Some(fault.as_str()),
-                _ => None,
-            });
-            let faults = faults.collect::<Vec<_>>().join("; ");
-            class::no_master(format!("no Sentinel names {:?}: {faults}", self.name))
+            let (mut faults, mut refused) = (Vec::new(), true);
+            for word in words.iter() {
+                if let Word::Fault { why, .. } = word {
+                    faults.push(why.as_str());
+                }
+                refused &= matches!(word, Word::Fault { refused: true, .. });
+            }
+            let why = format!("no Sentinel names {:?}: {}", self.name, faults.join("; "));
+            match refused {
+                true => class::refused_by_sentinels(why),
+                false => class::no_master(why),
+            }
         })
     }
 
@@ -99,11 +112,22 @@ impl Sentinels {
     }
 }
 
+/// Who asks the Sentinels. That of the servers is not for them.
+fn login(config: &config::Redis) -> RedisConnectionInfo {
+    let nobody = RedisConnectionInfo::default().set_skip_set_lib_name();
+    match &config.sentinel_password {
+        Some(password) => nobody
+            .set_username(&config.sentinel_user)
+            .set_password(password.expose()),
+        None => nobody,
+    }
+}
+
 /// The word that counts.
 fn best(words: &[Word]) -> Option<&Host> {
     let known = words.iter().filter_map(|word| match word {
         Word::Master { host, epoch } => Some((epoch, host)),
-        Word::Nothing | Word::Fault(_) => None,
+        Word::Nothing | Word::Fault { .. } => None,
     });
     // Of equal epochs the first, so that a difference that lasts does not make the choice swing.
     known
@@ -124,7 +148,10 @@ impl Ear {
     async fn listen(self) {
         loop {
             let Err(error) = self.follow().await;
-            self.heard(Word::Fault(error.to_string()));
+            self.heard(Word::Fault {
+                refused: class::is_refusal(&error),
+                why: error.to_string(),
+            });
             tokio::time::sleep(ASK_EVERY).await;
         }
     }
@@ -160,8 +187,8 @@ impl Ear {
             let Some(slot) = words.get_mut(self.at).filter(|slot| **slot != word) else {
                 return false;
             };
-            if let (Word::Master { .. }, Word::Fault(fault)) = (&*slot, &word) {
-                tracing::warn!(sentinel = self.at, error = fault, "a Sentinel is silent");
+            if let (Word::Master { .. }, Word::Fault { why, .. }) = (&*slot, &word) {
+                tracing::warn!(sentinel = self.at, error = why, "a Sentinel is silent");
             }
             *slot = word;
             true
@@ -195,10 +222,14 @@ mod tests {
     #[test]
     fn the_newest_word_counts_whoever_says_it() {
         let name = |words: &[Word]| best(words).map(|host| host.0.clone());
-        assert_eq!(name(&[Word::Nothing, Word::Fault(String::new())]), None);
+        let fault = |why: &str| Word::Fault {
+            why: why.to_owned(),
+            refused: false,
+        };
+        assert_eq!(name(&[Word::Nothing, fault("away")]), None);
         let cut_off = [word("old", 3), word("new", 4), word("old", 3)];
         assert_eq!(name(&cut_off).as_deref(), Some("new"));
-        let silent = [word("old", 3), Word::Fault("away".to_owned())];
+        let silent = [word("old", 3), fault("away")];
         assert_eq!(name(&silent).as_deref(), Some("old"));
         let equal = [word("a", 3), word("b", 3)];
         assert_eq!(name(&equal).as_deref(), Some("a"));

@@ -21,5 +21,9 @@ for i = 3, #ARGV do
     if i <= last then show(kind .. ARGV[i]) else call('UNLINK', shown .. kind .. ARGV[i]) end
   end
 end
-for _, name in ipairs({'channels', 'quarantine', 'checkpoint'}) do show(name) end
+for _, name in ipairs({'channels', 'quarantine'}) do show(name) end
+-- not renamed, because the new one expires
+local checkpoint = call('HGETALL', KEYS[2])
+call('UNLINK', KEYS[1], KEYS[2])
+call('HSET', KEYS[1], unpack(checkpoint))
 return {'ok'}

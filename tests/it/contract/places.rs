@@ -161,6 +161,8 @@ impl Cache {
             ttl: Duration::from_secs(300),
             check_interval: Duration::from_secs(1),
             sentinels: Vec::new(),
+            sentinel_user: "default".to_owned(),
+            sentinel_password: None,
             master: String::new(),
         }))
     }

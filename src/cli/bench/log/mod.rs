@@ -105,10 +105,7 @@ pub(super) async fn log(
     json: bool,
     stop: CancellationToken,
 ) -> Result<(), CommandError> {
-    let scratch = Scratch::new(&config.data_dir).map_err(|source| DaemonError::File {
-        path: config.data_dir.display().to_string(),
-        source,
-    })?;
+    let scratch = Scratch::new(&config.data_dir)?;
     let run = Run {
         dir: scratch.path().to_owned(),
         size,
