@@ -220,19 +220,7 @@ fn assemble(layers: &Layers) -> Config {
             prefetch: u16::try_from(from.number("rabbitmq.prefetch")).unwrap_or(u16::MAX),
         }),
         timescale: on("timescale").then(|| timescale(&from)),
-        redis: on("redis").then(|| Redis {
-            url: from.url("redis.url"),
-            feed: from.feed("redis.feed"),
-            prefix: from.word("redis.prefix"),
-            window: from.size("redis.window"),
-            ttl: from.span("redis.ttl"),
-            check_interval: from.span("redis.check_interval"),
-            sentinels: from.hosts("redis.sentinels"),
-            sentinel_user: from.word("redis.sentinel_user"),
-            sentinel_password: written("redis.sentinel_password")
-                .then(|| from.secret("redis.sentinel_password")),
-            master: from.word("redis.master"),
-        }),
+        redis: on("redis").then(|| redis(&from)),
         sqlite: sqlite.map(|path| Sqlite {
             path: data_dir.join(path),
             counter_history: written("sqlite.counter_history")
@@ -247,6 +235,22 @@ fn assemble(layers: &Layers) -> Config {
             token: from.token("edge.token_file"),
         }),
         data_dir,
+    }
+}
+
+fn redis(from: &Typed<'_>) -> Redis {
+    let password = "redis.sentinel_password";
+    Redis {
+        url: from.url("redis.url"),
+        feed: from.feed("redis.feed"),
+        prefix: from.word("redis.prefix"),
+        window: from.size("redis.window"),
+        ttl: from.span("redis.ttl"),
+        check_interval: from.span("redis.check_interval"),
+        sentinels: from.hosts("redis.sentinels"),
+        sentinel_user: from.word("redis.sentinel_user"),
+        sentinel_password: from.0.get(password).map(|_| from.secret(password)),
+        master: from.word("redis.master"),
     }
 }
 

@@ -31,6 +31,7 @@ mod table;
 mod telegram;
 mod tls;
 mod value;
+mod words;
 
 use std::net::SocketAddrV4;
 use std::path::PathBuf;

@@ -5,35 +5,12 @@ use super::keys::Kind::{
     AuthKeyFile, Chats, Choice, Hosts, Kinds, Name, Names, Password, Path, SecretWord, SessionKey,
     Socket, Switch, TokenFile, Url,
 };
-use super::keys::{Key, Kind, count, key, size, span};
+use super::keys::{Key, count, key, size, span};
 use super::telegram::FILE_KINDS;
-
-const KIB: u64 = 1024;
-const MIB: u64 = 1024 * KIB;
-const GIB: u64 = 1024 * MIB;
-const SECOND: u64 = 1000;
-const MINUTE: u64 = 60 * SECOND;
-const HOUR: u64 = 60 * MINUTE;
-const DAY: u64 = 24 * HOUR;
-
-const TLS: &[&str] = &["required", "off"];
-const ABOUT_TLS: &str = "`required`: TLS with a checked certificate for every host but loopback. `off`: plaintext, even \
-     across a network.";
-
-const ABOUT_HISTORY: &str = "Views, forwards, reactions and polls over time: one row in `counter_samples` for each message and \
-     interval of this length, with the last value of each that came in it. It begins where it is switched on or given \
-     another length, and what there was goes; `rebuild` makes it for the whole log.";
-
-const FEED: Kind = Choice(&["here", "elsewhere"]);
-const ABOUT_FEED: &str = "`elsewhere`: the daemon feeds the queue and keeps what is needed of the log, and \
-     `telegram-gateway project` on another machine feeds the store. Needs `[rabbitmq]` and `[serve]`.";
-const ABOUT_TOKEN: &str = "File of a secret that both machines hold, as 32 random bytes in base64. Mode 600 or 400; \
-     relative to the folder of this file.";
-const ABOUT_LISTEN: &str = "IPv4 address and port, as `127.0.0.1:4007`.";
-const ABOUT_REMOTE: &str =
-    "Listen on an address that is not loopback. The line is not encrypted: only inside a tunnel.";
-const ABOUT_EDGE: &str =
-    "IPv4 address and port of the daemon that holds the log, or of this end of the tunnel.";
+use super::words::{
+    ABOUT_EDGE, ABOUT_FEED, ABOUT_HISTORY, ABOUT_LISTEN, ABOUT_REMOTE, ABOUT_TLS, ABOUT_TOKEN, DAY,
+    FEED, GIB, HOUR, KIB, MIB, MINUTE, SECOND, TLS,
+};
 
 /// Every key, by section.
 pub(super) const KEYS: &[Key] = &[

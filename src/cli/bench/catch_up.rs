@@ -9,7 +9,7 @@ use super::report::{Memory, stages};
 use super::{Scratch, in_scratch, watched};
 use crate::cli::{CommandError, output, stores};
 use crate::config::Config;
-use crate::daemon::{Daemon, DaemonError};
+use crate::daemon::Daemon;
 use crate::event::Timestamp;
 use crate::projector::stage;
 use crate::source::synthetic::Synthetic;

@@ -9,7 +9,7 @@ use super::machine::Machine;
 use super::{Scratch, cache, history, in_scratch};
 use crate::cli::{CommandError, generation, output, stores};
 use crate::config::Config;
-use crate::daemon::{Daemon, DaemonError, Options};
+use crate::daemon::{Daemon, Options};
 use crate::event::Timestamp;
 use crate::journal::JournalReader;
 use crate::replay;

@@ -40,7 +40,6 @@ use super::Scratch;
 use super::machine::Machine;
 use crate::cli::{CommandError, output};
 use crate::config::Config;
-use crate::daemon::DaemonError;
 use crate::failure::{Class, Classify};
 
 /// Why a measurement ended early.
