@@ -6,7 +6,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `table`, `keys` | the one table: kind, unit, default and limits of every key; and what a key is |
+//! | `table`, `words`, `keys` | the one table: kind, unit, default and limits of every key; and what a key is |
 //! | `value`, `list` | text or TOML to a value inside its limits, and back |
 //! | `layer` | what was written so far, and what is wrong with it |
 //! | `file`, `env` | the two layers an operator writes |
