@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use crate::fault::{FATES, Fate, Io, Machine};
 use crate::{AppendError, Batch, Log, OpenError, Seq};
 
+use super::Setup;
 use super::check::{check, observe};
 use super::life::{Failure, Life, log_dir, seq};
 use super::op::{Op, Told};
-use super::{SETUPS, Setup};
 
 /// Meets every kind of step: a roll by size, a seal, a trim, closing and opening.
 const LIFE: [Op; 13] = [
@@ -26,6 +26,9 @@ const LIFE: [Op; 13] = [
     Op::Reopen,
     Op::Append,
 ];
+
+/// Every way of a commit to the disk, with and without a file made ahead.
+const SETUPS: [Setup; 3] = [Setup::Tiny, Setup::Roomy, Setup::Shipped];
 
 /// A life in which one operation of the disk fails.
 struct Failed {
