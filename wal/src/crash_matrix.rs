@@ -11,8 +11,9 @@
 //! With [`Setup::Kept`] that is what comes after an append and a seal, as nothing can be archived
 //! before, and it archives or trims. Without the variable the length is 3, sequences of more than
 //! one operation start with an append, and what comes after the first cut is cut in one of
-//! [`SECOND_EVERY`] cases: all of them take hours. It also has every operation of the disk fail in
-//! the longer of the two lives of [`errors`]. `PROPTEST_CASES` is the number of random lives.
+//! [`SECOND_EVERY`] cases: all of them take hours. The variable also has every operation of the
+//! disk fail in the longer of the two lives of [`errors`]. `PROPTEST_CASES` is the number of random
+//! lives.
 //!
 //! What a log does beside its appends (the digest, the next segment's file, the keys on their way
 //! into the catalog) is done at once here, where the append asks for it, so that every run is the
