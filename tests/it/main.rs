@@ -21,6 +21,7 @@ mod generations;
 mod golden;
 mod import;
 mod message_schema;
+mod payloads;
 mod pipeline;
 mod quarantine;
 mod republish;

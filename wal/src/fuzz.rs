@@ -1,8 +1,9 @@
 //! Functions that take any bytes for what a disk may hold, and panic where this crate would be
 //! wrong: by a panic of its own, by reading something it would not write, or by more memory than
-//! the bytes allow. For `wal/fuzz` and for the tests of this crate.
+//! the bytes allow (`wal/tests/allocations.rs`). For `wal/fuzz` and for the tests of this crate.
 //!
-//! Checksums keep mutated bytes out, so each function tries them also with the checksum put right.
+//! Checksums keep mutated bytes out, so each function tries them also with the checksum put right;
+//! not so [`catalog`], whose pages are the engine's and carry its sums.
 
 #[cfg(test)]
 mod tests;

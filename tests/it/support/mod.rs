@@ -6,6 +6,7 @@ pub(crate) mod chance;
 pub(crate) mod events;
 pub(crate) mod gateway;
 pub(crate) mod house;
+pub(crate) mod payloads;
 pub(crate) mod proxy;
 pub(crate) mod rabbitmq;
 pub(crate) mod receipts;

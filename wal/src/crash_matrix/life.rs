@@ -6,7 +6,9 @@ use crate::archive::ArchiveError;
 use crate::backup::{BackupError, backup_on};
 use crate::fault::{Fate, Machine};
 use crate::salvage::salvage_on;
-use crate::{AppendError, Batch, Log, NewRecord, OpenError, RestoreError, RewriteError, Seq};
+use crate::{
+    AppendError, Batch, Log, NewRecord, OpenError, ReadError, RestoreError, RewriteError, Seq,
+};
 
 use super::op::{Marks, Op, State, Told, joined};
 use super::wreck::{self, Deriving};
@@ -18,6 +20,17 @@ pub(super) enum Failure {
     Open(OpenError),
     /// What leaves the handle as it is.
     Beside(Box<dyn std::error::Error>),
+}
+
+impl Failure {
+    /// Whether the handle is not to be used any more.
+    pub(super) fn poisons(&self) -> bool {
+        match self {
+            Failure::Append(e) => e.poisons(),
+            Failure::Open(_) => true,
+            Failure::Beside(_) => false,
+        }
+    }
 }
 
 impl From<AppendError> for Failure {
@@ -41,7 +54,13 @@ macro_rules! beside {
         }
     )*};
 }
-beside!(ArchiveError, BackupError, RestoreError, RewriteError);
+beside!(
+    ArchiveError,
+    BackupError,
+    ReadError,
+    RestoreError,
+    RewriteError
+);
 
 pub(super) fn seq(n: u64) -> Seq {
     Seq::new(n).unwrap()
@@ -206,7 +225,7 @@ impl Life {
 
     /// Where the first sealed segment in the log's own directory starts.
     fn first_sealed(&mut self) -> Result<Option<Seq>, Failure> {
-        let segments = self.log()?.reader().segments().unwrap();
+        let segments = self.log()?.reader().segments()?;
         let mut sealed = segments.iter().filter(|it| it.sealed && !it.archived);
         Ok(sealed.next().map(|it| it.first))
     }
@@ -254,7 +273,7 @@ impl Life {
                 self.open()?;
             }
             Op::Mend | Op::Lose | Op::LoseEnd => {
-                let segment = wreck::victim(self.log()?, op, from);
+                let segment = wreck::victim(self.log()?, op, from)?;
                 self.close()?;
                 if let Some(first) = segment {
                     let dir = log_dir(&self.machine, from.life);

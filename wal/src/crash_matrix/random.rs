@@ -113,4 +113,12 @@ proptest! {
     ) {
         live(&steps, setup);
     }
+
+    /// Apart from the others, whose committed seeds would draw other lives with it.
+    #[test]
+    fn nothing_acknowledged_is_lost_in_a_long_life_of_a_log_as_it_ships(
+        steps in prop::collection::vec(step(), 1..30),
+    ) {
+        live(&steps, Setup::Shipped);
+    }
 }

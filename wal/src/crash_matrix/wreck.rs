@@ -9,7 +9,7 @@ use crate::redo::REDO;
 use crate::restore::{Fence, restore_on};
 use crate::salvage::salvage_on;
 use crate::storage::Storage;
-use crate::{Log, OpenError, Record, RecordSource, Seq};
+use crate::{Log, OpenError, ReadError, Record, RecordSource, SegmentInfo, Seq};
 
 use super::life::{Failure, backup_dir, log_dir, seq};
 use super::op::{Op, State, Told};
@@ -29,15 +29,20 @@ impl RecordSource for Deriving {
 }
 
 /// Where the segment starts that the operation damages; `None` when there is none of that kind.
-pub(super) fn victim(log: &Log, op: Op, now: &State) -> Option<u64> {
+pub(super) fn victim(log: &Log, op: Op, now: &State) -> Result<Option<u64>, ReadError> {
+    let segments = log.reader().segments()?;
     if op == Op::LoseEnd {
-        return Some(log.reader().segments().unwrap().last()?.first.get());
+        return Ok(segments.last().map(|it| it.first.get()));
     }
     let number = match op {
-        Op::Lose => now.losable()?,
-        _ => Seq::new(now.sealed)?.get(),
+        Op::Lose => now.losable(),
+        _ => Some(now.sealed).filter(|it| *it > 0),
     };
-    let segments = log.reader().segments().unwrap();
+    Ok(number.and_then(|number| sealed_with(&segments, number)))
+}
+
+/// Where the segment in the log's own directory starts that is sealed and has the number.
+fn sealed_with(segments: &[SegmentInfo], number: u64) -> Option<u64> {
     let has = |last: Option<Seq>| last.is_some_and(|last| last.get() >= number);
     let mut sealed = segments.iter().filter(|it| it.sealed && !it.archived);
     sealed.find(|it| has(it.last)).map(|it| it.first.get())

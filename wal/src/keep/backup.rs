@@ -316,17 +316,22 @@ impl Run<'_> {
             let file = info.file.clone();
             return Err(BackupError::Segment { file, source });
         }
-        let written = container::store(self.to, &name, &self.pacer, |out| {
-            fill(self.reader, info, out, &self.pacer)
+        let fill = |out: &mut dyn Write| fill(self.reader, info, out, &self.pacer);
+        // As the container says: of one in the archive that could not be read a moment ago the
+        // log knows hardly more than the name.
+        let written = container::put(self.to, &name, fill, |file| {
+            let container = Container::open(file)?;
+            let sum = container.check_at(&self.pacer)?;
+            Ok(Entry::of_manifest(container.manifest(), sum))
         });
-        let sum = match written {
-            Ok(sum) => sum,
+        let entry = match written {
+            Ok(entry) => entry,
             Err(ContainerError::Disk(e)) if e.is_absent() => return Ok(None),
             Err(source) => return Err(BackupError::Segment { file: name, source }),
         };
         self.written += 1;
-        self.written_bytes += sum.bytes;
-        Ok(Some(Entry::of(info, sum)))
+        self.written_bytes += entry.bytes;
+        Ok(Some(entry))
     }
 
     /// Brings the keys without a container into the backup, those of the backup before with them.
@@ -404,16 +409,6 @@ fn fill(
 }
 
 impl Entry {
-    fn of(info: &SegmentInfo, sum: Sum) -> Entry {
-        Entry {
-            first: info.first.get(),
-            last: info.last.map_or(0, Seq::get),
-            bytes: sum.bytes,
-            sha256: sum.sha256,
-            digest: info.digest.unwrap_or_default(),
-        }
-    }
-
     pub(crate) fn of_manifest(manifest: &crate::manifest::Manifest, sum: Sum) -> Entry {
         Entry {
             first: manifest.first,
