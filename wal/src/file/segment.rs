@@ -256,6 +256,13 @@ pub(crate) fn repair(storage: &dyn Storage, name: &str) -> Result<(), OpenError>
     Ok(db.close().at(name)?)
 }
 
+/// Has the engine make good what it keeps for itself in a sealed segment that its header calls
+/// unclean. Only by the writer; what is sealed stays as it is.
+pub(crate) fn clean(storage: &dyn Storage, name: &str) -> Result<(), DiskError> {
+    let (db, _) = open_writable(storage, READING, name)?;
+    Held::new(db).close()
+}
+
 /// Notes in the segment that it went through a repair; its manifest will say so.
 pub(crate) fn mark_recovered(db: &Database) -> Result<(), DiskError> {
     let txn = db.begin_write()?;
