@@ -180,14 +180,17 @@ pub(crate) fn write_description(
     if meta.recovered {
         rows.insert(tables::RECOVERED, &[1u8][..])?;
     }
+    drop(rows);
     let mut bookmarks = txn.open_table(tables::BOOKMARKS)?;
     for (name, value) in &carried.bookmarks {
         bookmarks.insert(name.as_str(), value.as_slice())?;
     }
+    drop(bookmarks);
     let mut cursors = txn.open_table(tables::CURSORS)?;
     for (name, value) in &carried.cursors {
         cursors.insert(name.as_str(), value)?;
     }
+    drop(cursors);
     txn.open_table(tables::RECORDS)?;
     txn.open_table(tables::SEGMENT_KEYS)?;
     txn.open_table(tables::SEAL)?;
