@@ -172,6 +172,8 @@ impl Desk {
             let from = from.clone();
             match self.writer.perform(Job::Salvage { first, from }).await {
                 Ok(Done::Salvaged(it, more)) => {
+                    let (first, last) = (it.first.get(), it.last.get());
+                    self.status.log(|board| board.salvaged(first, last));
                     segments.push(Saved::from(&it));
                     sources::add_up(&mut given, more);
                 }
