@@ -80,10 +80,16 @@ impl Desk {
                 .filter(|_| is_elsewhere(&self.config, name))
                 .map(|it| it.seq)
         };
-        let (said, hidden) = tokio::join!(
-            floors::ask(&self.config),
-            floors::generations(&self.config, ours)
-        );
+        let (said, generations) =
+            tokio::join!(floors::ask(&self.config), floors::generations(&self.config));
+        // A store that cannot be reached from here: its projector, elsewhere, speaks for all of it.
+        let is_away = |(name, said): &(ProjectionName, floors::Said)| {
+            *name == ProjectionName::Timescale && said.is_err() && told(*name).is_some()
+        };
+        let hidden = match said.iter().any(is_away) {
+            true => Vec::new(),
+            false => floors::of_generations(generations, ours),
+        };
         let said = said.into_iter();
         said.map(|(name, said)| floors::of_store(name, said, board(name), told(name), ours))
             .chain(hidden)
@@ -166,6 +172,8 @@ impl Desk {
             let from = from.clone();
             match self.writer.perform(Job::Salvage { first, from }).await {
                 Ok(Done::Salvaged(it, more)) => {
+                    let (first, last) = (it.first.get(), it.last.get());
+                    self.status.log(|board| board.salvaged(first, last));
                     segments.push(Saved::from(&it));
                     sources::add_up(&mut given, more);
                 }

@@ -32,7 +32,7 @@ async fn ask_one<P: Projection>(store: Option<P>) -> Option<(ProjectionName, Sai
     let mut store = store?;
     let said = match tokio::time::timeout(ASK_LIMIT, store.checkpoint()).await {
         Ok(said) => said.map_err(|error| chain(&error)),
-        Err(_) => Err(format!("no answer in {} s", ASK_LIMIT.as_secs())),
+        Err(_) => Err(silence()),
     };
     Some((store.name(), said))
 }
@@ -65,21 +65,31 @@ pub(super) fn of_store(
     }
 }
 
-/// What the generations of TimescaleDB need that readers do not see: one is being loaded from the log, another may be
-/// shown again.
-pub(super) async fn generations(config: &Config, ours: LogId) -> Vec<Floor> {
+/// The generations of TimescaleDB, or why that is not known; none where no TimescaleDB is configured.
+pub(super) async fn generations(config: &Config) -> Result<Vec<Generation>, String> {
     let Some(timescale) = &config.timescale else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
     let asked = async { Generations::open(timescale).await?.list().await };
     match tokio::time::timeout(ASK_LIMIT, asked).await {
-        Ok(Ok(found)) => of_generations(&found, ours),
-        // The store itself gives no answer then, and needs everything.
-        Ok(Err(_)) | Err(_) => Vec::new(),
+        Ok(found) => found.map_err(|error| chain(&error)),
+        Err(_) => Err(silence()),
     }
 }
 
-fn of_generations(found: &[Generation], ours: LogId) -> Vec<Floor> {
+/// What the generations need that readers do not see: one is being loaded from the log, another may be shown again.
+/// While nobody can say whether there are any, they need everything.
+pub(super) fn of_generations(found: Result<Vec<Generation>, String>, ours: LogId) -> Vec<Floor> {
+    let found = match found {
+        Ok(found) => found,
+        Err(why) => {
+            return vec![Floor {
+                name: "store timescale, hidden generations".to_owned(),
+                seq: 0,
+                unknown: Some(why),
+            }];
+        }
+    };
     let hidden = found.iter().filter(|it| it.stage != Stage::Shown);
     // The log has nothing for one of another log.
     let hidden = hidden.filter(|it| {
@@ -97,6 +107,10 @@ fn of_generations(found: &[Generation], ours: LogId) -> Vec<Floor> {
             unknown: None,
         })
         .collect()
+}
+
+fn silence() -> String {
+    format!("no answer in {} s", ASK_LIMIT.as_secs())
 }
 
 /// What the lanes that are configured need, and the cursors that nobody moves any more. A lane that never ran needs
@@ -183,13 +197,22 @@ mod tests {
             generation(3, Stage::Shown, Some(at(1, 90))),
             generation(4, Stage::Building, None),
         ];
-        let floors = of_generations(&found, LogId([1; 16]));
+        let floors = of_generations(Ok(found.to_vec()), LogId([1; 16]));
         let floors: Vec<_> = floors.iter().map(|it| (it.name.as_str(), it.seq)).collect();
         let expected = [
             ("store timescale, generation 1 (kept)", 70),
             ("store timescale, generation 4 (building)", 0),
         ];
         assert_eq!(floors, expected);
+    }
+
+    #[test]
+    fn generations_that_cannot_be_asked_for_hold_everything() {
+        let floors = of_generations(Err(silence()), LogId([1; 16]));
+        assert_eq!(floors.len(), 1);
+        assert_eq!(floors[0].seq, 0);
+        assert_eq!(floors[0].unknown.as_deref(), Some("no answer in 3 s"));
+        assert!(of_generations(Ok(Vec::new()), LogId([1; 16])).is_empty());
     }
 
     #[test]

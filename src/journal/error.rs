@@ -255,6 +255,32 @@ impl Classify for JournalError {
     }
 }
 
+/// The number of a record of the log's own files that is damaged or missing, which a salvage mends; none for any other
+/// error.
+pub(super) fn damaged_record(error: &wal::ReadError) -> Option<wal::Seq> {
+    use wal::ReadError as R;
+    match error {
+        R::Damaged { seq, file, .. }
+        | R::Misplaced { seq, file, .. }
+        | R::Missing { seq, file } => {
+            // What is in the archive is no longer the log's to mend.
+            (!file.ends_with(".walz")).then_some(*seq)
+        }
+        R::Unreadable { seq, source } => is_damage(source).then_some(*seq),
+        R::Trimmed { .. } | R::Disk { .. } | R::Container { .. } | R::Open(_) => None,
+    }
+}
+
+/// Whether reading a file of the log failed for what is in it.
+fn is_damage(error: &wal::ReadError) -> bool {
+    use wal::ReadError as R;
+    match error {
+        R::Disk { source, .. } => disk_class(source) == Class::Corrupt,
+        R::Open(error) => open_class(error) == Class::Corrupt,
+        error => damaged_record(error).is_some(),
+    }
+}
+
 pub(super) fn append_class(error: &wal::AppendError) -> Class {
     use wal::AppendError as A;
     match error {

@@ -208,6 +208,7 @@ impl Journal {
             current: Arc::clone(&current),
             identity: log.identity(),
             tail,
+            status: Some(status.clone()),
         };
         let (writer, requests) = JournalWriter::new(options.queue_events_max);
         let owner = writer::Owner {

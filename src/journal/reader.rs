@@ -6,8 +6,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::watch;
 use wal::{Identity, Record, Seq};
 
+use super::error::damaged_record;
 use super::{Holes, JournalError, LOG_DIR};
 use crate::config;
+use crate::failure::chain;
+use crate::status::Status;
 
 fn open(config: &config::Config) -> Result<wal::Reader, wal::OpenError> {
     let dir = config.data_dir.join(LOG_DIR);
@@ -29,6 +32,8 @@ pub struct JournalReader {
     pub(super) current: Arc<RwLock<Option<wal::Reader>>>,
     pub(super) identity: Identity,
     pub(super) tail: watch::Receiver<u64>,
+    /// Where damage is shown that is met, in the process that writes the log.
+    pub(super) status: Option<Status>,
 }
 
 impl JournalReader {
@@ -55,6 +60,7 @@ impl JournalReader {
             current: Arc::new(RwLock::new(Some(reader))),
             identity,
             tail,
+            status: None,
         })
     }
 
@@ -151,6 +157,12 @@ impl JournalReader {
                 None => Err(JournalError::Reopening),
             }
         });
-        outcome.await.unwrap_or(Err(JournalError::Closed))
+        let outcome = outcome.await.unwrap_or(Err(JournalError::Closed));
+        if let (Some(status), Err(JournalError::Read(error))) = (&self.status, &outcome)
+            && let Some(seq) = damaged_record(error)
+        {
+            status.log(|board| board.met_damage(seq.get(), chain(error)));
+        }
+        outcome
     }
 }

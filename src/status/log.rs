@@ -1,5 +1,7 @@
 //! The log's part of the board: what its writer measures, and whether the log is well.
 
+use std::collections::BTreeMap;
+
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
@@ -7,6 +9,8 @@ use super::LATENCY_MAX_US;
 
 /// Most events in one commit that are told apart.
 const BATCH_MAX: u64 = 1_000_000;
+/// Most damaged records that are named; a salvage looks for all of them anyway.
+const MET_MAX: usize = 16;
 
 /// The file that keeps room on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -62,6 +66,8 @@ pub struct LogBoard {
     pub fenced: Option<String>,
     /// Segments that are damaged or missing, by file name.
     pub damaged: Vec<String>,
+    /// Records that a reader found damaged or missing since the start, by number, with what is wrong.
+    pub met: BTreeMap<u64, String>,
     /// Why the archive cannot be used: what is in it cannot be read, and nothing is trimmed.
     pub archive_fault: Option<String>,
     /// The reserve on the disk.
@@ -87,6 +93,7 @@ impl Default for LogBoard {
             fences: 0,
             fenced: None,
             damaged: Vec::new(),
+            met: BTreeMap::new(),
             archive_fault: None,
             ballast: BallastState::Off,
             full: false,
@@ -136,6 +143,18 @@ impl LogBoard {
         self.damaged = files.collect();
     }
 
+    /// A reader found a record damaged or missing.
+    pub fn met_damage(&mut self, seq: u64, what: String) {
+        if self.met.len() < MET_MAX {
+            self.met.insert(seq, what);
+        }
+    }
+
+    /// A segment was replaced: its numbers are records or holes again.
+    pub fn salvaged(&mut self, first: u64, last: u64) {
+        self.met.retain(|seq, _| !(first..=last).contains(seq));
+    }
+
     /// Why the log is not well; nothing when it is.
     pub fn complaints(&self) -> Vec<String> {
         let mut complaints = Vec::new();
@@ -148,6 +167,9 @@ impl LogBoard {
             complaints.push(format!(
                 "{file} is damaged or missing: telegram-gateway wal salvage"
             ));
+        }
+        for what in self.met.values() {
+            complaints.push(format!("{what}: telegram-gateway wal salvage"));
         }
         complaints.extend(self.fenced.clone());
         if let Some(fault) = &self.archive_fault {
@@ -266,5 +288,20 @@ mod tests {
             1,
             "damage does not go away by a commit"
         );
+    }
+
+    #[test]
+    fn damage_that_was_met_is_told_until_its_segment_is_salvaged() {
+        let mut log = LogBoard::default();
+        log.met_damage(14, "record 14 in segment-11 is damaged".to_owned());
+        log.met_damage(14, "record 14 in segment-11 is damaged".to_owned());
+        let told = "record 14 in segment-11 is damaged: telegram-gateway wal salvage";
+        assert_eq!(log.complaints(), [told]);
+        log.salvaged(1, 10);
+        assert_eq!(log.complaints().len(), 1, "another segment");
+        log.salvaged(11, 20);
+        assert!(log.report().healthy);
+        (1..1000).for_each(|seq| log.met_damage(seq, String::new()));
+        assert_eq!(log.complaints().len(), MET_MAX);
     }
 }

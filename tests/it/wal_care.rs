@@ -244,3 +244,41 @@ async fn a_panic_over_a_damaged_page_is_a_finding_and_prints_nothing() {
         "{found}"
     );
 }
+
+/// What is wrong with the log, as the daemon tells it.
+fn complaints(gateway: &Gateway) -> Vec<String> {
+    let live = &gateway.json(&["wal", "stat", "--json"])["live"];
+    let told = live["complaints"].as_array().cloned().unwrap_or_default();
+    let words = told.iter().filter_map(Value::as_str);
+    words.map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_record_is_told_until_it_is_salvaged() {
+    let gateway = Gateway::embedded();
+    three_segments(&gateway).await;
+    damage(&gateway, "text-0014");
+    let mut daemon = gateway.start(&["run", "--source", "synthetic", "--rate", "100"]);
+    wait_until("it takes events", || gateway.tail() > 50);
+    wait_until("it says that it is not well", || {
+        complaints(&gateway)
+            .iter()
+            .any(|it| it.contains("record 14 "))
+    });
+    let told = complaints(&gateway);
+    let hint = |it: &String| it.ends_with("telegram-gateway wal salvage");
+    assert!(told.iter().all(hint), "{told:?}");
+    for command in [&["wal", "stat"][..], &["status"]] {
+        let words = gateway.ok(command);
+        assert!(
+            words.contains("not well") && words.contains(&told[0]),
+            "{words}"
+        );
+    }
+    gateway.ok(&["wal", "salvage", "--yes"]);
+    assert_eq!(complaints(&gateway), Vec::<String>::new());
+    let tail = gateway.tail();
+    wait_until("it goes on", || gateway.tail() > tail);
+    assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.words());
+    gateway.ok(&["verify", "log"]);
+}

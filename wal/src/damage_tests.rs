@@ -3,6 +3,7 @@
 
 mod files;
 mod flips;
+mod unclean;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -173,8 +173,8 @@ mod testing;
 mod write;
 
 use file::{
-    catalog, chain, guarded, info, live, lock, paced, plan, prepared, redo, segment, storage, sum,
-    tables,
+    catalog, chain, guarded, info, live, lock, overlay, paced, plan, prepared, redo, segment,
+    storage, sum, tables,
 };
 use format::{block, frame, hole, manifest};
 use keep::{archive, backup, container, pace, restore, retain, retention};

@@ -129,13 +129,15 @@ impl Catalog {
         Ok(txn.commit()?)
     }
 
-    /// Records that everything below `floor` is to go. Durable before any file is removed.
+    /// Records that everything below `floor` is to go. Durable before any file is removed. One
+    /// table at a time: if the engine panics in opening one, dropping another would panic again,
+    /// and that ends the process.
     pub(crate) fn raise_floor(&self, floor: Floor) -> Result<(), DiskError> {
         let mut txn = self.db.begin_write()?;
         txn.set_quick_repair(true);
+        txn.open_table(tables::MANIFESTS)?
+            .retain(|first, _| first >= floor.first)?;
         {
-            let mut manifests = txn.open_table(tables::MANIFESTS)?;
-            manifests.retain(|first, _| first >= floor.first)?;
             let mut rows = txn.open_table(tables::META)?;
             write_floor(&mut rows, floor)?;
         }
@@ -184,9 +186,9 @@ fn write_new(
         rows.insert(tables::LOG_ID, &log_id.0[..])?;
         rows.insert(tables::NEWEST, &newest.to_le_bytes()[..])?;
         write_floor(&mut rows, floor)?;
-        txn.open_table(tables::KEYS)?;
-        txn.open_table(tables::MANIFESTS)?;
     }
+    txn.open_table(tables::KEYS)?;
+    txn.open_table(tables::MANIFESTS)?;
     txn.commit()?;
     Ok(db)
 }

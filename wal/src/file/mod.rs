@@ -6,6 +6,7 @@ pub(crate) mod guarded;
 pub(crate) mod info;
 pub(crate) mod live;
 pub(crate) mod lock;
+pub(crate) mod overlay;
 pub(crate) mod paced;
 pub(crate) mod plan;
 pub(crate) mod prepared;

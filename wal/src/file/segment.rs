@@ -180,14 +180,17 @@ pub(crate) fn write_description(
     if meta.recovered {
         rows.insert(tables::RECOVERED, &[1u8][..])?;
     }
+    drop(rows);
     let mut bookmarks = txn.open_table(tables::BOOKMARKS)?;
     for (name, value) in &carried.bookmarks {
         bookmarks.insert(name.as_str(), value.as_slice())?;
     }
+    drop(bookmarks);
     let mut cursors = txn.open_table(tables::CURSORS)?;
     for (name, value) in &carried.cursors {
         cursors.insert(name.as_str(), value)?;
     }
+    drop(cursors);
     txn.open_table(tables::RECORDS)?;
     txn.open_table(tables::SEGMENT_KEYS)?;
     txn.open_table(tables::SEAL)?;
@@ -254,6 +257,13 @@ pub(crate) fn repair(storage: &dyn Storage, name: &str) -> Result<(), OpenError>
         mark_recovered(&db).at(name)?;
     }
     Ok(db.close().at(name)?)
+}
+
+/// Has the engine make good what it keeps for itself in a sealed segment that its header calls
+/// unclean. Only by the writer; what is sealed stays as it is.
+pub(crate) fn clean(storage: &dyn Storage, name: &str) -> Result<(), DiskError> {
+    let (db, _) = open_writable(storage, READING, name)?;
+    Held::new(db).close()
 }
 
 /// Notes in the segment that it went through a repair; its manifest will say so.

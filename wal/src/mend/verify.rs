@@ -13,7 +13,7 @@ pub use kind::FindingKind;
 
 use std::path::Path;
 
-use redb::{ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
+use redb::ReadTransaction;
 
 use crate::catalog::{self, Contents};
 use crate::contain::contained;
@@ -22,6 +22,7 @@ use crate::error::{AtFile, OpenError};
 use crate::files::open_settled;
 use crate::hole::Hole;
 use crate::manifest::Manifest;
+use crate::overlay::Opened;
 use crate::part::{Window, read_part};
 use crate::plan::{CATALOG, segment_name, segments_in};
 use crate::segment;
@@ -135,7 +136,7 @@ struct Link {
 
 struct Check<'a> {
     storage: &'a dyn Storage,
-    catalog_file: Option<ReadOnlyDatabase>,
+    catalog_file: Option<Opened>,
     /// How many dedup keys the catalog has for each of its manifests, in their order.
     keys_in_catalog: Vec<u64>,
     report: VerifyReport,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use redb::{ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
+use redb::{ReadTransaction, ReadableDatabase};
 
 use crate::archive::{self, Archive};
 use crate::catalog::{self, Contents};
@@ -14,8 +14,9 @@ use crate::error::{At, AtFile, OpenError, ReadError};
 use crate::info::SegmentInfo;
 use crate::live::Live;
 use crate::open::{REPAIR_POLL, REPAIR_WAIT};
+use crate::overlay::{Opened, open_copy, open_unchanged};
 use crate::part::{Part, Window};
-use crate::plan::{CATALOG, RESTORE_MARKER, segment_name, segments_in};
+use crate::plan::{CATALOG, RESTORE_MARKER, parse_segment_name, segment_name, segments_in};
 use crate::segment;
 use crate::storage::{LockError, Role, Storage};
 
@@ -36,7 +37,7 @@ struct State {
     /// First numbers of the segments, ascending, as last listed.
     firsts: Arc<[u64]>,
     /// Least recently used first.
-    open: Vec<(u64, Arc<ReadOnlyDatabase>)>,
+    open: Vec<(u64, Arc<Opened>)>,
     /// What sealed segments say; it never changes.
     sealed: HashMap<u64, SegmentInfo>,
 }
@@ -204,7 +205,7 @@ impl Files {
         self.state().sealed.insert(first, info);
     }
 
-    fn opened(&self, first: u64, file: &str) -> Result<Option<Arc<ReadOnlyDatabase>>, ReadError> {
+    fn opened(&self, first: u64, file: &str) -> Result<Option<Arc<Opened>>, ReadError> {
         let mut state = self.state();
         if let Some(at) = state.open.iter().position(|(f, _)| *f == first) {
             let entry = state.open.remove(at);
@@ -213,10 +214,15 @@ impl Files {
             return Ok(Some(db));
         }
         drop(state);
-        let Some(db) = open_settled(&*self.storage, file)? else {
+        let opened = match &self.live {
+            // Its writer here has repaired what it writes to. What is not clean all the same is
+            // a sealed file that changed since it was closed.
+            Some(_) => absent_is_none(open_unchanged(&*self.storage, file))?,
+            None => open_settled(&*self.storage, file)?,
+        };
+        let Some(db) = opened.map(Arc::new) else {
             return Ok(None);
         };
-        let db = Arc::new(db);
         let mut state = self.state();
         if state.open.len() >= OPEN_MAX {
             state.open.remove(0);
@@ -231,15 +237,13 @@ impl Files {
 }
 
 /// Opens a file read-only. One that a crashed writer left is repaired first, under the writer's
-/// lock; while somebody else holds the lock it is they who repair, and this waits for them.
-pub(crate) fn open_settled(
-    storage: &dyn Storage,
-    file: &str,
-) -> Result<Option<ReadOnlyDatabase>, OpenError> {
+/// lock; while somebody else holds the lock it is they who repair, and this waits for them. A
+/// sealed segment needs no waiting: what its manifest seals is there, and nobody changes it.
+pub(crate) fn open_settled(storage: &dyn Storage, file: &str) -> Result<Option<Opened>, OpenError> {
     let started = Instant::now();
     loop {
         match segment::open_read_only(storage, file) {
-            Ok(db) => return Ok(Some(db)),
+            Ok(db) => return Ok(Some(Opened::AsItIs(db))),
             Err(e) if e.is_absent() => return Ok(None),
             Err(e) if e.needs_repair() => {}
             Err(e) => return Err(At::new(file, e).into()),
@@ -247,14 +251,35 @@ pub(crate) fn open_settled(
         match storage.lock(Role::Repair) {
             Ok(_guard) => segment::repair(storage, file)?,
             Err(LockError::Io(e)) => return Err(At::new("lock", e).into()),
-            Err(LockError::Held { .. }) if started.elapsed() < REPAIR_WAIT => {
+            Err(LockError::Held { .. }) => {
+                if let Some(copy) = sealed_copy(storage, file) {
+                    return Ok(Some(copy));
+                }
+                if started.elapsed() >= REPAIR_WAIT {
+                    return Err(OpenError::BeingRepaired {
+                        file: file.to_owned(),
+                    });
+                }
                 std::thread::sleep(REPAIR_POLL);
             }
-            Err(LockError::Held { .. }) => {
-                return Err(OpenError::BeingRepaired {
-                    file: file.to_owned(),
-                });
-            }
         }
+    }
+}
+
+/// A sealed segment that is not clean; `None` for anything else, and while it is being repaired.
+fn sealed_copy(storage: &dyn Storage, file: &str) -> Option<Opened> {
+    parse_segment_name(file)?;
+    let copy = open_copy(storage, file).ok()?;
+    let sealed = contained::<_, At>(file, || {
+        segment::is_sealed(&copy.begin_read().at(file)?).at(file)
+    });
+    sealed.is_ok_and(|sealed| sealed).then_some(copy)
+}
+
+/// A file that is gone is trimmed.
+fn absent_is_none(opened: Result<Opened, At>) -> Result<Option<Opened>, At> {
+    match opened {
+        Err(e) if e.source.is_absent() => Ok(None),
+        opened => opened.map(Some),
     }
 }

@@ -23,10 +23,12 @@ pub(crate) fn upgrade(db: &Database) -> Result<(), DiskError> {
             block::end_keys(first.value(), &mut row);
             rows.insert(first.value(), row.as_slice())?;
         }
-        let layout = tables::SEGMENT_LAYOUT.to_le_bytes();
-        txn.open_table(tables::META)?
-            .insert(tables::LAYOUT, &layout[..])?;
     }
+    // With the other table closed: a panic of the engine in opening this one would else end the
+    // process.
+    let layout = tables::SEGMENT_LAYOUT.to_le_bytes();
+    txn.open_table(tables::META)?
+        .insert(tables::LAYOUT, &layout[..])?;
     Ok(txn.commit()?)
 }
 

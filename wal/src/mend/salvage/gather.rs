@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use redb::{
-    Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend,
-    TableDefinition, WriteTransaction,
+    Database, ReadTransaction, ReadableTable, StorageBackend, TableDefinition, WriteTransaction,
 };
 
 use crate::block;
 use crate::carve::{Carved, Wanted, carve};
-use crate::contain::{Held, contained};
+use crate::contain::contained;
 use crate::error::{At, AtFile, DiskError, OpenError};
 use crate::frame::{HEADER_LEN, PAYLOAD_BYTES_MAX};
 use crate::hole::{Hole, Holes};
 use crate::manifest::Manifest;
+use crate::overlay::{open_unchanged, overlaid};
 use crate::segment::{self, Carried, Meta};
 use crate::storage::{Access, Storage};
 use crate::tables;
-use crate::verify::integrity::{check, overlaid};
+use crate::verify::integrity::check;
 
 /// How much of a file is searched at a time; more than the longest record has.
 const WINDOW: usize = 2 * (HEADER_LEN + PAYLOAD_BYTES_MAX);
@@ -55,33 +55,6 @@ impl Gathered {
         }
         false
     }
-}
-
-/// A file opened in whatever way is possible without changing it.
-enum Opened {
-    AsItIs(ReadOnlyDatabase),
-    /// One that a writer left unclean: repaired with writes that go nowhere.
-    Copy(Held),
-}
-
-impl Opened {
-    fn begin(&self, file: &str) -> Result<ReadTransaction, At> {
-        match self {
-            Opened::AsItIs(db) => db.begin_read().at(file),
-            Opened::Copy(db) => db.begin_read().at(file),
-        }
-    }
-}
-
-fn open(storage: &dyn Storage, file: &str) -> Result<Opened, At> {
-    contained(file, || match segment::open_read_only(storage, file) {
-        Ok(db) => Ok(Opened::AsItIs(db)),
-        Err(e) if e.needs_repair() => {
-            let db = overlaid(storage, file).at(file)?;
-            Ok(Opened::Copy(Held::new(db)))
-        }
-        Err(e) => Err(At::new(file, e)),
-    })
 }
 
 /// Whether the file can be written to as `write` does: every page is what the engine wrote, by
@@ -150,17 +123,20 @@ fn sizes() -> impl Iterator<Item = (u64, Vec<u8>)> {
 
 /// What the file says about itself; `None` when it does not say.
 pub(super) fn description(storage: &dyn Storage, file: &str) -> Option<Meta> {
-    let opened = open(storage, file).ok()?;
-    contained::<_, OpenError>(file, || segment::read_meta(&opened.begin(file)?, file)).ok()
+    let opened = open_unchanged(storage, file).ok()?;
+    contained::<_, OpenError>(file, || {
+        segment::read_meta(&opened.begin_read().at(file)?, file)
+    })
+    .ok()
 }
 
 /// Adds what the engine can read of the file. What it cannot is left out; a panic costs the
 /// number it was about to read.
 pub(super) fn from_tree(storage: &dyn Storage, file: &str, wanted: &Wanted, out: &mut Gathered) {
-    let Ok(opened) = open(storage, file) else {
+    let Ok(opened) = open_unchanged(storage, file) else {
         return;
     };
-    let Ok(txn) = contained::<_, At>(file, || opened.begin(file)) else {
+    let Ok(txn) = contained::<_, At>(file, || opened.begin_read().at(file)) else {
         return;
     };
     let meta = contained::<_, OpenError>(file, || segment::read_meta(&txn, file)).ok();

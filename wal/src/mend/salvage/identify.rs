@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use redb::ReadableDatabase;
-
 use super::gather;
 use crate::catalog::{self, Contents};
 use crate::contain::contained;

@@ -58,7 +58,7 @@ pub(super) fn damaged(log: &Log) -> Result<Vec<Seq>, RewriteError> {
 }
 
 /// Whether everything in the file can be read and is what the catalog says, which has so many
-/// keys for it.
+/// keys for it. One that is merely not clean is cleaned.
 fn is_sound(
     storage: &dyn Storage,
     known: &Manifest,
@@ -66,7 +66,15 @@ fn is_sound(
     keys: u64,
     file: &str,
 ) -> Result<bool, OpenError> {
-    let db = segment::open_read_only(storage, file).at(file)?;
+    let db = match segment::open_read_only(storage, file) {
+        // Everything may be there all the same; without this each reader would repair a copy.
+        Err(e) if e.needs_repair() => {
+            segment::clean(storage, file).at(file)?;
+            segment::open_read_only(storage, file)
+        }
+        opened => opened,
+    }
+    .at(file)?;
     let txn = db.begin_read().at(file)?;
     let meta = segment::read_meta(&txn, file)?;
     let same = meta.identity == known.identity

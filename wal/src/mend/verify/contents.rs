@@ -1,6 +1,6 @@
 //! Checking what one segment holds.
 
-use redb::{ReadTransaction, ReadableDatabase, ReadableTable};
+use redb::{ReadTransaction, ReadableTable};
 
 use super::FindingKind::{
     CursorPastTail, KeyMissing, KeyStray, KeyTwice, KeyUnknown, KeysDamaged, ManifestDiffers,
