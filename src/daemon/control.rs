@@ -162,9 +162,12 @@ impl Desk {
         let checked = tokio::task::spawn_blocking(move || wal::verify(&dir, &mut |_| {}));
         let checked = checked.await.map_err(|_| JournalError::Closed)?;
         let findings = checked.map_err(JournalError::Open)?.findings;
-        let mut files: Vec<String> = findings.into_iter().map(|it| it.segment).collect();
-        files.extend(self.status.log_report().damaged);
-        let firsts: BTreeSet<u64> = files.iter().filter_map(|it| first_of(it)).collect();
+        let damaged = self.status.log_report().damaged;
+        let firsts: BTreeSet<u64> = findings
+            .iter()
+            .filter_map(damaged_segment)
+            .chain(damaged.iter().filter_map(|file| first_of(file)))
+            .collect();
         let from = salvage_dirs(&self.config, from);
         let (mut segments, mut given) = (Vec::new(), Vec::new());
         for first in firsts {
@@ -271,6 +274,14 @@ pub fn configured(config: &Config) -> Vec<ProjectionName> {
     .into_iter()
     .filter_map(|(is, name)| is.then_some(name))
     .collect()
+}
+
+/// The segment that a salvage replaces for a finding. That a file is missing is found at the next one.
+fn damaged_segment(finding: &wal::Finding) -> Option<u64> {
+    match finding.kind {
+        wal::FindingKind::SegmentMissing => finding.seq.map(wal::Seq::get),
+        _ => first_of(&finding.segment),
+    }
 }
 
 /// Where a salvage looks for records besides the log: the configured archive, then what was given.

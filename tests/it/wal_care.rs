@@ -258,14 +258,26 @@ async fn a_damaged_record_is_told_until_it_is_salvaged() {
     let gateway = Gateway::embedded();
     three_segments(&gateway).await;
     damage(&gateway, "text-0014");
+    told_until_salvaged(&gateway, "record 14 ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_that_is_gone_is_told_until_it_is_salvaged() {
+    let gateway = Gateway::embedded();
+    three_segments(&gateway).await;
+    let gone = "log/segment-00000000000000000011.redb";
+    std::fs::remove_file(gateway.data_dir().join(gone)).expect("it was there");
+    told_until_salvaged(&gateway, "segment-00000000000000000011");
+}
+
+/// A daemon takes events, says what is damaged and what mends it, and is well again once that was done.
+fn told_until_salvaged(gateway: &Gateway, what: &str) {
     let mut daemon = gateway.start(&["run", "--source", "synthetic", "--rate", "100"]);
     wait_until("it takes events", || gateway.tail() > 50);
     wait_until("it says that it is not well", || {
-        complaints(&gateway)
-            .iter()
-            .any(|it| it.contains("record 14 "))
+        complaints(gateway).iter().any(|it| it.contains(what))
     });
-    let told = complaints(&gateway);
+    let told = complaints(gateway);
     let hint = |it: &String| it.ends_with("telegram-gateway wal salvage");
     assert!(told.iter().all(hint), "{told:?}");
     for command in [&["wal", "stat"][..], &["status"]] {
@@ -276,7 +288,7 @@ async fn a_damaged_record_is_told_until_it_is_salvaged() {
         );
     }
     gateway.ok(&["wal", "salvage", "--yes"]);
-    assert_eq!(complaints(&gateway), Vec::<String>::new());
+    assert_eq!(complaints(gateway), Vec::<String>::new());
     let tail = gateway.tail();
     wait_until("it goes on", || gateway.tail() > tail);
     assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.words());
