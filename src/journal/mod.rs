@@ -27,6 +27,7 @@ mod ballast;
 pub mod control;
 pub mod edge;
 mod error;
+mod group;
 mod holes;
 mod opening;
 mod ranges;
