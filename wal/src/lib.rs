@@ -180,20 +180,23 @@ use format::{block, frame, hole, manifest};
 use keep::{archive, backup, container, pace, restore, retain, retention};
 use mend::{carve, compact, rewrite, salvage, verify};
 use read::{files, part, reader};
-use write::{append, batch, dedup, fence, keeper, key_index, log, open, roll, seal, upgrade};
+use write::{
+    ahead, append, batch, dedup, fence, keeper, key_index, log, open, roll, seal, upgrade,
+};
 
 pub use archive::ArchiveError;
 #[cfg(any(test, feature = "fault"))]
 pub use backup::backup_on;
 pub use backup::{BackupCheck, BackupError, BackupReport, backup, backup_tar, verify_backup};
-pub use batch::{
-    Appended, BOOKMARK_BYTES_MAX, Batch, KEY_BYTES_MAX, NAME_BYTES_MAX, NewRecord, Outcome,
-};
+pub use batch::{Appended, BOOKMARK_BYTES_MAX, Batch, NAME_BYTES_MAX, Outcome};
 pub use compact::Compacted;
 pub use contain::is_contained;
 pub use container::{ContainerError, Containers};
 pub use error::{AppendError, DiskError, OpenError, ReadError, RewriteError};
-pub use frame::{FORMAT_VERSION, FrameError, HEADER_LEN, Header, MAGIC, PAYLOAD_BYTES_MAX, Record};
+pub use frame::{
+    FORMAT_VERSION, FrameError, HEADER_LEN, Header, KEY_BYTES_MAX, MAGIC, NewRecord,
+    PAYLOAD_BYTES_MAX, Record,
+};
 pub use hole::{Hole, HoleCause};
 pub use info::SegmentInfo;
 pub use lock::hold;
