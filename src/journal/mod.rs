@@ -29,6 +29,7 @@ pub mod control;
 mod cut;
 pub mod edge;
 mod error;
+mod group;
 mod holes;
 mod opening;
 mod ranges;

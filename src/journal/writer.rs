@@ -1,6 +1,7 @@
 //! The thread that owns the log's only writer.
 
 use std::collections::VecDeque;
+use std::iter;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
@@ -10,6 +11,7 @@ use wal::{AppendError, Batch, Log, Options, Outcome, Seq};
 
 use super::JournalError;
 use super::ballast::Ballast;
+use super::group::{Arrival, gather};
 use super::request::{self, Done, Job, Queued, Request, answer, merge};
 use super::sources::Sources;
 use super::trouble::{self, Trouble};
@@ -73,30 +75,22 @@ impl Owner {
         }
     }
 
-    /// Group commit: whatever queued while the last commit ran, up to the limit. A job ends the group, since it may
-    /// depend on what was appended before it.
+    /// What queued while the last commit ran, as far as it goes into one.
     fn gather(
         &mut self,
         first: Queued,
         requests: &mut mpsc::Receiver<Request>,
     ) -> (Vec<Queued>, Option<Waiting>) {
-        let mut events = first.append.records.len();
-        let mut group = vec![first];
-        while events < self.commit_events_max {
-            let next = match self.backlog.pop_front() {
-                Some(queued) => Ok(Request::Append(queued)),
-                None => requests.try_recv(),
-            };
-            match next {
-                Ok(Request::Append(queued)) => {
-                    events += queued.append.records.len();
-                    group.push(queued);
-                }
-                Ok(Request::Job(job, reply)) => return (group, Some((job, reply))),
-                Err(_) => break,
-            }
-        }
-        (group, None)
+        let backlog = &mut self.backlog;
+        let waiting = iter::from_fn(|| match backlog.pop_front() {
+            Some(queued) => Some(Arrival::Append(queued)),
+            None => Some(match requests.try_recv().ok()? {
+                Request::Append(queued) => Arrival::Append(queued),
+                Request::Job(job, reply) => Arrival::Job((job, reply)),
+            }),
+        });
+        let events_of = |queued: &Queued| queued.append.records.len();
+        gather(first, waiting, events_of, self.commit_events_max)
     }
 
     fn append(&mut self, group: Vec<Queued>, requests: &mut mpsc::Receiver<Request>) {

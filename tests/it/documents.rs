@@ -33,6 +33,20 @@ fn failures_of_projections_are_shown_by_tests() {
     shown_by_tests("docs/projection-failures.md", ids);
 }
 
+#[test]
+fn failures_of_logs_are_shown_by_tests() {
+    let ids = (1..=40).map(|n| format!("W{n}"));
+    shown_by_tests("docs/log-failures.md", ids);
+}
+
+#[test]
+fn the_architecture_names_tests_that_are_there() {
+    let document = Document::read("ARCHITECTURE.md");
+    let count = document.names_of_tests().count();
+    assert!(count >= 5, "it names only {count} tests");
+    are_there(document.names_of_tests(), &tests());
+}
+
 /// Every failure has its line, and every test that a line names is there.
 #[track_caller]
 fn shown_by_tests(document: &str, ids: impl Iterator<Item = String>) {
@@ -52,11 +66,18 @@ fn shown_by_tests(document: &str, ids: impl Iterator<Item = String>) {
             assert!(tests.contains(name), "{id}: there is no test {name}");
         }
     }
-    // No word of Telegram's is as long as the name of a test. Fences are no quotes.
-    let prose = document.text.split("```").step_by(2);
-    let long = |it: &&str| it.matches('_').count() >= 3;
-    for name in prose.flat_map(quoted).filter(long) {
-        assert!(tests.contains(name), "there is no test {name}");
+    are_there(document.names_of_tests(), &tests);
+}
+
+/// A name that ends in dots stands for the tests that begin with it.
+#[track_caller]
+fn are_there<'a>(names: impl Iterator<Item = &'a str>, tests: &BTreeSet<String>) {
+    for name in names {
+        let is_there = match name.strip_suffix("...") {
+            Some(start) => tests.iter().any(|test| test.starts_with(start)),
+            None => tests.contains(name),
+        };
+        assert!(is_there, "there is no test {name}");
     }
 }
 
@@ -67,7 +88,9 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 
 /// The names of all functions in the tests and beside the code.
 fn tests() -> BTreeSet<String> {
-    let mut folders: Vec<PathBuf> = ["src", "tests", "wal/src"].map(repository).into();
+    let mut folders: Vec<PathBuf> = ["src", "tests", "wal/src", "wal/tests"]
+        .map(repository)
+        .into();
     let mut names = BTreeSet::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("a folder") {
@@ -114,6 +137,16 @@ impl Document {
         let path = repository(path);
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
         Document { path, text }
+    }
+
+    /// What is quoted and as long as only the name of a test is, without its module. Fences are no quotes.
+    fn names_of_tests(&self) -> impl Iterator<Item = &str> {
+        let prose = self.text.split("```").step_by(2);
+        let names = prose
+            .flat_map(quoted)
+            .filter(|it| !it.contains(['/', ' ', '=']));
+        let names = names.map(|it| it.rsplit("::").next().unwrap_or(it));
+        names.filter(|it| it.matches('_').count() >= 3)
     }
 
     #[track_caller]

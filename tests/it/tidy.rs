@@ -28,6 +28,58 @@ const NEIGHBOURS: [(&str, &str, &str); 2] = [
     ),
 ];
 
+/// Folders of the log by level. A file there may import from lower folders and from its own level, and whatever lies
+/// beside the folders.
+const LOG_LEVELS: [&[&str]; 4] = [
+    &["format"],
+    &["file"],
+    &["read", "write"],
+    &["mend", "keep"],
+];
+
+/// Files of the log that import from above, each with its reason.
+const LOG_UPWARD: [(&str, &str, &str); 9] = [
+    ("file/catalog.rs", "archive", "notes what was archived"),
+    ("file/catalog.rs", "dedup", "takes in the keys of a segment"),
+    (
+        "read/files.rs",
+        "archive",
+        "archive and segments are one log",
+    ),
+    (
+        "read/files.rs",
+        "container",
+        "archive and segments are one log",
+    ),
+    (
+        "read/reader.rs",
+        "archive",
+        "archive and segments are one log",
+    ),
+    ("write/log.rs", "archive", "a trim archives first"),
+    (
+        "write/fence.rs",
+        "rewrite",
+        "a fence is an open with a hole",
+    ),
+    ("write/keeper.rs", "compact", "a sealed file is tightened"),
+    ("write/open.rs", "salvage", "an open completes a salvage"),
+];
+
+/// What a file that calls itself pure may not name: files, the engine, clocks, threads, servers.
+const IMPURE: [&str; 10] = [
+    "redb::",
+    "std::fs",
+    "std::thread",
+    "std::net",
+    "crate::storage",
+    "crate::clock",
+    "Instant::now",
+    "SystemTime",
+    "tokio::",
+    "Timestamp::now",
+];
+
 const FUNCTION_LINES_MAX: usize = 70;
 const FILE_LINES_MAX: usize = 500;
 
@@ -274,6 +326,92 @@ fn the_import_check_sees_what_it_should() {
     assert_eq!(module_of("src/config/mod.rs"), Some("config"));
     assert_eq!(module_of("src/failure.rs"), Some("failure"));
     assert_eq!(module_of("src/main.rs"), None);
+}
+
+#[test]
+fn imports_of_the_log_point_down() {
+    let sources = sources();
+    let folder_and_name = |path: &str| -> Option<(String, String)> {
+        let mut parts = path.strip_prefix("wal/src/")?.split('/');
+        let (folder, file) = (parts.next()?, parts.next()?);
+        let name = file.strip_suffix(".rs").unwrap_or(file);
+        Some((folder.to_owned(), name.to_owned()))
+    };
+    let level_of = |folder: &str| LOG_LEVELS.iter().position(|it| it.contains(&folder));
+    let mut levels = BTreeMap::new();
+    for source in &sources {
+        if let Some((folder, name)) = folder_and_name(&source.path)
+            && let Some(level) = level_of(&folder)
+        {
+            levels.insert(name, level);
+        }
+    }
+    assert!(levels.len() > 30, "the log is not where it was");
+    let mut wrong = Vec::new();
+    let mut allowed = LOG_UPWARD.map(|(file, module, _)| (file, module)).to_vec();
+    for source in sources.iter().filter(|it| !it.path.contains("test")) {
+        let Some((folder, name)) = folder_and_name(&source.path) else {
+            continue;
+        };
+        let Some(level) = level_of(&folder) else {
+            continue;
+        };
+        let file = format!("{folder}/{name}.rs");
+        for (number, import) in imports(without_tests(&source.text)) {
+            if levels.get(import).is_none_or(|other| *other <= level) {
+                continue;
+            }
+            if LOG_UPWARD
+                .iter()
+                .any(|(from, to, _)| (*from, *to) == (&file, import))
+            {
+                allowed.retain(|it| *it != (&file, import));
+            } else {
+                wrong.push(format!("{}:{number}: imports {import}", source.path));
+            }
+        }
+    }
+    none("imports of the log that point up", wrong);
+    let unused = allowed.iter().map(|it| format!("{it:?}")).collect();
+    none("exceptions that nothing needs any more", unused);
+}
+
+#[test]
+fn what_calls_itself_pure_is() {
+    let mut pure = 0;
+    let mut wrong = Vec::new();
+    for source in sources().iter().filter(|it| says_pure(&it.text)) {
+        pure += 1;
+        for (number, line) in without_tests(&source.text).lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            if IMPURE.iter().any(|word| code.contains(word)) {
+                wrong.push(format!("{}:{}: {}", source.path, number + 1, line.trim()));
+            }
+        }
+    }
+    assert!(pure > 20, "only {pure} pure files were found");
+    none("files that are not as pure as they say", wrong);
+}
+
+/// Whether the doc of a file says "Pure." or "Pure:"; one that is pure but for something says so and is not meant.
+fn says_pure(text: &str) -> bool {
+    let doc = text.lines().take_while(|line| line.starts_with("//!"));
+    doc.flat_map(|line| line.split_whitespace())
+        .any(|word| matches!(word, "Pure." | "Pure:"))
+}
+
+/// A source up to the tests at its end.
+fn without_tests(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod ").next().unwrap_or_default()
+}
+
+#[test]
+fn the_purity_check_sees_what_it_should() {
+    assert!(says_pure("//! A rule. Pure.\n"));
+    assert!(says_pure("//! Rule.\n//!\n//! Pure: no clock.\n"));
+    assert!(!says_pure("//! Pure, but for files.\n"));
+    assert!(!says_pure("//! Files.\n\n/// Pure.\nfn a() {}\n"));
+    assert_eq!(without_tests("a\n#[cfg(test)]\nmod tests {}"), "a\n");
 }
 
 #[test]

@@ -3,6 +3,45 @@
 //! The log knows bytes and [`Seq`], nothing of what the bytes mean. One [`Log`] writes; any
 //! number of [`Reader`]s, in its process or in others, follow it live. Everything is synchronous.
 //!
+//! ```
+//! use wal::{Batch, Log, NewRecord, Options, Outcome, Reader, Seq};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let scratch = tempfile::tempdir()?;
+//! # let dir = scratch.path();
+//! # let hello = NewRecord {
+//! #     codec: 0, flags: 0, kind: 0, peer_kind: 0, peer_id: 7, message_id: 1,
+//! #     received_at: 0, source_at: 0, payload: b"hello".to_vec(), key: Some(b"7/1".to_vec()),
+//! # };
+//! let mut log = Log::open(dir, Options::default())?;
+//!
+//! // A record and where its source is, in one commit. When this returns, it is on disk.
+//! let batch = Batch {
+//!     records: vec![hello], // a `NewRecord` with the key "7/1"
+//!     bookmarks: vec![("source".into(), b"page 12".to_vec())],
+//!     cursors: vec![],
+//! };
+//! assert_eq!(log.append(&batch)?.outcomes, [Outcome::Appended(Seq::FIRST)]);
+//! // The same key again: nothing is stored, and the number of the first is the answer.
+//! assert_eq!(log.append(&batch)?.outcomes, [Outcome::Duplicate(Seq::FIRST)]);
+//!
+//! // Any process may read beside the writer. Following is asking again from the next number.
+//! let reader = Reader::open(dir)?;
+//! let mut next = Seq::FIRST;
+//! for record in reader.read(next, 100, 1 << 20)? {
+//!     assert_eq!(record.payload(), b"hello");
+//!     next = Seq::new(record.header().seq.get() + 1).ok_or("the last number")?;
+//! }
+//! assert!(reader.read(next, 100, 1 << 20)?.is_empty());
+//!
+//! // How far this reader is, for whoever continues it; it goes in with any batch.
+//! let cursors = vec![("reader".into(), Seq::FIRST)];
+//! log.append(&Batch { cursors, ..Batch::default() })?;
+//! log.close()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Words
 //!
 //! ```text
@@ -50,6 +89,28 @@
 //! | `mend/` | verify, carving, salvage, rewriting, compaction |
 //! | `keep/` | containers, archive, retention, backup, restore |
 //! | `fault/` | a machine whose power can be cut and whose disk can fail, for tests |
+//!
+//! What is decided is decided in files that touch neither files nor clock, and say "Pure." in
+//! their first line: the bytes of a record (`format/frame.rs`), how much is written ahead
+//! (`write/ahead.rs`), when a segment is sealed (`write/seal.rs`), what may be removed
+//! (`keep/retention.rs`), what opening has to do (`file/plan.rs`, `file/chain.rs`), and what is
+//! flushed (`file/guarded/ops.rs`). Which appends share a commit is the caller's to say.
+//!
+//! # How it compares
+//!
+//! - [redb](https://github.com/cberner/redb/blob/master/docs/design.md) is the engine below. Its
+//!   commits are atomic and its pages checksummed, but a file that was not closed is repaired by
+//!   walking all its trees, values are not checked when they are read, and a file never gets
+//!   shorter by deleting. So a log is many files, of which one at most is repaired; each record
+//!   has its own checksum; and what is old goes as a whole file.
+//! - [mrecordlog](https://github.com/quickwit-oss/mrecordlog) keeps many queues in one run of
+//!   files and all that is retained in memory; files are read only at start, and removed when
+//!   every queue has passed them. Better for a minute of fast data in one process. Here memory
+//!   does not grow with the log, other processes read it, and keys, archives, backups and
+//!   salvage are part of it.
+//! - A plain file of frames is faster for large batches (`telegram-gateway bench log` prints by
+//!   how much) and needs no engine. What it lacks is what is hard: lookup by number and by key,
+//!   several tables in one commit, and readers that never see half of one.
 //!
 //! # Limits
 //!
@@ -180,20 +241,23 @@ use format::{block, frame, hole, manifest};
 use keep::{archive, backup, container, pace, restore, retain, retention};
 use mend::{carve, compact, rewrite, salvage, verify};
 use read::{files, part, reader};
-use write::{append, batch, dedup, fence, keeper, key_index, log, open, roll, seal, upgrade};
+use write::{
+    ahead, append, batch, dedup, fence, keeper, key_index, log, open, roll, seal, upgrade,
+};
 
 pub use archive::ArchiveError;
 #[cfg(any(test, feature = "fault"))]
 pub use backup::backup_on;
 pub use backup::{BackupCheck, BackupError, BackupReport, backup, backup_tar, verify_backup};
-pub use batch::{
-    Appended, BOOKMARK_BYTES_MAX, Batch, KEY_BYTES_MAX, NAME_BYTES_MAX, NewRecord, Outcome,
-};
+pub use batch::{Appended, BOOKMARK_BYTES_MAX, Batch, NAME_BYTES_MAX, Outcome};
 pub use compact::Compacted;
 pub use contain::is_contained;
 pub use container::{ContainerError, Containers};
 pub use error::{AppendError, DiskError, OpenError, ReadError, RewriteError};
-pub use frame::{FORMAT_VERSION, FrameError, HEADER_LEN, Header, MAGIC, PAYLOAD_BYTES_MAX, Record};
+pub use frame::{
+    FORMAT_VERSION, FrameError, HEADER_LEN, Header, KEY_BYTES_MAX, MAGIC, NewRecord,
+    PAYLOAD_BYTES_MAX, Record,
+};
 pub use hole::{Hole, HoleCause};
 pub use info::SegmentInfo;
 pub use lock::hold;

@@ -3,8 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::batch::NewRecord;
-use crate::frame::HEADER_LEN;
+use crate::frame::{HEADER_LEN, NewRecord};
 use crate::seq::Seq;
 
 fn record(len: usize) -> NewRecord {

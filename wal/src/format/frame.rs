@@ -1,6 +1,5 @@
 //! A record as bytes: the header documented in the crate docs, then the payload. Pure.
 
-use crate::batch::NewRecord;
 use crate::seq::Seq;
 
 /// First two bytes of every record.
@@ -11,11 +10,40 @@ pub const FORMAT_VERSION: u8 = 1;
 pub const HEADER_LEN: usize = 60;
 /// Most bytes one payload may have: 16 MiB.
 pub const PAYLOAD_BYTES_MAX: usize = 16 << 20;
+/// Most bytes a dedup key may have.
+pub const KEY_BYTES_MAX: usize = 1024;
 
 /// Where the checksum lies; it covers everything else of the record.
 const CRC_AT: usize = 56;
 const SEQ_AT: usize = 12;
 const LEN_AT: usize = 52;
+
+/// What the caller knows about a record before it has a number. The log does not interpret any of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRecord {
+    /// How the payload is encoded.
+    pub codec: u8,
+    /// Free for the caller.
+    pub flags: u16,
+    /// Free for the caller.
+    pub kind: u8,
+    /// Free for the caller.
+    pub peer_kind: u8,
+    /// Free for the caller.
+    pub peer_id: i64,
+    /// Free for the caller.
+    pub message_id: i64,
+    /// Microseconds since the Unix epoch, UTC.
+    pub received_at: i64,
+    /// Microseconds since the Unix epoch, UTC.
+    pub source_at: i64,
+    /// At most [`PAYLOAD_BYTES_MAX`] bytes.
+    pub payload: Vec<u8>,
+    /// Dedup key: a record whose key is already in the log is not appended again. At most
+    /// [`KEY_BYTES_MAX`] bytes. Lookups and merges walk keys in byte order, so keys of things
+    /// that arrive together should lie together: peer, message id, stamp, each big-endian.
+    pub key: Option<Vec<u8>>,
+}
 
 /// The decoded header of a stored record. The log interprets `version`, `epoch`, `seq` and
 /// `payload_len`; the rest belongs to the caller.

@@ -110,7 +110,7 @@ const COMBINATIONS_MAX: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::NewRecord;
+    use crate::frame::NewRecord;
     use crate::seq::Seq;
     use proptest::prelude::*;
 

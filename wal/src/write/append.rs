@@ -2,10 +2,11 @@
 
 use redb::{ReadOnlyTable, ReadableDatabase, WriteTransaction};
 
-use crate::batch::{Appended, Batch, NewRecord, Outcome};
+use crate::batch::{Appended, Batch, Outcome};
 use crate::catalog::Catalog;
 use crate::dedup::{self, Fate};
 use crate::error::{AppendError, AtFile, DiskError};
+use crate::frame::NewRecord;
 use crate::key_index::Index;
 use crate::log::Log;
 use crate::plan::{CATALOG, segment_name};

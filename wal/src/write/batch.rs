@@ -3,42 +3,13 @@
 use std::time::Duration;
 
 use crate::error::AppendError;
-use crate::frame::PAYLOAD_BYTES_MAX;
+use crate::frame::{KEY_BYTES_MAX, NewRecord, PAYLOAD_BYTES_MAX};
 use crate::seq::Seq;
 
-/// Most bytes a dedup key may have.
-pub const KEY_BYTES_MAX: usize = 1024;
 /// Most bytes the name of a bookmark or a cursor may have.
 pub const NAME_BYTES_MAX: usize = 256;
 /// Most bytes one bookmark may hold: 1 MiB. All bookmarks are copied into every new segment.
 pub const BOOKMARK_BYTES_MAX: usize = 1 << 20;
-
-/// What the caller knows about a record before it has a number. The log does not interpret any of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewRecord {
-    /// How the payload is encoded.
-    pub codec: u8,
-    /// Free for the caller.
-    pub flags: u16,
-    /// Free for the caller.
-    pub kind: u8,
-    /// Free for the caller.
-    pub peer_kind: u8,
-    /// Free for the caller.
-    pub peer_id: i64,
-    /// Free for the caller.
-    pub message_id: i64,
-    /// Microseconds since the Unix epoch, UTC.
-    pub received_at: i64,
-    /// Microseconds since the Unix epoch, UTC.
-    pub source_at: i64,
-    /// At most [`PAYLOAD_BYTES_MAX`] bytes.
-    pub payload: Vec<u8>,
-    /// Dedup key: a record whose key is already in the log is not appended again. At most
-    /// [`KEY_BYTES_MAX`] bytes. Lookups and merges walk keys in byte order, so keys of things
-    /// that arrive together should lie together: peer, message id, stamp, each big-endian.
-    pub key: Option<Vec<u8>>,
-}
 
 /// What is committed together: all of it or nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

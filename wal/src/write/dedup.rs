@@ -6,8 +6,8 @@ use std::ops::{Bound, Range};
 
 use redb::{CursorError, ReadTransaction, ReadableTable, Table};
 
-use crate::batch::NewRecord;
 use crate::error::DiskError;
+use crate::frame::NewRecord;
 use crate::hole::Holes;
 use crate::key_index::Index;
 use crate::manifest::Manifest;

@@ -1,6 +1,7 @@
 //! The one writer: opening, appending, dedup keys, rolling to the next segment, work beside the
 //! appends, fences, older layouts.
 
+pub(crate) mod ahead;
 pub(crate) mod append;
 pub(crate) mod batch;
 pub(crate) mod dedup;

@@ -7,6 +7,7 @@
 //! 3  manifest and keys into the catalog, beside the appends
 //! ```
 
+use crate::ahead;
 use crate::catalog::Catalog;
 use crate::clock;
 use crate::error::{AppendError, AtFile, OpenError};
@@ -16,7 +17,6 @@ use crate::live::Active;
 use crate::log::{Age, Log, open_to_append, segment_mode};
 use crate::manifest::Manifest;
 use crate::plan::segment_name;
-use crate::prepared;
 use crate::segment::{self, Carried, Meta, Mode};
 use crate::storage::Storage;
 use crate::sum::Summed;
@@ -84,7 +84,7 @@ impl Log {
         let bytes_max = self.options.segment_bytes_max;
         self.digest
             .follow(&self.live, threads, self.tail, bytes_max);
-        let wanted = prepared::wanted(self.live.bytes(), bytes_max);
+        let wanted = ahead::wanted(self.live.bytes(), bytes_max);
         self.ahead.follow(&self.storage, wanted);
         Ok(())
     }

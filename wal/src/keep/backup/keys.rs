@@ -23,9 +23,8 @@ use std::io::{self, Read, Write};
 
 use sha2::{Digest, Sha256};
 
-use crate::batch::KEY_BYTES_MAX;
 use crate::container::{ContainerError, Source};
-use crate::frame::array;
+use crate::frame::{KEY_BYTES_MAX, array};
 use crate::pace::Pacer;
 use crate::seq::LogId;
 

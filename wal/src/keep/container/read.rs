@@ -10,9 +10,9 @@ use super::write::{Sum, check_record};
 use super::{
     ContainerError, Entry, HEAD_LEN, Index, Kind, SHA_LEN, TRAILER_LEN, check_head, read_trailer,
 };
-use crate::batch::{BOOKMARK_BYTES_MAX, KEY_BYTES_MAX, NAME_BYTES_MAX};
+use crate::batch::{BOOKMARK_BYTES_MAX, NAME_BYTES_MAX};
 use crate::block::Piece;
-use crate::frame::{FrameError, array, stored_len};
+use crate::frame::{FrameError, KEY_BYTES_MAX, array, stored_len};
 use crate::hole::Holes;
 use crate::manifest::{Manifest, Tally};
 use crate::pace::{Pace, Pacer};

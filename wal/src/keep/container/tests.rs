@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::batch::NewRecord;
 use crate::block::Piece;
+use crate::frame::NewRecord;
 use crate::hole::HoleCause;
 use crate::manifest::{ENGINE, Tally};
 use crate::pace::{Pace, Pacer};

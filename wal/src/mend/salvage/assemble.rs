@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::gather::Gathered;
 use super::{Found, RecordSource, Target};
-use crate::batch::KEY_BYTES_MAX;
 use crate::block::Piece;
 use crate::carve;
 use crate::clock;
-use crate::frame::Record;
+use crate::frame::{KEY_BYTES_MAX, Record};
 use crate::hole::{Hole, Holes};
 use crate::manifest::{ENGINE, Manifest, Tally};
 use crate::rewrite::{Keys, Whole, is_of};
