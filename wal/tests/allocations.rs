@@ -3,12 +3,12 @@
 //! it allocates is counted; what the C library of zstd allocates is not.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use changes::{cases, changed_input, changes, kept};
 use peak_alloc::PeakAlloc;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use proptest::test_runner::TestRunner;
 use wal::fuzz::{TARGETS, Target};
 
 #[path = "support/changes.rs"]
@@ -16,9 +16,6 @@ mod changes;
 
 #[global_allocator]
 static COUNTED: PeakAlloc = PeakAlloc;
-
-/// One test at a time counts.
-static COUNTING: Mutex<()> = Mutex::new(());
 
 /// What a function may hold at one moment: so many times its input, and so many bytes anyway. Not
 /// for changed catalogs: the engine makes room for a page before it looks whether the file has
@@ -57,9 +54,7 @@ fn held(target: Target, bytes: &[u8]) -> usize {
 }
 
 fn allocates_in_proportion((name, target): (&str, Target), bytes: &[u8]) {
-    let counting = COUNTING.lock().unwrap_or_else(PoisonError::into_inner);
     let held = held(target, bytes);
-    drop(counting);
     let (times, anyway) = allowed(name);
     assert!(
         held <= bytes.len() * times + anyway,
@@ -68,33 +63,26 @@ fn allocates_in_proportion((name, target): (&str, Target), bytes: &[u8]) {
     );
 }
 
+/// One test: whatever another one did meanwhile would be counted too.
 #[test]
-fn kept_inputs_allocate_in_proportion() {
+fn what_a_disk_may_hold_allocates_in_proportion() {
     for target in TARGETS {
         for (path, bytes) in kept(&corpus(target.0)) {
             println!("{}", path.display());
             allocates_in_proportion(target, &bytes);
         }
     }
-}
-
-proptest! {
-    #![proptest_config(cases(2000))]
-
-    #[test]
-    fn changed_inputs_allocate_in_proportion(
-        target in prop::sample::select(held_to_it()),
-        which: Index,
-        changes in changes(),
-    ) {
+    let targets = || prop::sample::select(held_to_it());
+    let changed = (targets(), any::<Index>(), changes());
+    let tried = TestRunner::new(cases(2000)).run(&changed, |(target, which, changes)| {
         allocates_in_proportion(target, &changed_input(&corpus(target.0), which, &changes));
-    }
-
-    #[test]
-    fn any_bytes_allocate_in_proportion(
-        target in prop::sample::select(held_to_it()),
-        bytes in prop::collection::vec(any::<u8>(), 0..300),
-    ) {
+        Ok(())
+    });
+    tried.unwrap();
+    let any_bytes = (targets(), prop::collection::vec(any::<u8>(), 0..300));
+    let tried = TestRunner::new(cases(2000)).run(&any_bytes, |(target, bytes)| {
         allocates_in_proportion(target, &bytes);
-    }
+        Ok(())
+    });
+    tried.unwrap();
 }
