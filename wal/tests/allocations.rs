@@ -78,11 +78,11 @@ fn what_a_disk_may_hold_allocates_in_proportion() {
         allocates_in_proportion(target, &changed_input(&corpus(target.0), which, &changes));
         Ok(())
     });
-    tried.unwrap();
+    tried.expect("in proportion");
     let any_bytes = (targets(), prop::collection::vec(any::<u8>(), 0..300));
     let tried = TestRunner::new(cases(2000)).run(&any_bytes, |(target, bytes)| {
         allocates_in_proportion(target, &bytes);
         Ok(())
     });
-    tried.unwrap();
+    tried.expect("in proportion");
 }
