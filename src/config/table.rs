@@ -445,7 +445,7 @@ pub(super) const KEYS: &[Key] = &[
         "sentinel_user",
         Name { chars_max: 64 },
         Text("default"),
-        "The user at the Sentinels; it needs `sentinel|master` and `subscribe` to `+switch-master`.",
+        "The user at the Sentinels. It may do `SENTINEL MASTER`, and `SUBSCRIBE` to `+switch-master`.",
     ),
     key(
         "redis",

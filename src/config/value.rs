@@ -432,6 +432,23 @@ mod tests {
     }
 
     #[test]
+    fn a_password_is_any_text_on_one_line() {
+        let key = keys::KEYS
+            .iter()
+            .find(|key| matches!(key.kind, Kind::Password { .. }))
+            .expect("there is one");
+        let read = |text: &str| match from_text(key, text) {
+            Ok(Value::Secret(secret)) => Some(secret.expose().to_owned()),
+            _ => None,
+        };
+        // A file ends with a newline, which is not meant.
+        assert_eq!(read(" a:b@c %\n").as_deref(), Some(" a:b@c %"));
+        for wrong in ["", "a\nb", "a\u{7}", &"x".repeat(513)] {
+            assert_eq!(read(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
     fn units_are_exact() {
         assert_eq!(scaled("64MiB", &SIZES), Some(64 << 20));
         assert_eq!(scaled("64 MiB", &SIZES), Some(64 << 20));

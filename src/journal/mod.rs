@@ -8,7 +8,8 @@
 //! | file | what |
 //! |---|---|
 //! | `request` | what waits for the writer thread, and the answers |
-//! | `writer` | the thread: group commit, jobs |
+//! | `writer` | the thread: commits, jobs |
+//! | `group` | what of that which waits goes into one commit |
 //! | `trouble` | a full or failing disk: opened anew, read on, tried again |
 //! | `ballast` | room on the disk that is kept for that |
 //! | `reader` | reading |

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use redb::Database;
+use redb::{Database, WriteTransaction};
 
 use crate::error::{At, DiskError};
 
@@ -36,6 +36,10 @@ pub(crate) fn contained<T, E: From<At>>(
     caught(work).unwrap_or_else(|panic| Err(At::new(file, panicked(&*panic)).into()))
 }
 
+fn tried<T>(work: impl FnOnce() -> Result<T, DiskError>) -> Result<T, DiskError> {
+    caught(work).unwrap_or_else(|panic| Err(panicked(&*panic)))
+}
+
 fn panicked(panic: &(dyn Any + Send)) -> DiskError {
     let message = text(panic);
     DiskError::Panicked { message }
@@ -50,12 +54,26 @@ impl Held {
         Held(Some(db))
     }
 
+    /// Does `work` in one transaction and commits it. A panic over a damaged page is an error, and
+    /// nothing is committed; the transaction ends apart from it, since that may panic again.
+    pub(crate) fn write(
+        &self,
+        work: impl FnOnce(&mut WriteTransaction) -> Result<(), DiskError>,
+    ) -> Result<(), DiskError> {
+        let mut txn = tried(|| Ok(self.begin_write()?))?;
+        let done = tried(|| work(&mut txn));
+        if done.is_ok() {
+            return tried(|| Ok(txn.commit()?));
+        }
+        drop(caught(|| drop(txn)));
+        done
+    }
+
     pub(crate) fn close(mut self) -> Result<(), DiskError> {
         let Some(db) = self.0.take() else {
             return Ok(());
         };
-        let closed = caught(|| db.close());
-        Ok(closed.map_err(|panic| panicked(&*panic))??)
+        tried(|| Ok(db.close()?))
     }
 }
 

@@ -79,27 +79,24 @@ impl Catalog {
         manifest: &Manifest,
         segment: &ReadTransaction,
     ) -> Result<(), DiskError> {
-        let mut txn = self.db.begin_write()?;
-        txn.set_quick_repair(true);
-        write_holes(&txn, &segment::read_holes(segment)?)?;
-        {
-            let keys = dedup::sorted(segment)?;
+        let holes = segment::read_holes(segment)?;
+        let keys = dedup::sorted(segment)?;
+        self.write(|txn| {
+            write_holes(txn, &holes)?;
             dedup::insert_sorted(&mut txn.open_table(tables::KEYS)?, &keys)?;
             let mut manifests = txn.open_table(tables::MANIFESTS)?;
             manifests.insert(manifest.first, manifest.encode().as_slice())?;
-        }
-        Ok(txn.commit()?)
+            Ok(())
+        })
     }
 
     /// Records that the segment starting at `first` was made.
     pub(crate) fn note_newest(&self, first: u64) -> Result<(), DiskError> {
-        let mut txn = self.db.begin_write()?;
-        txn.set_quick_repair(true);
-        {
+        self.write(|txn| {
             let mut rows = txn.open_table(tables::META)?;
             rows.insert(tables::NEWEST, &first.to_le_bytes()[..])?;
-        }
-        Ok(txn.commit()?)
+            Ok(())
+        })
     }
 
     /// Records that a segment is archived, with its keys and holes, which are there already
@@ -110,38 +107,39 @@ impl Catalog {
         keys: &Sorted,
         holes: &Holes,
     ) -> Result<(), DiskError> {
-        let mut txn = self.db.begin_write()?;
-        txn.set_quick_repair(true);
-        write_holes(&txn, holes)?;
-        {
+        self.write(|txn| {
+            write_holes(txn, holes)?;
             dedup::insert_sorted(&mut txn.open_table(tables::KEYS)?, keys)?;
             let mut rows = txn.open_table(tables::ARCHIVED)?;
             rows.insert(archived.manifest.first, archived.encode().as_slice())?;
-        }
-        Ok(txn.commit()?)
+            Ok(())
+        })
     }
 
     /// Takes in keys of records that are not in the log: a key that is known stays with its number.
     pub(crate) fn add_keys(&self, keys: &Sorted) -> Result<(), DiskError> {
-        let mut txn = self.db.begin_write()?;
-        txn.set_quick_repair(true);
-        dedup::insert_sorted(&mut txn.open_table(tables::KEYS)?, keys)?;
-        Ok(txn.commit()?)
+        self.write(|txn| dedup::insert_sorted(&mut txn.open_table(tables::KEYS)?, keys))
     }
 
-    /// Records that everything below `floor` is to go. Durable before any file is removed. One
-    /// table at a time: if the engine panics in opening one, dropping another would panic again,
-    /// and that ends the process.
+    /// Records that everything below `floor` is to go. Durable before any file is removed.
     pub(crate) fn raise_floor(&self, floor: Floor) -> Result<(), DiskError> {
-        let mut txn = self.db.begin_write()?;
-        txn.set_quick_repair(true);
-        txn.open_table(tables::MANIFESTS)?
-            .retain(|first, _| first >= floor.first)?;
-        {
-            let mut rows = txn.open_table(tables::META)?;
-            write_floor(&mut rows, floor)?;
-        }
-        Ok(txn.commit()?)
+        self.write(|txn| {
+            txn.open_table(tables::MANIFESTS)?
+                .retain(|first, _| first >= floor.first)?;
+            write_floor(&mut txn.open_table(tables::META)?, floor)
+        })
+    }
+
+    /// One commit. In `work` one table is open at a time: if the engine panics in opening one,
+    /// dropping another would panic again, and that ends the process.
+    fn write(
+        &self,
+        work: impl FnOnce(&WriteTransaction) -> Result<(), DiskError>,
+    ) -> Result<(), DiskError> {
+        self.db.write(|txn| {
+            txn.set_quick_repair(true);
+            work(txn)
+        })
     }
 }
 

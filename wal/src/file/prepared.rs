@@ -16,6 +16,7 @@ const CHUNK: u64 = 1 << 20;
 /// What is written at once. A larger write makes the system keep the blocks in larger pieces, and
 /// every small write to a large piece takes it longer.
 const WRITE: u64 = 64 << 10;
+
 /// Writes the blocks from `from` up to `to`, durably.
 pub(crate) fn extend(storage: &dyn Storage, from: u64, to: u64) -> io::Result<()> {
     let access = if from == 0 {

@@ -47,20 +47,24 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Log, O
     }
     redo::replay(&*storage)?;
     let mut recovery = Recovery::default();
-    let mut files = segments_in(&names);
     let catalog_there = names.iter().any(|n| n == CATALOG);
-    if files.is_empty() && !catalog_there {
+    if segments_in(&names).is_empty() && !catalog_there {
         // The segment first: it holds the identity, and a catalog can be made from it.
         create_first(&*storage, segment_mode(&options))?;
         recovery.created = true;
-        files.push(1);
         names.push(segment_name(1));
     }
-    let catalog = open_catalog(&*storage, &options, catalog_there, &names, &mut recovery)?;
-    if salvage::settle(&*storage, &catalog, &names)? {
-        files = segments_in(&storage.list().at("the log directory")?);
-    }
-    let newest = complete(&*storage, &catalog, &files, &mut recovery)?;
+    let settled = match settle(&*storage, &options, catalog_there, &names, &mut recovery) {
+        // What is damaged in the catalog may be met only when it is written to.
+        Err(e) if catalog_there && e.is_damage() && e.file() == Some(CATALOG) => {
+            put_catalog_aside(&*storage)?;
+            recovery.damaged.clear();
+            let names = storage.list().at("the log directory")?;
+            settle(&*storage, &options, false, &names, &mut recovery)
+        }
+        settled => settled,
+    };
+    let (catalog, newest) = settled?;
     let (active, meta) = contained(&segment_name(newest), || {
         open_newest(&*storage, &catalog, &options, newest, &mut recovery)
     })?;
@@ -157,6 +161,24 @@ fn create_first(storage: &dyn Storage, mode: Mode) -> Result<(), OpenError> {
     };
     let active = segment::create(storage, mode, &meta, &Carried::default(), false)?;
     Ok(active.db.close().at(&segment_name(1))?)
+}
+
+/// Opens the catalog and completes what a crash interrupted, of a salvage and of everything else,
+/// up to the newest segment, which is returned.
+fn settle(
+    storage: &dyn Storage,
+    options: &Options,
+    catalog_there: bool,
+    names: &[String],
+    recovery: &mut Recovery,
+) -> Result<(Catalog, u64), OpenError> {
+    let catalog = open_catalog(storage, options, catalog_there, names, recovery)?;
+    let mut files = segments_in(names);
+    if salvage::settle(storage, &catalog, names)? {
+        files = segments_in(&storage.list().at("the log directory")?);
+    }
+    let newest = complete(storage, &catalog, &files, recovery)?;
+    Ok((catalog, newest))
 }
 
 /// Opens the catalog, or makes a new one starting at the first segment when it is missing or

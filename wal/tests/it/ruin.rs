@@ -4,12 +4,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use proptest::prelude::*;
 use wal::{Log, Options, Reader, salvage};
 
 use crate::common::{batch, fast_dir, keyed};
-use crate::wreck::{EACH, TAIL, edit, event, findings, log_in, segment};
+use crate::wreck::{EACH, TAIL, edit, event, findings, log_in, segment, seq};
 
 /// What happens to one file.
 #[derive(Debug, Clone)]
@@ -75,6 +77,79 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// A log to which all of this has happened.
+fn ruined(harms: &[(usize, Harm)]) -> tempfile::TempDir {
+    static SOUND: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let sound = SOUND.get_or_init(|| {
+        let dir = fast_dir();
+        log_in(dir.path());
+        dir
+    });
+    let dir = fast_dir();
+    copy(sound.path(), dir.path());
+    for (which, harm) in harms {
+        inflict(&file(dir.path(), *which), harm);
+    }
+    dir
+}
+
+/// What the child process is told its log by.
+const DIR: &str = "TGW_WAL_RUINED";
+
+/// Everything that a daemon does with its log. What it answers does not matter here, that it answers does.
+#[test]
+#[ignore = "the child of the test below"]
+fn child() {
+    let dir = std::env::var(DIR).unwrap();
+    let dir = Path::new(&dir);
+    drop(wal::verify(dir, &mut |_| {}));
+    let append = |from: u64, until: u64| {
+        move |log: &mut Log| {
+            let known = (until - 100..until - 95).map(event);
+            let records = (from..until).map(event).chain(known).collect();
+            log.append(&batch(records)).is_ok()
+        }
+    };
+    type Work = Box<dyn Fn(&mut Log) -> bool>;
+    let works: [Work; 8] = [
+        Box::new(append(TAIL + 1, TAIL + 2)),
+        Box::new(append(TAIL + 2, TAIL + 150)),
+        Box::new(|log| log.reader().read(seq(1), usize::MAX, usize::MAX).is_ok()),
+        Box::new(|log| log.seal().is_ok()),
+        Box::new(append(TAIL + 150, TAIL + 300)),
+        Box::new(|log| log.trim(seq(EACH + 1)).is_ok()),
+        Box::new(|log| log.reader().read(seq(TAIL), usize::MAX, usize::MAX).is_ok()),
+        Box::new(|log| log.seal().is_ok()),
+    ];
+    let mut open = None;
+    for work in works {
+        let Some(mut log) = open
+            .take()
+            .or_else(|| Log::open(dir, Options::default()).ok())
+        else {
+            return;
+        };
+        // After an error it is opened anew, as the daemon does.
+        open = work(&mut log).then_some(log);
+    }
+    drop(open.map(Log::close));
+}
+
+/// Runs [`child`] on a log; how it ended, unless well, with what it said.
+fn lived_through(dir: &Path) -> Result<(), String> {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child
+        .args(["--exact", "ruin::child", "--ignored", "--nocapture"])
+        .env(DIR, dir)
+        .stdin(Stdio::null());
+    let output = child.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!("{}: {said}", output.status)),
+    }
+}
+
 /// Reads everything; every number is a record as it was written, in a hole, or past the end.
 fn account(dir: &Path, catalog_harmed: bool) {
     let reader = Reader::open(dir).unwrap();
@@ -104,18 +179,7 @@ proptest! {
     fn after_any_damage_a_salvaged_log_opens_and_accounts_for_every_number(
         harms in prop::collection::vec((0..5usize, harm()), 1..4),
     ) {
-        use std::sync::OnceLock;
-        static SOUND: OnceLock<tempfile::TempDir> = OnceLock::new();
-        let sound = SOUND.get_or_init(|| {
-            let dir = fast_dir();
-            log_in(dir.path());
-            dir
-        });
-        let dir = fast_dir();
-        copy(sound.path(), dir.path());
-        for (which, harm) in &harms {
-            inflict(&file(dir.path(), *which), harm);
-        }
+        let dir = ruined(&harms);
         let catalog_harmed = harms.iter().any(|(which, _)| *which == 4);
         // Neither opening, closing nor verifying ends in a panic, whatever they answer.
         drop(wal::verify(dir.path(), &mut |_| {}));
@@ -133,5 +197,14 @@ proptest! {
         let done = log.append(&batch(vec![keyed(1, b"one more")])).unwrap();
         prop_assert_eq!(done.tail, Some(next));
         log.close().unwrap();
+    }
+
+    #[test]
+    fn after_any_damage_the_log_answers_and_ends_no_process(
+        harms in prop::collection::vec((prop_oneof![0..5usize, 3..5usize], harm()), 1..4),
+    ) {
+        let dir = ruined(&harms);
+        let lived = lived_through(dir.path());
+        prop_assert!(lived.is_ok(), "{}", lived.unwrap_err());
     }
 }

@@ -91,7 +91,7 @@ pub(crate) fn absorb(
     let db = segment::open_read_only(storage, file).at(file)?;
     let txn = db.begin_read().at(file)?;
     let manifest = contained::<_, OpenError>(file, || {
-        // Before the catalog's transaction begins: a panic within would leave that open.
+        // First by itself: damage of the segment is not that of the catalog.
         dedup::sorted(&txn).at(file)?;
         segment::read_holes(&txn).at(file)?;
         segment::read_seal(&txn, file)?.ok_or(OpenError::BadFile {
