@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use rustix::fs::OFlags;
 use tokio_util::sync::CancellationToken;
 use wal::Outcome;
 
@@ -124,7 +125,7 @@ impl Receipts {
             .create(true)
             .append(true)
             .mode(0o600)
-            .custom_flags(libc::O_DSYNC);
+            .custom_flags(OFlags::DSYNC.bits().cast_signed());
         options.open(path).map(Receipts)
     }
 

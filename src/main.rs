@@ -10,6 +10,9 @@ use telegram_gateway::source::telegram::link::STACK_BYTES;
 /// The work waits for disk and network; more threads than this only cost memory.
 const WORKERS_MAX: usize = 8;
 
+/// Of commands that give way: a tenth of what a process beside them gets that wants the same core.
+const NICENESS: i32 = 10;
+
 #[derive(Debug, thiserror::Error)]
 enum StartError {
     #[error("cannot choose how to encrypt connections")]
@@ -53,6 +56,10 @@ fn start() -> Result<Exit, cli::CommandError> {
         .install_default()
         .map_err(|_| StartError::Encryption)?;
     let command = cli::parse();
+    if command.command.gives_way() {
+        // Not worth an error: a system that forbids it does the work at the usual priority.
+        let _ = rustix::process::nice(NICENESS);
+    }
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cores.clamp(2, WORKERS_MAX))

@@ -7,14 +7,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use jiff::tz::TimeZone;
 
 use super::backup::args::{BackupArgs, RestoreArgs};
-use super::bench::args::BenchArgs;
+use super::bench::Task as BenchTask;
+use super::bench::args::{BenchArgs, BenchCommand};
 use super::generation::args::GenerationArgs;
 use super::media::args::MediaArgs;
 use super::project::ProjectArgs;
 use super::quarantine::args::QuarantineArgs;
 use super::republish::RepublishArgs;
 use super::telegram::args::{BackfillArgs, ChannelsArgs, LoginArgs, LogoutArgs, SessionArgs};
-use super::wal::args::WalArgs;
+use super::wal::args::{WalArgs, WalCommand};
 use crate::event::{PeerId, Timestamp};
 use crate::telemetry::Format;
 
@@ -191,6 +192,26 @@ pub enum Command {
     Bench(BenchArgs),
     /// Check and show the configuration
     Config(ConfigArgs),
+}
+
+impl Command {
+    /// It reads the whole log, perhaps beside a daemon, and nobody counts its milliseconds: on a machine that is short
+    /// of processors, whoever appends goes first.
+    pub fn gives_way(&self) -> bool {
+        match self {
+            Command::Replay(_)
+            | Command::Republish(_)
+            | Command::Rebuild(_)
+            | Command::Verify(_)
+            | Command::Backup(_) => true,
+            Command::Wal(args) => matches!(args.command, WalCommand::Dump(_)),
+            Command::Bench(args) => match args.command {
+                Some(BenchCommand::LogChild { task, .. }) => task != BenchTask::Fill,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
 }
 
 /// Arguments of `demo`.

@@ -285,6 +285,27 @@ fn a_store_that_cannot_be_asked_needs_the_fence_from_its_owner() {
 }
 
 #[test]
+fn a_backup_holds_no_session_and_no_secret() {
+    const SECRET: &[u8] = b"0123456789abcdef-as-in-a-session";
+    let gateway = some_log();
+    for place in ["telegram/main/session.redb", "log/session.redb", "api_hash"] {
+        let file = gateway.data_dir().join(place);
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+        std::fs::write(file, SECRET).expect("written");
+    }
+    let to = gateway.path("backup");
+    gateway.ok(&["backup", text(&to)]);
+    let entries = std::fs::read_dir(&to).expect("a directory");
+    let files: Vec<PathBuf> = entries.map(|it| it.expect("an entry").path()).collect();
+    assert!(files.len() > containers(&to).len(), "{files:?}");
+    for file in files {
+        let bytes = std::fs::read(&file).expect("a file, and no folder");
+        let is_there = bytes.windows(SECRET.len()).any(|part| part == SECRET);
+        assert!(!is_there, "{}", file.display());
+    }
+}
+
+#[test]
 fn what_is_no_backup_or_no_place_for_one_is_refused() {
     let gateway = some_log();
     let none = gateway.path("none");

@@ -234,10 +234,12 @@ impl Archive {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(e) => return Err(crate::error::At::new("the archive", e).into()),
         };
-        let mut run = Vec::new();
+        let (mut run, mut all_read) = (Vec::new(), true);
         let mut next = floor;
         for first in firsts_below(&names, floor).into_iter().rev() {
-            let Some(info) = self.look(first, next) else {
+            let container = self.container(first);
+            all_read &= !matches!(container, Err(ContainerError::Disk(_)));
+            let Some(info) = self.describe(first, next, container) else {
                 break;
             };
             next = first;
@@ -245,15 +247,23 @@ impl Archive {
         }
         run.reverse();
         let run: Arc<[SegmentInfo]> = run.into();
-        self.state().run = Some((floor, Arc::clone(&run)));
+        // What the disk did not give this time it may give the next.
+        if all_read {
+            self.state().run = Some((floor, Arc::clone(&run)));
+        }
         Ok(run)
     }
 
     /// What is known of a container if it ends before `next`. One that cannot be opened is taken
     /// for what its name says, so that reading it is an error and not a gap.
-    fn look(&self, first: u64, next: u64) -> Option<SegmentInfo> {
+    fn describe(
+        &self,
+        first: u64,
+        next: u64,
+        container: Result<Option<Arc<Opened>>, ContainerError>,
+    ) -> Option<SegmentInfo> {
         let name = container_name(first);
-        match self.container(first) {
+        match container {
             Ok(container) => {
                 let container = container?;
                 let manifest = container.manifest();

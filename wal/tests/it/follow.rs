@@ -3,8 +3,9 @@
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
 
-use wal::{Batch, Log, OpenError, Options, Outcome, Reader, Seq, verify};
+use wal::{Batch, Log, OpenError, Options, Outcome, Progress, Reader, Seq, verify};
 
 use crate::common::{batch, keyed, plain, small, tail_of};
 
@@ -187,8 +188,16 @@ fn a_killed_writers_segment_says_so_once_it_is_sealed() {
     let (mut writer, _) = Writer::start(dir.path());
     writer.tell("append 1");
     writer.kill();
-    let mut log = Log::open(dir.path(), Options::default()).unwrap();
+    let (tell, told) = mpsc::channel();
+    let options = Options {
+        progress: Some(Progress::new(move |done| tell.send(done).unwrap())),
+        ..Options::default()
+    };
+    let mut log = Log::open(dir.path(), options.clone()).unwrap();
     assert!(log.recovery().unclean);
+    let told_of_repair: Vec<f64> = told.try_iter().collect();
+    assert!(!told_of_repair.is_empty() && told_of_repair.is_sorted());
+    assert!(told_of_repair.iter().all(|done| (0.0..=1.0).contains(done)));
     let again = log
         .append(&batch(vec![keyed(1, &1u64.to_be_bytes())]))
         .unwrap();
@@ -197,4 +206,7 @@ fn a_killed_writers_segment_says_so_once_it_is_sealed() {
     let segments = log.reader().segments().unwrap();
     assert!(segments[0].sealed && segments[0].recovered);
     assert!(!segments[1].recovered);
+    log.close().unwrap();
+    Log::open(dir.path(), options).unwrap();
+    assert_eq!(told.try_iter().count(), 0, "nothing was repaired");
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::OFlags;
 use wal::LockError;
 
 use super::error::SessionError;
@@ -143,7 +144,9 @@ impl Claim {
 fn lock_file(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.read(true).write(true).create(true).truncate(false);
-    let options = options.mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    let options = options
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
     options.open(path)
 }
 

@@ -1,7 +1,7 @@
 //! An archive on a disk that fills. What a power cut leaves of it is tried by the crash matrix.
 
 use super::*;
-use crate::fault::{Fate, Machine};
+use crate::fault::{Fate, Io, Machine};
 use crate::verify::verify_on;
 use crate::{Log, Options, testing};
 
@@ -73,4 +73,28 @@ fn a_full_archive_disk_removes_nothing_and_the_log_goes_on() {
     assert_eq!(log.trim(Seq::at_least_first(RECORDS)).unwrap().len(), 3);
     drop(log);
     is_whole(&machine, "after the disk was full");
+}
+
+#[test]
+fn a_read_of_a_container_that_failed_once_is_not_remembered() {
+    let machine = machine();
+    is_whole(&machine, "archiving");
+    let open = || Log::open_on(&machine.dir("log"), options()).unwrap();
+    let sound = format!("{:?}", open().reader().segments().unwrap());
+    let mut misled = 0;
+    for nth in 1.. {
+        let log = open();
+        let reader = log.reader();
+        let at = machine.done(Io::Read) + nth;
+        machine.fail_at(Io::Read, at);
+        let first = reader.segments();
+        misled += u32::from(first.is_ok_and(|infos| format!("{infos:?}") != sound));
+        let failed = machine.done(Io::Read) >= at;
+        machine.fail_at(Io::Read, u64::MAX);
+        assert_eq!(format!("{:?}", reader.segments().unwrap()), sound, "{nth}");
+        if !failed {
+            break;
+        }
+    }
+    assert!(misled > 0, "no container was read");
 }
