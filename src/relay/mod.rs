@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use wal::Seq;
 
 pub use lane::Lane;
-pub use pace::{Due, LINGER, Pace};
+pub use pace::{Due, Pace};
 pub use window::{Again, Window};
 
 use crate::backoff::Backoff;

@@ -307,7 +307,7 @@ impl Session<'_, '_> {
 
     fn passed(&self, passed: Vec<Vec<i64>>) {
         if let Some(stage) = self.relay.options.stage {
-            let received = passed.into_iter().flatten();
+            let received = passed.concat().into_iter();
             self.relay
                 .status
                 .passed(stage, self.relay.window.prefix(), received);

@@ -1,22 +1,25 @@
 //! The board on which the stages write how they are doing, and from which the screen, the bench and the API read.
 //!
-//! Latency of every stage is counted from the moment an event was received (or was due, for a paced source).
+//! Latency of every stage is counted from the moment an event was received (or was due, for a paced source), and of
+//! those behind the log from the moment it was durable too.
 
 mod channels;
 mod chats;
 mod drift;
+mod durable;
 mod log;
 mod queues;
 mod telegram;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use self::durable::Durable;
 pub use channels::{BackfillReport, ChannelBoard, ChannelReport, StretchReport};
 pub use chats::{ChatReport, GapReport, UnresolvedName};
 pub use drift::DriftBoard;
@@ -65,8 +68,10 @@ pub struct Progress {
     pub seq: u64,
     /// Events that passed since the start.
     pub events: u64,
-    /// Their latency in microseconds.
+    /// Their latency in microseconds, from the moment they were received or due.
     pub latency_us: Histogram<u64>,
+    /// The same from the moment they were durable, of those that became so not long before. Not of the log itself.
+    pub since_durable_us: Histogram<u64>,
     /// When the last of them passed, in microseconds since the epoch; 0 for never.
     pub last_us: i64,
     /// Why it is not working at the moment.
@@ -81,6 +86,7 @@ impl Progress {
             seq: 0,
             events: 0,
             latency_us: log::histogram(LATENCY_MAX_US),
+            since_durable_us: log::histogram(LATENCY_MAX_US),
             last_us: 0,
             fault: None,
             needs_operator: false,
@@ -104,6 +110,7 @@ struct Board {
     received: AtomicU64,
     duplicates: AtomicU64,
     durable: AtomicU64,
+    commits: Mutex<Durable>,
     broker_lost: AtomicU64,
     quarantined: AtomicU64,
     log: Mutex<LogBoard>,
@@ -136,6 +143,7 @@ impl Status {
     /// The log's durable tail.
     pub fn durable(&self, seq: u64) {
         self.0.durable.store(seq, Ordering::Relaxed);
+        self.commits().reached(seq, now_us());
     }
 
     /// Events that the broker lost and the log gave again.
@@ -268,21 +276,38 @@ impl Status {
     }
 
     /// Events passed a stage just now: their times of receipt in microseconds since the epoch, and the last number.
-    pub fn passed(&self, stage: Stage, seq: u64, received_us: impl Iterator<Item = i64>) {
+    pub fn passed(&self, stage: Stage, seq: u64, received_us: impl ExactSizeIterator<Item = i64>) {
         let now = now_us();
+        let latency = |since: i64| {
+            let latency = u64::try_from(now - since).unwrap_or(0);
+            latency.clamp(1, LATENCY_MAX_US)
+        };
+        let mut passing = seq.saturating_sub(received_us.len() as u64);
+        let commits = (stage != Stage::Durable).then(|| self.commits());
         self.with(stage, |progress| {
             progress.seq = progress.seq.max(seq);
             progress.fault = None;
             progress.needs_operator = false;
             for received in received_us {
+                passing += 1;
                 progress.last_us = now;
-                let latency = u64::try_from(now - received).unwrap_or(0);
                 progress.events += 1;
-                progress
-                    .latency_us
-                    .saturating_record(latency.clamp(1, LATENCY_MAX_US));
+                progress.latency_us.saturating_record(latency(received));
+                let durable = commits.as_ref().and_then(|commits| commits.when(passing));
+                if let Some(durable) = durable {
+                    progress
+                        .since_durable_us
+                        .saturating_record(latency(durable));
+                }
             }
         });
+    }
+
+    fn commits(&self) -> MutexGuard<'_, Durable> {
+        self.0
+            .commits
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A stage starts at this number.

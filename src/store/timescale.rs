@@ -6,7 +6,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `setup` | connecting, migrations, the generation to feed |
+//! | `setup` `nodelay` | connecting, migrations, the generation to feed; packets that leave at once |
 //! | `statements` | the SQL of one generation |
 //! | `write` `fresh` | a batch in one transaction; what of it is copied in |
 //! | `bind` | rows as arguments |
@@ -27,6 +27,7 @@ mod fresh;
 mod generations;
 mod load;
 mod mend;
+mod nodelay;
 mod quarantine;
 mod seat;
 mod seen;

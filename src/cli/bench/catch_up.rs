@@ -65,7 +65,7 @@ pub(in crate::cli) async fn catch_up(
     let started_us = Timestamp::now().micros();
     let done = move |status: &Status| status.seq_of(mark).saturating_sub(KNOWN) * 100 / events;
     let rss = watched(daemon, None::<Synthetic>, &status, &done, stop.clone()).await?;
-    let figures = stages(&status.snapshot(), started_us);
+    let figures = stages(&status.snapshot(), started_us, None);
     let caught = figures.get(mark.as_str()).map_or(0.0, |it| it.per_second);
 
     let seconds = rebuilt(&config, name, &journal, &stop).await?;

@@ -33,7 +33,7 @@ use crate::failure::Exit;
 use crate::journal::JournalReader;
 use crate::source::Source;
 use crate::source::synthetic::{self, Synthetic};
-use crate::status::Status;
+use crate::status::{Snapshot, Stage, Status};
 
 /// Runs the measurement that was asked for.
 pub(super) async fn command(globals: &Globals, args: BenchArgs) -> CommandResult {
@@ -188,10 +188,13 @@ async fn run<S: Source>(
     let cpu = machine::cpu_seconds();
     let started_us = Timestamp::now().micros();
     let started = Instant::now();
-    let done = move |status: &Status| status.snapshot().durable * 100 / load.events().max(1);
+    let done = move |status: &Status| status.seq_of(Stage::Durable) * 100 / load.events().max(1);
+    let warm = tokio::spawn(warm(load, status.clone()));
     let rss = watched(daemon, Some(source), &status, &done, stop).await?;
+    warm.abort();
+    let warm = warm.await.ok();
     let board = status.snapshot();
-    let stages = report::stages(&board, started_us);
+    let stages = report::stages(&board, started_us, warm.as_ref());
     let report = Report {
         mode: if load.rate() > 0 { "paced" } else { "flat_out" },
         rate: load.rate(),
@@ -212,6 +215,15 @@ async fn run<S: Source>(
     }
     super::output::result(&report, json, Report::text)?;
     Ok(report.pass)
+}
+
+/// The board when a tenth of a paced load is durable: by then connections are made and statements planned, and the
+/// latencies are those of a daemon that runs.
+async fn warm(load: Load, status: Status) -> Snapshot {
+    while load.rate() == 0 || status.seq_of(Stage::Durable) * 10 < load.events() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    status.snapshot()
 }
 
 /// Runs the daemon to the end of the load, with the live view and an eye on memory. `percent` tells how much is done.

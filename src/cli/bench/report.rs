@@ -3,30 +3,72 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::machine::Machine;
 use crate::cli::view::millis;
-use crate::status::{Progress, Snapshot};
+use crate::status::{Progress, Snapshot, Stage};
 
 /// What the gateway promises to sustain, in events a second.
 pub(super) const TARGET_PER_SECOND: f64 = 50.0;
 
-/// One stage: from the moment an event was received, or was due.
+/// One stage.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct StageFigures {
     /// Events that passed.
     pub events: u64,
     /// Events a second, from the start of the run to the last event.
     pub per_second: f64,
-    /// Latency in microseconds.
+    /// From the moment an event was received, or was due.
+    #[serde(flatten)]
+    pub received: Latency,
+    /// From the moment it was durable, for a stage behind the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since_durable: Option<Latency>,
+}
+
+/// How long events took, in microseconds.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Latency {
+    /// Half of them at most this.
     pub p50_us: u64,
-    /// Latency in microseconds.
+    /// Ninety-five of a hundred.
     pub p95_us: u64,
-    /// Latency in microseconds.
+    /// Ninety-nine of a hundred.
     pub p99_us: u64,
-    /// Latency in microseconds.
+    /// The slowest.
     pub max_us: u64,
+}
+
+impl Latency {
+    /// Of all events that were not counted yet in `before`.
+    fn of(histogram: &Histogram<u64>, before: Option<&Histogram<u64>>) -> Latency {
+        let mut histogram = histogram.clone();
+        if let Some(before) = before {
+            // It has the same bounds and is an earlier state of this one.
+            let _ = histogram.subtract(before);
+        }
+        let at = |quantile| histogram.value_at_quantile(quantile);
+        Latency {
+            p50_us: at(0.5),
+            p95_us: at(0.95),
+            p99_us: at(0.99),
+            max_us: histogram.max(),
+        }
+    }
+
+    /// For people, in columns.
+    fn text(&self) -> String {
+        let Latency {
+            p50_us,
+            p95_us,
+            p99_us,
+            max_us,
+        } = *self;
+        let columns = [p50_us, p95_us, p99_us, max_us].map(|us| format!("{:>12}", millis(us)));
+        columns.join(" ")
+    }
 }
 
 /// Memory over the run, in bytes.
@@ -85,26 +127,26 @@ pub(super) struct Report {
     pub machine: Machine,
 }
 
-/// The figures of every stage on the board of a run that started at this time.
-pub(super) fn stages(board: &Snapshot, started_us: i64) -> BTreeMap<&'static str, StageFigures> {
-    board
-        .stages
-        .iter()
-        .map(|(stage, it)| (stage.as_str(), figures(it, started_us)))
-        .collect()
-}
-
-fn figures(progress: &Progress, started_us: i64) -> StageFigures {
-    let seconds = (progress.last_us - started_us).max(1) as f64 / 1e6;
-    let at = |quantile| progress.latency_us.value_at_quantile(quantile);
-    StageFigures {
-        events: progress.events,
-        per_second: progress.events as f64 / seconds,
-        p50_us: at(0.5),
-        p95_us: at(0.95),
-        p99_us: at(0.99),
-        max_us: progress.latency_us.max(),
-    }
+/// The figures of every stage on the board of a run that started at this time; the latencies without what was counted
+/// when the run was warm.
+pub(super) fn stages(
+    board: &Snapshot,
+    started_us: i64,
+    warm: Option<&Snapshot>,
+) -> BTreeMap<&'static str, StageFigures> {
+    let figures = |(stage, it): (&Stage, &Progress)| {
+        let before = warm.and_then(|warm| warm.stages.get(stage));
+        let seconds = (it.last_us - started_us).max(1) as f64 / 1e6;
+        let figures = StageFigures {
+            events: it.events,
+            per_second: it.events as f64 / seconds,
+            received: Latency::of(&it.latency_us, before.map(|it| &it.latency_us)),
+            since_durable: (!it.since_durable_us.is_empty())
+                .then(|| Latency::of(&it.since_durable_us, before.map(|it| &it.since_durable_us))),
+        };
+        (stage.as_str(), figures)
+    };
+    board.stages.iter().map(figures).collect()
 }
 
 /// Whether every stage got every event, at the target rate. A paced run below the target is judged by its own rate.
@@ -156,15 +198,17 @@ impl Report {
         for (name, stage) in &self.stages {
             let _ = writeln!(
                 text,
-                "{:<10} {:>10} {:>11.1} {:>12} {:>12} {:>12} {:>12}",
-                name,
+                "{name:<10} {:>10} {:>11.1} {}",
                 stage.events,
                 stage.per_second,
-                millis(stage.p50_us),
-                millis(stage.p95_us),
-                millis(stage.p99_us),
-                millis(stage.max_us),
+                stage.received.text(),
             );
+        }
+        let _ = writeln!(text, "durable >");
+        for (name, stage) in &self.stages {
+            if let Some(latency) = &stage.since_durable {
+                let _ = writeln!(text, "{name:<33} {}", latency.text());
+            }
         }
         let _ = writeln!(
             text,

@@ -5,8 +5,8 @@
 
 use crate::store::rows::{MessageRow, Rows};
 
-/// Fewer rows than that are cheaper by a statement: a `COPY` has a conversation of its own.
-const ROWS_MIN: usize = 64;
+/// Fewer rows than that are as quick by a statement: a `COPY` is parsed each time, and has a conversation of its own.
+const ROWS_MIN: usize = 256;
 /// What was received so long after its date may have come before, by another way.
 const AGE_MAX_US: i64 = 3_600_000_000;
 /// Most batches that do without, after one that was in vain.
@@ -106,10 +106,11 @@ mod tests {
             }
             event
         };
-        let old = posted(1_001, 6_399);
+        let many = ROWS_MIN as i64 + 1;
+        let old = posted(many + 1, 6_399);
         let imported = Event {
             origin: Origin::Import,
-            ..posted(1_002, 9_000)
+            ..posted(many + 2, 9_000)
         };
         let text = Changed {
             text: true,
@@ -118,23 +119,25 @@ mod tests {
         let others = [
             old,
             imported,
-            edited(1_003, text),
-            edited(1_004, Changed::default()),
+            edited(many + 3, text),
+            edited(many + 4, Changed::default()),
             // Another content of one that is in the batch: no longer the post alone.
             edited(1, text),
         ];
-        let mut rows = rows(posts(100).chain(others));
+        let mut rows = rows(posts(many).chain(others));
         let new = Fresh::default().take(&mut rows);
         let ids = |rows: &[MessageRow]| rows.iter().map(|row| row.message_id).collect::<Vec<_>>();
-        assert_eq!(ids(&new), (2..=100).collect::<Vec<_>>());
-        assert_eq!(ids(&rows.messages), [1, 1_001, 1_002, 1_003, 1_004]);
+        assert_eq!(ids(&new), (2..=many).collect::<Vec<_>>());
+        let rest = [1, many + 1, many + 2, many + 3, many + 4];
+        assert_eq!(ids(&rows.messages), rest);
     }
 
     #[test]
     fn few_are_not_worth_it() {
-        let mut rows = rows(posts(50));
+        let few = ROWS_MIN - 1;
+        let mut rows = rows(posts(few as i64));
         assert!(Fresh::default().take(&mut rows).is_empty());
-        assert_eq!(rows.messages.len(), 50);
+        assert_eq!(rows.messages.len(), few);
     }
 
     #[test]
@@ -143,7 +146,7 @@ mod tests {
         let mut tried = |copied: bool| {
             let mut tries = 0;
             for _ in 0..1_000 {
-                if !fresh.take(&mut rows(posts(64))).is_empty() {
+                if !fresh.take(&mut rows(posts(ROWS_MIN as i64))).is_empty() {
                     fresh.went(copied);
                     tries += 1;
                 }

@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 
 use super::statements::Statements;
-use super::{APPLY_SECONDS, CONNECT_SECONDS, NAME, Timescale, limited, too_slow};
+use super::{APPLY_SECONDS, CONNECT_SECONDS, NAME, Timescale, limited, nodelay, too_slow};
 use crate::config::{self, BackendUrl};
 use crate::store::ProjectionError;
 use crate::store::samples::interval_us;
@@ -72,7 +72,9 @@ pub(super) async fn connect(
         .extra_float_digits(None)
         // Our own telemetry tells what is slow; statements stay out of the logs.
         .disable_statement_logging();
-    limited(CONNECT_SECONDS, doing, options.connect()).await
+    let connection = limited(CONNECT_SECONDS, doing, options.connect()).await?;
+    nodelay::send_at_once(options.get_port());
+    Ok(connection)
 }
 
 /// Brings the schema up to date and returns the generation to feed: the wanted one, or the one shown.

@@ -30,6 +30,8 @@ pub enum Task {
     Read,
     /// Backs it up, each time from nothing.
     Backup,
+    /// Keeps a processor busy and touches nothing: what reading costs beyond that is the log's own.
+    Spin,
 }
 
 /// Does the task; ends only with an error. `bytes`: of the log that is filled, or of records a second of a backup.
@@ -49,6 +51,9 @@ pub(in crate::cli) fn run(task: Task, data_dir: &Path, bytes: u64) -> Result<(),
         },
         Task::Backup => loop {
             back_up(&dir, &data_dir.join(BACKUP), Pace::new(bytes))?;
+        },
+        Task::Spin => loop {
+            std::hint::spin_loop();
         },
     }
 }

@@ -20,9 +20,15 @@ const TURNS: Turns = Turns(4, Duration::from_secs(2));
 /// Records of a commit while others read.
 const BATCHES: [usize; 2] = [1, 1000];
 
+/// Nobody reads.
+pub(super) const ALONE: &str = "alone";
+/// Nobody reads, and a processor is busy all the same.
+pub(super) const BUSY_LOOP: &str = "a busy loop";
+
 /// Who reads meanwhile, each in a process of its own.
-const BESIDE: [(&str, &[Task]); 5] = [
-    ("alone", &[]),
+const BESIDE: [(&str, &[Task]); 6] = [
+    (ALONE, &[]),
+    (BUSY_LOOP, &[Task::Spin]),
     ("verify", &[Task::Verify]),
     ("read", &[Task::Read]),
     ("backup", &[Task::Backup]),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::commits::Commits;
 use super::figures::Figures;
 use super::growth::Growth;
-use super::reading::Reading;
+use super::reading::{ALONE, BUSY_LOOP, Reading};
 use super::roll::Roll;
 use super::space::Space;
 use crate::cli::bench::machine::Machine;
@@ -273,10 +273,14 @@ impl Report {
             reading.scan_per_second,
             format!("one thread, {} records in the page cache", reading.scanned),
         )];
-        for beside in reading.beside.iter().filter(|it| it.who != "alone") {
+        for beside in reading.beside.iter().filter(|it| it.who != ALONE) {
+            let reach = match beside.who {
+                BUSY_LOOP => Reach::None,
+                _ => Reach::AtLeast(0.8),
+            };
             rows.push(Row(
                 format!("appends of {} beside {}", beside.appends.batch, beside.who),
-                Reach::AtLeast(0.8),
+                reach,
                 beside.of_alone,
                 format!(
                     "{:.0}/s; p50 {:.0} us, p99 {:.0} us",
