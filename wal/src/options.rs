@@ -28,16 +28,24 @@ use crate::seq::Seq;
 ///
 /// # What a large commit takes
 ///
-/// 1000 records with keys take the log four to six times as long as raw: 0.23 and 0.24 of it in
-/// the median of two runs of three engines (0.25 and 0.28 without keys), 0.18 in two that shared
-/// the two cores with other programs, since the work beside the appends wants one of them. That
-/// is as long as the segment was made in blocks that were written ahead: the sync of new blocks
-/// alone takes longer than that of all the data.
-/// Of what is left (`perf record` of the example), three tenths are the pages' way to the disk,
+/// 1000 records with keys take the log five to six times as long as raw: 0.18 to 0.20 of it in
+/// the median of four runs of `telegram-gateway bench log`, 0.25 to 0.28 without keys. That is as
+/// long as the segment was made in blocks that were written ahead: the sync of new blocks alone
+/// takes longer than that of all the data.
+///
+/// Of a commit of 1000 (`perf record` of the example), three tenths are the pages' way to the disk,
 /// an eighth the sync of the header that must come after them, a sixth each the engine's rows and
 /// the search for the keys, and a tenth encoding and checksums. Less would take one sync for
 /// pages and header both, that is, a redo frame with checksums of pages that are elsewhere, and
 /// an engine that takes over pages instead of copying rows.
+///
+/// # What a reader beside it takes
+///
+/// Appends of 1000 keep 1.2 processors busy, with the keeper's work beside them (`/proc/PID/stat`
+/// of the writer of `telegram-gateway bench log`). Where there are two, a process that keeps one of
+/// them busy leaves 0.8 of that, whether it reads the log or only counts: `bench log` measures
+/// appends beside a loop that touches nothing, too. The commands of the program that read the
+/// whole log run at a lower priority; more than that takes a third processor.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Record bytes after which a segment is sealed. Default 64 MiB. Repairing a segment after
