@@ -219,6 +219,33 @@ mod tests {
     }
 
     #[test]
+    fn what_reads_the_whole_log_gives_way_and_the_daemon_does_not() {
+        let gives_way = |line: &str| {
+            let parsed = Cli::try_parse_from(line.split_whitespace());
+            parsed.expect(line).command.gives_way()
+        };
+        for line in [
+            "t verify log",
+            "t backup /b",
+            "t rebuild sqlite",
+            "t replay --to sqlite",
+            "t wal dump",
+        ] {
+            assert!(gives_way(line), "{line}");
+        }
+        for line in [
+            "t run",
+            "t import x",
+            "t wal tail",
+            "t wal seal",
+            "t bench",
+            "t restore /b",
+        ] {
+            assert!(!gives_way(line), "{line}");
+        }
+    }
+
+    #[test]
     fn arguments_that_contradict_each_other_are_refused() {
         for (line, expected) in [
             ("t demo --seconds 5 --rate 10", None),
