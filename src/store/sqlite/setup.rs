@@ -31,6 +31,11 @@ const STEPS: &[(i64, &str, &str)] = &[
         "counter samples",
         include_str!("../../../migrations/sqlite/0003_counter_samples.sql"),
     ),
+    (
+        4,
+        "albums of any SQLite",
+        include_str!("../../../migrations/sqlite/0004_albums_of_any_sqlite.sql"),
+    ),
 ];
 
 const MIGRATIONS_TABLE: &str = "schema_migrations";
