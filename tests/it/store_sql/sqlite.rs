@@ -187,8 +187,6 @@ fn file_is_private_and_searchable_by_others_while_it_is_written() {
     });
 }
 
-/// Words are found in any script that parts them, and by their beginning in those that do not; for what is inside a run of
-/// Chinese, Japanese or Thai there is `like`.
 #[test]
 fn a_file_is_read_by_the_sqlite_of_the_system_too() {
     // That of Debian 12 is 3.40, and refuses a whole file for one view that it cannot parse.
@@ -219,6 +217,8 @@ print(len(names), db.execute('select count(*) from messages').fetchone()[0])";
     });
 }
 
+/// Words are found in any script that parts them, and by their beginning in those that do not; for what is inside a run of
+/// Chinese, Japanese or Thai there is `like`.
 #[test]
 fn search_knows_every_script_and_its_limits_are_as_documented() {
     const NEWS: &str = "\u{43d}\u{43e}\u{432}\u{43e}\u{441}\u{442}\u{438}"; // Russian
