@@ -225,6 +225,7 @@ impl Journal {
             log: Some(log),
             trouble,
             backlog: VecDeque::new(),
+            held: None,
         };
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())

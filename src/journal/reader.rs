@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use wal::{Identity, Record, Seq};
@@ -11,6 +12,12 @@ use super::{Holes, JournalError, LOG_DIR};
 use crate::config;
 use crate::failure::chain;
 use crate::status::Status;
+
+/// How long a read waits while the writer opens the log again, which takes milliseconds. A disk that stays broken is told
+/// after this.
+const REOPENING_WAIT: Duration = Duration::from_secs(2);
+/// How often is looked meanwhile.
+const LOOK: Duration = Duration::from_millis(5);
 
 fn open(config: &config::Config) -> Result<wal::Reader, wal::OpenError> {
     let dir = config.data_dir.join(LOG_DIR);
@@ -150,11 +157,17 @@ impl JournalReader {
     ) -> Result<T, JournalError> {
         let current = Arc::clone(&self.current);
         let outcome = tokio::task::spawn_blocking(move || {
-            // The guard is held for the whole read: the writer must not open the log again while a reader uses it.
-            let guard = current.read().unwrap_or_else(PoisonError::into_inner);
-            match guard.as_ref() {
-                Some(reader) => read(reader).map_err(JournalError::Read),
-                None => Err(JournalError::Reopening),
+            let until = Instant::now() + REOPENING_WAIT;
+            loop {
+                // The guard is held for the whole read: the writer must not open the log again while a reader uses it.
+                let guard = current.read().unwrap_or_else(PoisonError::into_inner);
+                match guard.as_ref() {
+                    Some(reader) => return read(reader).map_err(JournalError::Read),
+                    None if Instant::now() >= until => return Err(JournalError::Reopening),
+                    None => {}
+                }
+                drop(guard);
+                std::thread::sleep(LOOK);
             }
         });
         let outcome = outcome.await.unwrap_or(Err(JournalError::Closed));
@@ -164,5 +177,31 @@ impl JournalReader {
             status.log(|board| board.met_damage(seq.get(), chain(error)));
         }
         outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_reads_while_the_log_is_opened_again_waits_for_it() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let log = wal::Log::open(&dir.path().join(LOG_DIR), wal::Options::default());
+        let log = log.expect("a new log");
+        let reader = JournalReader::open(dir.path()).expect("a log");
+        let current = reader.current.write().expect("not poisoned").take();
+        assert!(current.is_some());
+        let segments = tokio::spawn({
+            let reader = reader.clone();
+            async move { reader.segments().await }
+        });
+        // The read is under way, and finds nothing to read from, before there is something again.
+        while Arc::strong_count(&reader.current) < 3 {
+            tokio::task::yield_now().await;
+        }
+        *reader.current.write().expect("not poisoned") = Some(log.reader());
+        let segments = segments.await.expect("no panic").expect("readable again");
+        assert_eq!(segments.len(), 1);
     }
 }

@@ -190,6 +190,7 @@ impl Owner {
         requests: &mut mpsc::Receiver<Request>,
     ) -> Result<(), Refused> {
         let until = Instant::now() + wait;
+        self.perform_held();
         loop {
             match next_until(requests, until) {
                 Next::Request(Request::Append(queued)) => self.backlog.push_back(queued),
@@ -224,7 +225,37 @@ fn next_until(requests: &mut mpsc::Receiver<Request>, until: Instant) -> Next {
 
 #[cfg(test)]
 mod tests {
+    use super::super::request::{Done, Job};
     use super::*;
+
+    /// Events and a trim that came together meet a full disk: only the trim can give room.
+    #[test]
+    fn a_job_behind_appends_that_fail_does_not_wait_for_room() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (tail, _) = tokio::sync::watch::channel(0);
+        let log = Log::open(&dir.path().join("log"), wal::Options::default()).expect("new");
+        let (reply, mut answer) = tokio::sync::oneshot::channel();
+        let mut owner = Owner {
+            dir: dir.path().join("log"),
+            options: wal::Options::default(),
+            commit_events_max: 1,
+            current: std::sync::Arc::default(),
+            tail,
+            status: Status::default(),
+            ballast: Ballast::new(dir.path(), 0),
+            given_back: true,
+            log: Some(log),
+            trouble: Some(Trouble {
+                full: true,
+                text: String::new(),
+            }),
+            backlog: std::collections::VecDeque::new(),
+            held: Some((Job::Seal, reply)),
+        };
+        let (_sender, mut requests) = mpsc::channel(1);
+        assert!(owner.mend(&mut requests).is_ok());
+        assert!(matches!(answer.try_recv(), Ok(Ok(Done::Sealed))));
+    }
 
     #[test]
     fn damage_names_what_mends_it_and_a_failing_disk_does_not() {

@@ -35,6 +35,9 @@ pub(super) struct Owner {
     pub(super) trouble: Option<Trouble>,
     /// Appends that came while nothing could be appended, in order.
     pub(super) backlog: VecDeque<Queued>,
+    /// A job that came behind appends that are being made durable. It does not wait for room on the disk: a trim may be
+    /// what gives room.
+    pub(super) held: Option<Waiting>,
 }
 
 /// Why a batch is not durable.
@@ -58,10 +61,9 @@ impl Owner {
                 }
                 Request::Append(first) => {
                     let (group, job) = self.gather(first, &mut requests);
+                    self.held = job;
                     self.append(group, &mut requests);
-                    if let Some((job, reply)) = job {
-                        let _ = reply.send(self.perform(job));
-                    }
+                    self.perform_held();
                 }
             }
         }
@@ -176,6 +178,12 @@ impl Owner {
                 Ok(None)
             }
             Err(error) => Err(Refused::Limit(error)),
+        }
+    }
+
+    pub(super) fn perform_held(&mut self) {
+        if let Some((job, reply)) = self.held.take() {
+            let _ = reply.send(self.perform(job));
         }
     }
 

@@ -9,32 +9,29 @@ const COMMITS_MAX: usize = 8192;
 #[derive(Debug, Default)]
 pub(super) struct Durable {
     commits: VecDeque<(u64, i64)>,
-    /// Numbers up to here became durable at a time that is not known.
-    floor: u64,
+    /// Numbers up to here became durable at a time that is not known: the log's tail at the start, and what is forgotten.
+    floor: Option<u64>,
 }
 
 impl Durable {
     /// The log's tail is here now.
     pub(super) fn reached(&mut self, seq: u64, now_us: i64) {
-        if self.floor == 0 && self.commits.is_empty() {
-            // What was there before.
-            self.floor = seq;
-        }
-        let newest = self.commits.back().map_or(self.floor, |(last, _)| *last);
+        let floor = *self.floor.get_or_insert(seq);
+        let newest = self.commits.back().map_or(floor, |(last, _)| *last);
         if seq <= newest {
             return;
         }
         if self.commits.len() == COMMITS_MAX
             && let Some((last, _)) = self.commits.pop_front()
         {
-            self.floor = last;
+            self.floor = Some(last);
         }
         self.commits.push_back((seq, now_us));
     }
 
     /// When this number became durable, if that is known.
     pub(super) fn when(&self, seq: u64) -> Option<i64> {
-        if seq <= self.floor {
+        if seq <= self.floor? {
             return None;
         }
         let at = self.commits.partition_point(|(last, _)| *last < seq);
@@ -57,6 +54,15 @@ mod tests {
         assert_eq!((when(1), when(100)), (None, None));
         assert_eq!((when(101), when(103)), (Some(3), Some(3)));
         assert_eq!((when(104), when(110), when(111)), (Some(4), Some(4), None));
+    }
+
+    #[test]
+    fn an_empty_log_has_its_first_commit_too() {
+        let mut durable = Durable::default();
+        assert_eq!(durable.when(1), None);
+        durable.reached(0, 1);
+        durable.reached(5, 2);
+        assert_eq!((durable.when(1), durable.when(5)), (Some(2), Some(2)));
     }
 
     #[test]

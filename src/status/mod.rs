@@ -282,19 +282,25 @@ impl Status {
             let latency = u64::try_from(now - since).unwrap_or(0);
             latency.clamp(1, LATENCY_MAX_US)
         };
-        let mut passing = seq.saturating_sub(received_us.len() as u64);
-        let commits = (stage != Stage::Durable).then(|| self.commits());
+        let before = seq.saturating_sub(received_us.len() as u64);
+        // Looked up first: the writer of the log waits for whoever holds these.
+        let durable: Vec<Option<i64>> = match stage {
+            Stage::Durable => Vec::new(),
+            _ => {
+                let commits = self.commits();
+                (before + 1..=seq).map(|seq| commits.when(seq)).collect()
+            }
+        };
+        let mut durable = durable.into_iter();
         self.with(stage, |progress| {
             progress.seq = progress.seq.max(seq);
             progress.fault = None;
             progress.needs_operator = false;
             for received in received_us {
-                passing += 1;
                 progress.last_us = now;
                 progress.events += 1;
                 progress.latency_us.saturating_record(latency(received));
-                let durable = commits.as_ref().and_then(|commits| commits.when(passing));
-                if let Some(durable) = durable {
+                if let Some(durable) = durable.next().flatten() {
                     progress
                         .since_durable_us
                         .saturating_record(latency(durable));

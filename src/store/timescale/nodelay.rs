@@ -16,13 +16,20 @@ use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_op
 /// Every connection of this process to a server at this port sends what it has at once. Best effort: without it, what
 /// is copied in comes later.
 pub(super) fn send_at_once(port: u16) {
-    if let Err(error) = try_to_send_at_once(port) {
+    let set = connections(port).and_then(|connections| {
+        // One that refuses, because its other end is gone, say, leaves the others as they are.
+        let set = connections.iter().map(|it| set_tcp_nodelay(it, true));
+        set.fold(Ok(()), io::Result::and).map_err(Into::into)
+    });
+    if let Err(error) = set {
         tracing::debug!(%error, "small packets may be held back on the way to the database");
     }
 }
 
-fn try_to_send_at_once(port: u16) -> std::io::Result<()> {
+/// Copies of the sockets whose other end is at this port.
+fn connections(port: u16) -> std::io::Result<Vec<OwnedFd>> {
     let process = pidfd_open(getpid(), PidfdFlags::empty())?;
+    let mut connections = Vec::new();
     for entry in fs::read_dir("/proc/self/fd")? {
         let entry = entry?;
         let is_socket =
@@ -35,13 +42,10 @@ fn try_to_send_at_once(port: u16) -> std::io::Result<()> {
         else {
             continue;
         };
-        if let Some(socket) = socket(pidfd_getfd(&process, number, PidfdGetfdFlags::empty()))
-            && peer_port(&socket) == Some(port)
-        {
-            set_tcp_nodelay(&socket, true)?;
-        }
+        let copy = pidfd_getfd(&process, number, PidfdGetfdFlags::empty());
+        connections.extend(socket(copy).filter(|it| peer_port(it) == Some(port)));
     }
-    Ok(())
+    Ok(connections)
 }
 
 /// The copy of a descriptor, if there is one and it is of a socket. By now its number may be that of a file, and to close
@@ -64,9 +68,39 @@ fn peer_port(socket: &OwnedFd) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
     use std::net::{TcpListener, TcpStream};
 
+    use rustix::net::sockopt::tcp_nodelay;
+
+    use super::super::setup;
     use super::*;
+    use crate::config::BackendUrl;
+
+    /// A server that lets everybody in, and says no more.
+    fn welcome(database: &TcpListener) -> TcpStream {
+        const AUTHENTICATION_OK: &[u8] = b"R\0\0\0\x08\0\0\0\0";
+        const READY_FOR_QUERY: &[u8] = b"Z\0\0\0\x05I";
+        let (mut client, _) = database.accept().expect("a client");
+        assert!(client.read(&mut [0; 1024]).expect("a start-up message") > 8);
+        client.write_all(AUTHENTICATION_OK).expect("sent");
+        client.write_all(READY_FOR_QUERY).expect("sent");
+        client
+    }
+
+    #[tokio::test]
+    async fn connections_of_the_store_send_at_once() {
+        let database = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = database.local_addr().expect("bound").port();
+        let server = std::thread::spawn(move || welcome(&database));
+        let url = format!("postgres://someone@127.0.0.1:{port}/telegram?sslmode=disable");
+        let url = BackendUrl::parse(&url).expect("a URL");
+        let _connection = setup::connect(&url, "connecting").await.expect("let in");
+        let _server = server.join().expect("no panic");
+        let connections = connections(port).expect("our own sockets");
+        assert_eq!(connections.len(), 1);
+        assert!(tcp_nodelay(&connections[0]).expect("a socket"));
+    }
 
     #[test]
     fn connections_to_the_port_send_at_once_and_others_are_left_alone() {
