@@ -7,13 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use redis::aio::MultiplexedConnection;
 
 use crate::support::gateway::{Gateway, repository, wait_until};
+use crate::support::services::redis_connection;
 
-/// A plain connection, for looking and meddling behind the back of the program.
 async fn raw(gateway: &Gateway) -> MultiplexedConnection {
     let config = gateway.config().redis.expect("configured");
-    let client = redis::Client::open(config.url.expose()).expect("an address");
-    let connection = client.get_multiplexed_async_connection();
-    connection.await.expect("Redis")
+    redis_connection(config.url.expose()).await
 }
 
 /// All keys of the program.

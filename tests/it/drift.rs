@@ -10,6 +10,7 @@ use telegram_gateway::verify;
 
 use crate::pipeline::{play, sqlite_rows, timescale_rows};
 use crate::support::gateway::{Gateway, wait_until};
+use crate::support::services::redis_connection;
 use crate::wal_commands::three_segments;
 
 /// What people and mistakes do to tables: changes, losses, rows too many, in every table that readers see.
@@ -228,11 +229,7 @@ async fn a_changed_cache_is_found_named_and_repaired() {
     play(&gateway, "300");
     gateway.verify();
     let config = gateway.config().redis.expect("configured");
-    let client = redis::Client::open(config.url.expose()).expect("an address");
-    let mut connection = client
-        .get_multiplexed_async_connection()
-        .await
-        .expect("Redis");
+    let mut connection = redis_connection(config.url.expose()).await;
     let prefix = format!("{}:{{1}}:", config.prefix);
     let keys = |what: &str| format!("{}{what}:*", prefix.replace(['{', '}'], "?"));
     for (what, command) in [("msg", "DEL"), ("channel", "DEL")] {

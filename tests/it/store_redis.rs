@@ -16,7 +16,7 @@ use telegram_gateway::store::{
 use wal::Seq;
 
 use crate::support::events::{entries, event, message, peer};
-use crate::support::services::redis_url;
+use crate::support::services::{redis_connection, redis_url};
 use crate::support::stores::checkpoint;
 
 static NEXT: AtomicU32 = AtomicU32::new(1);
@@ -37,15 +37,6 @@ fn fresh(url: &str, window: usize) -> (Redis, config::Redis) {
         master: String::new(),
     };
     (Redis::new(config.clone()), config)
-}
-
-/// A plain connection, for looking behind the back of the code under test.
-async fn raw(url: &str) -> redis::aio::MultiplexedConnection {
-    let client = redis::Client::open(url).expect("an address");
-    client
-        .get_multiplexed_async_connection()
-        .await
-        .expect("connect")
 }
 
 fn wait<T>(future: impl Future<Output = T>) -> T {
@@ -117,7 +108,7 @@ fn only_the_newest_messages_stay_and_a_deletion_before_its_post_is_a_tombstone()
 
 /// All keys of a prefix, with the seconds they live, -1 for ever.
 async fn ttls(url: &str, prefix: &str) -> BTreeMap<String, i64> {
-    let mut connection = raw(url).await;
+    let mut connection = redis_connection(url).await;
     let (mut found, mut cursor) = (BTreeMap::new(), 0_u64);
     loop {
         let mut command = redis::cmd("SCAN");
@@ -280,7 +271,7 @@ fn long_batches_go_in_parts_and_a_server_that_forgot_the_script_is_told_again() 
         let log = entries(posts);
         let () = redis::cmd("SCRIPT")
             .arg("FLUSH")
-            .query_async(&mut raw(&url).await)
+            .query_async(&mut redis_connection(&url).await)
             .await
             .expect("flush scripts");
         let whole = batch(0, &log, Some(checkpoint(1, 1234)));
@@ -318,7 +309,7 @@ fn sentinels_that_want_a_password_get_it_and_a_wrong_one_is_the_operators() {
     let (host, port) = sentinel.rsplit_once(':').expect("host and port");
     let user = format!("tgw-test-{}", std::process::id());
     wait(async {
-        let mut raw = raw(&format!("redis://{sentinel}")).await;
+        let mut raw = redis_connection(&format!("redis://{sentinel}")).await;
         let mut command = redis::cmd("ACL");
         let rights = [
             "on",
@@ -361,7 +352,7 @@ fn redis_load() {
         let text = "A message of a usual length, about three hundred bytes of it. ".repeat(5);
         for (window, peers) in [(1000, 20), (1_000_000, 20)] {
             let (mut store, _) = fresh(&url, window);
-            let mut connection = raw(&url).await;
+            let mut connection = redis_connection(&url).await;
             let total = 60_000_u64;
             let cpu = server_cpu(&mut connection).await;
             let (began, own) = (Instant::now(), own_cpu());

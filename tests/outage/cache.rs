@@ -4,12 +4,7 @@ use redis::aio::MultiplexedConnection;
 
 use super::{ALONE, AllUp, services, stop_and_verify};
 use crate::support::gateway::{Gateway, Running, wait_until};
-
-async fn connect(url: &str) -> MultiplexedConnection {
-    let client = redis::Client::open(url).expect("an address");
-    let connection = client.get_multiplexed_async_connection();
-    connection.await.expect("Redis")
-}
+use crate::support::services::redis_connection;
 
 /// A daemon with a cache behind Sentinels, under load.
 struct House {
@@ -36,7 +31,7 @@ impl House {
         let mut house = House {
             daemon: gateway.start(&["run", "--source", "synthetic", "--rate", "500"]),
             gateway,
-            sentinel: connect(&format!("redis://{host}")).await,
+            sentinel: redis_connection(&format!("redis://{host}")).await,
             master,
             first: port.parse().expect("a port"),
         };
@@ -89,7 +84,7 @@ async fn a_failover_that_loses_acknowledged_writes_is_followed_and_refilled() {
     let _up = AllUp;
     let replica = std::env::var("TGW_TEST_REDIS_REPLICA_URL").expect("set by tests/services env");
     // The replica gets nothing more, and is promoted without what its master has acknowledged since.
-    let mut connection = connect(&replica).await;
+    let mut connection = redis_connection(&replica).await;
     let mut command = redis::cmd("REPLICAOF");
     let () = command
         .arg("127.0.0.1")

@@ -5,7 +5,10 @@
 
 use std::str::FromStr as _;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+use redis::AsyncConnectionConfig;
+use redis::aio::MultiplexedConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _};
 
@@ -27,6 +30,18 @@ pub(crate) fn rabbitmq_url() -> Option<String> {
 /// The cache.
 pub(crate) fn redis_url() -> Option<String> {
     service("TGW_REDIS__URL", "Redis")
+}
+
+/// A plain connection to Redis, for looking and meddling behind the back of the program. Waits long for an answer: a busy
+/// machine is no failure.
+pub(crate) async fn redis_connection(url: &str) -> MultiplexedConnection {
+    const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+    let client = redis::Client::open(url).expect("an address");
+    let limits = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(ANSWER_LIMIT))
+        .set_response_timeout(Some(ANSWER_LIMIT));
+    let connection = client.get_multiplexed_async_connection_with_config(&limits);
+    connection.await.expect("Redis")
 }
 
 fn service(variable: &str, name: &str) -> Option<String> {
