@@ -10,6 +10,7 @@
 //! its directory was synced. Of unsynced name changes the first ones survive, since file systems
 //! keep their order. Byte-range locks are always granted: one process uses a machine at a time.
 
+mod bytes;
 mod disk;
 mod file;
 #[cfg(test)]
@@ -188,7 +189,7 @@ impl Machine {
     /// Puts a durable file under the name, whatever was there.
     pub fn put_file(&self, name: &str, bytes: Vec<u8>) {
         let path = self.path(name);
-        self.state().disk.put(&path, bytes);
+        self.state().disk.put(&path, &bytes);
     }
 
     /// Keeps from now on what a power cut at each sync would leave: one run then shows every

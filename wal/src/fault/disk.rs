@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use super::bytes::Bytes;
+
 /// Disks write sectors of this size whole or not at all.
 const SECTOR: usize = 512;
 
@@ -62,11 +64,10 @@ impl Fate {
     }
 }
 
-/// Bytes are shared between a disk and its copies until one of them changes.
 #[derive(Default, Clone)]
 pub(super) struct File {
-    pub(super) current: Arc<Vec<u8>>,
-    durable: Arc<Vec<u8>>,
+    pub(super) current: Arc<Bytes>,
+    durable: Arc<Bytes>,
     unsynced: Vec<Arc<Change>>,
 }
 
@@ -88,27 +89,23 @@ impl Change {
         }
     }
 
-    fn apply(&self, bytes: &mut Vec<u8>, torn: bool) {
+    fn apply(&self, bytes: &mut Bytes, torn: bool) {
         match self {
-            Change::Length(len) => bytes.resize(*len, 0),
-            Change::Bytes(at, data) => {
-                if bytes.len() < at + data.len() {
-                    bytes.resize(at + data.len(), 0);
-                }
-                for (n, sector) in data.chunks(SECTOR).enumerate() {
-                    if !torn || n % 2 == 0 {
-                        let start = at + n * SECTOR;
-                        bytes[start..start + sector.len()].copy_from_slice(sector);
-                    }
+            Change::Length(len) => bytes.resize(*len),
+            Change::Bytes(at, data) if torn => {
+                bytes.resize(bytes.len().max(at + data.len()));
+                for (n, sector) in data.chunks(SECTOR).enumerate().step_by(2) {
+                    bytes.write(at + n * SECTOR, sector);
                 }
             }
+            Change::Bytes(at, data) => bytes.write(*at, data),
         }
     }
 }
 
 impl File {
-    pub(super) fn holding(bytes: Vec<u8>) -> File {
-        let bytes = Arc::new(bytes);
+    pub(super) fn holding(bytes: &[u8]) -> File {
+        let bytes = Arc::new(Bytes::of(bytes));
         File {
             durable: Arc::clone(&bytes),
             current: bytes,
@@ -202,7 +199,7 @@ impl Disk {
     }
 
     /// Adds a file that is durable with its name at once.
-    pub(super) fn put(&mut self, name: &str, bytes: Vec<u8>) {
+    pub(super) fn put(&mut self, name: &str, bytes: &[u8]) {
         self.files.push(File::holding(bytes));
         let file = self.files.len() - 1;
         for names in [&mut self.names, &mut self.durable_names] {
@@ -242,7 +239,7 @@ impl Disk {
         let mut hasher = DefaultHasher::new();
         for (name, file) in &self.names {
             name.hash(&mut hasher);
-            crc32fast::hash(&self.files[*file].current).hash(&mut hasher);
+            self.files[*file].current.crc32().hash(&mut hasher);
         }
         hasher.finish()
     }

@@ -50,9 +50,11 @@ impl StorageBackend for OpenFile {
         state.count(Io::Read)?;
         let at = index(offset)?;
         state.reads.insert((self.file, at, out.len()));
-        let from = state.disk.files[self.file].current.get(at..at + out.len());
-        out.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
+        if state.disk.files[self.file].current.read(at, out) {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
