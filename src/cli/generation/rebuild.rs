@@ -185,9 +185,11 @@ impl Work<'_> {
     async fn load(&mut self, loader: &mut Loader, number: i32) -> Result<Progress, CommandError> {
         let mut report = reporter();
         let done = replay::catch_up(self.journal, loader, None, &mut report, &self.stop).await?;
-        self.generations.make_indexes(number).await?;
         self.generations.analyze(number).await?;
-        loader.count_hours(&mut self.generations).await?;
+        // At once, since neither reads what the other writes.
+        let mut beside = Generations::open(self.section).await?;
+        let counted = loader.count_hours(&mut beside);
+        tokio::try_join!(self.generations.make_indexes(number), counted)?;
         Ok(done)
     }
 

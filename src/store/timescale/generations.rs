@@ -157,10 +157,15 @@ impl Generations {
         made.map(drop).map_err(fail)
     }
 
-    /// Has the server look at the rows of one, so that it plans for what is there.
+    /// Has the server look at the rows of one, so that it plans for what is there. Its own autovacuum looks at the columns
+    /// that are left out here, in its time.
     pub async fn analyze(&mut self, number: i32) -> Result<(), ProjectionError> {
         let schema = format!("telegram_g{number}");
-        let tables = statements::TABLES.map(|table| format!("{schema}.{table}"));
+        let tables = statements::TABLES.map(|table| {
+            let searched = statements::SEARCHED.iter().find(|(of, _)| *of == table);
+            let columns = searched.map_or(String::new(), |(_, columns)| format!(" ({columns})"));
+            format!("{schema}.{table}{columns}")
+        });
         let sql = format!("analyze {}", tables.join(", "));
         let analyzed = self.connection.execute(AssertSqlSafe(sql)).await;
         let fail = |error| backend(NAME, "analyzing a generation", error);
