@@ -2,8 +2,8 @@
 //!
 //! By default: every bit of the first 64 bytes of each file, where the engine's flags and sizes
 //! are, and one bit of each 37th byte of the rest. `TGW_FLIP_ALL=1/8` tries every bit of every eighth
-//! byte, `2/8` those beside them and so on; all eight take about 100 processor minutes in a release
-//! build. Bytes that no operation reads are left out in either case: nothing depends on them.
+//! byte, `2/8` those beside them and so on; all eight take half an hour a file on two cores, in a
+//! release build. Bytes that no operation reads are left out in either case: nothing depends on them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
