@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use wal::Seq;
@@ -21,8 +22,9 @@ use crate::store::{Batch, Entry, Projection as _, ProjectionError};
 const READ_AT_ONCE: usize = 20_000;
 /// Things made anew in one transaction, which keeps the live projection waiting.
 const MENDED_AT_ONCE: usize = 500;
-/// How often a transaction is tried again because the store came further than the log was read.
-const TRIES: usize = 100;
+/// How long a transaction is tried again because the store came further than the log was read: on a busy machine the live
+/// projection may be quicker a hundred times in turn.
+const TRYING: Duration = Duration::from_secs(60);
 
 /// What a repair did.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -159,7 +161,7 @@ impl Known {
         projection: &mut P,
         subjects: &[Subject],
     ) -> Result<Mended, VerifyError> {
-        let mut tries = 1;
+        let until = Instant::now() + TRYING;
         loop {
             let events = |it: &Subject| (*it, self.events.get(it).cloned().unwrap_or_default());
             let mending = Mending {
@@ -169,8 +171,7 @@ impl Known {
                 lost: self.lost.clone(),
             };
             match projection.mend(&mending).await {
-                Err(ProjectionError::CheckpointMoved { .. }) if tries < TRIES => {
-                    tries += 1;
+                Err(ProjectionError::CheckpointMoved { .. }) if Instant::now() < until => {
                     self.read_on(journal).await?;
                 }
                 mended => return Ok(mended?),
