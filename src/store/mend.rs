@@ -5,7 +5,7 @@
 //! it is applied, in one transaction: readers see the thing as it was or as it should be. No checkpoint moves. What is
 //! applied ends at the store's checkpoint, whatever that has become meanwhile, so the store stays the fold of the log.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::ops::RangeInclusive;
 
@@ -32,16 +32,27 @@ impl Subject {
 }
 
 /// Things to make anew.
-#[derive(Debug, Clone)]
-pub struct Mending {
+#[derive(Debug, Clone, Copy)]
+pub struct Mending<'a> {
     /// The log that knows them.
     pub identity: Identity,
-    /// The events about each of them, of all numbers up to `until`.
-    pub subjects: BTreeMap<Subject, Vec<Entry>>,
-    /// Up to where the log was read.
-    pub until: u64,
+    /// What they are.
+    pub subjects: &'a [Subject],
     /// Numbers that the log can never give again: a thing with anything of those is left as it is.
-    pub lost: Vec<RangeInclusive<u64>>,
+    pub lost: &'a [RangeInclusive<u64>],
+}
+
+/// The log, as far as a store asks it while it makes things anew.
+pub trait Known: Send {
+    /// Why it cannot say, or why the store could not.
+    type Error: From<ProjectionError> + Send;
+    /// All events about things, of numbers up to `until`, where the store is. It is asked while the store's writer's lock is
+    /// held: had the log been read before, a live projection could be further than that each time.
+    fn events(
+        &mut self,
+        subjects: &[Subject],
+        until: u64,
+    ) -> impl Future<Output = Result<Vec<Entry>, Self::Error>> + Send;
 }
 
 /// What became of it.
@@ -57,16 +68,17 @@ pub struct Mended {
 
 /// A projection in whose rows things can be made anew.
 pub trait Mend: Inspect {
-    /// Makes them anew in one transaction. `CheckpointMoved` when the store has come further than the log was read.
-    fn mend(
+    /// Makes them anew in one transaction.
+    fn mend<K: Known>(
         &mut self,
-        mending: &Mending,
-    ) -> impl Future<Output = Result<Mended, ProjectionError>> + Send;
+        mending: Mending<'_>,
+        known: &mut K,
+    ) -> impl Future<Output = Result<Mended, K::Error>> + Send;
     /// Puts right what is kept beside the rows and follows from them; whether there was need.
     fn settle(&mut self) -> impl Future<Output = Result<bool, ProjectionError>> + Send;
 }
 
-impl Mending {
+impl Mending<'_> {
     /// The number at which the store is, whose writer's lock is held.
     pub(super) fn reach(
         &self,
@@ -83,41 +95,27 @@ impl Mending {
                 ours: format!("{} epoch {}", self.identity.log_id, self.identity.epoch),
             });
         }
-        let found = u64::try_from(stored.seq).unwrap_or(0);
-        if found > self.until {
-            return Err(ProjectionError::CheckpointMoved {
-                projection,
-                found,
-                after: self.until,
-            });
-        }
-        Ok(found)
+        Ok(u64::try_from(stored.seq).unwrap_or(0))
     }
 
-    /// Whether a number in a row is one that the log can never give again.
-    pub(super) fn is_lost(&self, seq: i64) -> bool {
-        u64::try_from(seq).is_ok_and(|seq| self.lost.iter().any(|range| range.contains(&seq)))
+    /// The things of which the store has nothing that the log cannot give again, by the numbers in their rows.
+    pub(super) fn whole(&self, seqs: &BTreeMap<Subject, Vec<i64>>) -> Vec<Subject> {
+        let is_whole = |it: &&Subject| seqs.get(it).is_none_or(|seqs| !self.lose_any(seqs));
+        self.subjects.iter().filter(is_whole).copied().collect()
     }
 
-    /// What is to be applied up to the store's checkpoint, but for the things that are left.
-    pub(super) fn batch(&self, left: &BTreeSet<Subject>, until: u64) -> Batch {
-        let subjects = self.subjects.iter();
-        let mut entries: Vec<Entry> = subjects
-            .filter(|(subject, _)| !left.contains(subject))
-            .flat_map(|(_, entries)| entries)
-            .filter(|entry| entry.seq().get() <= until)
-            .cloned()
-            .collect();
-        entries.sort_by_key(Entry::seq);
-        Batch::partial(entries)
+    fn lose_any(&self, seqs: &[i64]) -> bool {
+        let is_lost = |seq: u64| self.lost.iter().any(|range| range.contains(&seq));
+        let mut seqs = seqs.iter().filter_map(|seq| u64::try_from(*seq).ok());
+        seqs.any(is_lost)
     }
 
     /// What has been done.
-    pub(super) fn done(&self, left: &BTreeSet<Subject>, batch: &Batch) -> Mended {
+    pub(super) fn done(&self, whole: &[Subject], batch: &Batch) -> Mended {
         Mended {
-            things: (self.subjects.len() - left.len()) as u64,
+            things: whole.len() as u64,
             events: batch.entries.len() as u64,
-            left: left.len() as u64,
+            left: (self.subjects.len() - whole.len()) as u64,
         }
     }
 }
@@ -126,18 +124,7 @@ impl Mending {
 mod tests {
     use super::*;
     use crate::event::Timestamp;
-    use crate::store::Poison;
-    use wal::{LogId, Seq};
-
-    fn entry(seq: u64) -> Entry {
-        Entry::Poison(Poison {
-            seq: Seq::new(seq).expect("from 1"),
-            kind: 1,
-            received_at: Timestamp::from_seconds(0),
-            reason: String::new(),
-            raw: Vec::new(),
-        })
-    }
+    use wal::LogId;
 
     fn subject(message_id: i64) -> Subject {
         Subject {
@@ -146,70 +133,48 @@ mod tests {
         }
     }
 
-    fn mending() -> Mending {
-        Mending {
-            identity: Identity {
-                log_id: LogId([7; 16]),
-                epoch: 2,
-            },
-            subjects: BTreeMap::from([
-                (subject(1), vec![entry(3), entry(9)]),
-                (subject(2), vec![entry(4)]),
-                (subject(3), Vec::new()),
-            ]),
-            until: 10,
-            lost: vec![1..=2, 6..=7],
-        }
-    }
+    const MENDING: Mending<'static> = Mending {
+        identity: Identity {
+            log_id: LogId([7; 16]),
+            epoch: 2,
+        },
+        subjects: &[],
+        lost: &[1..=2, 6..=7],
+    };
 
-    fn stored(epoch: i64, seq: i64) -> StoredCheckpoint {
-        StoredCheckpoint {
-            log_id: mending().identity.log_id.to_string(),
+    #[test]
+    fn it_ends_at_the_stores_checkpoint_if_that_is_of_this_log() {
+        let stored = |epoch, seq| StoredCheckpoint {
+            log_id: MENDING.identity.log_id.to_string(),
             epoch,
             seq,
             updated_at: Timestamp::from_seconds(0),
-        }
-    }
-
-    #[test]
-    fn it_ends_at_the_stores_checkpoint_and_never_behind_what_was_read() {
-        let mending = mending();
-        let reach = |stored: &StoredCheckpoint| mending.reach(ProjectionName::Sqlite, Some(stored));
-        assert_eq!(reach(&stored(2, 10)).expect("as far as was read"), 10);
+        };
+        let reach = |stored: &StoredCheckpoint| MENDING.reach(ProjectionName::Sqlite, Some(stored));
+        assert_eq!(reach(&stored(2, 10)).expect("of this epoch"), 10);
         assert_eq!(reach(&stored(1, 4)).expect("of an epoch before"), 4);
-        assert!(matches!(
-            reach(&stored(2, 11)),
-            Err(ProjectionError::CheckpointMoved { found: 11, .. })
-        ));
-        assert!(matches!(
-            reach(&stored(3, 4)),
-            Err(ProjectionError::OtherLog { .. })
-        ));
         let other = StoredCheckpoint {
             log_id: "other".to_owned(),
             ..stored(2, 4)
         };
-        assert!(matches!(
-            reach(&other),
-            Err(ProjectionError::OtherLog { .. })
-        ));
-        let seqs = |left: &[Subject], until| {
-            let left = left.iter().copied().collect();
-            let batch = mending.batch(&left, until);
-            assert!(batch.checkpoint.is_none(), "no checkpoint moves");
-            let done = mending.done(&left, &batch);
-            assert_eq!(done.things + done.left, 3);
-            let entries = batch.entries.iter();
-            entries.map(|entry| entry.seq().get()).collect::<Vec<u64>>()
-        };
-        assert_eq!(seqs(&[], 10), [3, 4, 9]);
-        assert_eq!(seqs(&[], 8), [3, 4]);
-        assert_eq!(seqs(&[subject(1)], 10), [4]);
+        for of_none in [stored(3, 4), other] {
+            let refused = reach(&of_none);
+            assert!(matches!(refused, Err(ProjectionError::OtherLog { .. })));
+        }
     }
 
     #[test]
-    fn what_the_log_cannot_give_again_is_told() {
-        let lost: Vec<i64> = (-1..12).filter(|seq| mending().is_lost(*seq)).collect();
-        assert_eq!(lost, [1, 2, 6, 7]);
+    fn what_has_anything_that_the_log_cannot_give_again_is_left() {
+        let subjects: Vec<Subject> = (1..=6).map(subject).collect();
+        let seqs = [vec![3, -1], vec![3, 2], vec![], vec![0, 8], vec![6]];
+        let seqs: BTreeMap<Subject, Vec<i64>> = subjects.iter().copied().zip(seqs).collect();
+        let mending = Mending {
+            subjects: &subjects,
+            ..MENDING
+        };
+        let whole = mending.whole(&seqs);
+        assert_eq!(whole, [1, 3, 4, 6].map(subject));
+        let done = mending.done(&whole, &Batch::partial(Vec::new()));
+        assert_eq!((done.things, done.left), (4, 2));
     }
 }

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
-use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use wal::Seq;
@@ -14,18 +13,14 @@ use wal::Seq;
 use super::{Difference, READ_BYTES, READ_EVENTS, Report, VerifyError, subject};
 use crate::journal::JournalReader;
 use crate::projector::{entry, next_seq};
-use crate::store::mend::{Mend, Mended, Mending, Subject};
+use crate::store::mend::{Known, Mend, Mended, Mending, Subject};
 use crate::store::redis::Redis;
-use crate::store::{Batch, Entry, Projection as _, ProjectionError};
+use crate::store::{Batch, Entry, Projection as _};
 
 /// Things whose events are in memory at once; the log is read through once for each so many.
 const READ_AT_ONCE: usize = 20_000;
 /// Things made anew in one transaction, which keeps the live projection waiting.
 const MENDED_AT_ONCE: usize = 500;
-/// How long a transaction is tried again because the store came further than the log was read: on a busy machine the live
-/// projection may be quicker a hundred times in turn.
-const TRYING: Duration = Duration::from_secs(60);
-
 /// What a repair did.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Repair {
@@ -62,9 +57,18 @@ pub async fn repair<P: Mend>(
     let mut repair = Repair::of(report)?;
     let subjects: Vec<Subject> = report.subjects.iter().copied().collect();
     for part in subjects.chunks(READ_AT_ONCE) {
-        let mut known = Known::new(journal, part).await?;
-        for some in part.chunks(MENDED_AT_ONCE) {
-            let mended = known.mend(journal, projection, some).await?;
+        // Before anything is read: a trim meanwhile makes the reading fail.
+        let first = first(journal).await?;
+        let lost = lost(journal, first).await?;
+        let mut known = Events::new(journal, part, first);
+        known.read_on().await?;
+        for subjects in part.chunks(MENDED_AT_ONCE) {
+            let mending = Mending {
+                identity: journal.identity(),
+                subjects,
+                lost: &lost,
+            };
+            let mended = projection.mend(mending, &mut known).await?;
             repair.mended.things += mended.things;
             repair.mended.events += mended.events;
             repair.mended.left += mended.left;
@@ -115,36 +119,42 @@ async fn first(journal: &JournalReader) -> Result<u64, VerifyError> {
     Ok(journal.first().await?.map_or(1, Seq::get))
 }
 
-/// What the log knows of some things.
-struct Known {
-    events: BTreeMap<Subject, Vec<Entry>>,
-    lost: Vec<RangeInclusive<u64>>,
+/// Numbers that the log can never give again, where it begins with `first`.
+async fn lost(
+    journal: &JournalReader,
+    first: u64,
+) -> Result<Vec<RangeInclusive<u64>>, VerifyError> {
+    let holes = journal.holes().await?;
+    let holes = holes.iter().map(|it| it.first.get()..=it.last.get());
+    Ok(std::iter::once(1..=first - 1).chain(holes).collect())
+}
+
+/// What the log has about some things, as far as it was read.
+struct Events<'a> {
+    journal: &'a JournalReader,
+    about: BTreeMap<Subject, Vec<Entry>>,
     until: u64,
 }
 
-impl Known {
-    async fn new(journal: &JournalReader, subjects: &[Subject]) -> Result<Known, VerifyError> {
-        // Before anything is read: a trim meanwhile makes the reading fail.
-        let first = first(journal).await?;
-        let holes = journal.holes().await?;
-        let holes = holes.iter().map(|it| it.first.get()..=it.last.get());
-        let mut known = Known {
-            events: subjects.iter().map(|it| (*it, Vec::new())).collect(),
-            lost: std::iter::once(1..=first - 1).chain(holes).collect(),
+impl<'a> Events<'a> {
+    /// Nothing is read yet.
+    fn new(journal: &'a JournalReader, subjects: &[Subject], first: u64) -> Events<'a> {
+        Events {
+            journal,
+            about: subjects.iter().map(|it| (*it, Vec::new())).collect(),
             until: first - 1,
-        };
-        known.read_on(journal).await?;
-        Ok(known)
+        }
     }
 
     /// As far as the tail is now.
-    async fn read_on(&mut self, journal: &JournalReader) -> Result<(), VerifyError> {
-        let tail = journal.refresh().await?;
+    async fn read_on(&mut self) -> Result<(), VerifyError> {
+        let tail = self.journal.refresh().await?;
         while self.until < tail {
-            let next = journal.range(next_seq(self.until), tail, READ_EVENTS, READ_BYTES);
-            let records = next.await?;
+            let from = next_seq(self.until);
+            let records = self.journal.range(from, tail, READ_EVENTS, READ_BYTES);
+            let records = records.await?;
             for record in &records {
-                if let Some(events) = self.events.get_mut(&subject::of_header(record.header())) {
+                if let Some(events) = self.about.get_mut(&subject::of_header(record.header())) {
                     // A record that cannot be read makes no row; the quarantine has it.
                     events.extend(Some(entry(record)).filter(|it| matches!(it, Entry::Event(_))));
                 }
@@ -154,28 +164,85 @@ impl Known {
         }
         Ok(())
     }
+}
 
-    async fn mend<P: Mend>(
+impl Known for Events<'_> {
+    type Error = VerifyError;
+
+    async fn events(
         &mut self,
-        journal: &JournalReader,
-        projection: &mut P,
         subjects: &[Subject],
-    ) -> Result<Mended, VerifyError> {
-        let until = Instant::now() + TRYING;
-        loop {
-            let events = |it: &Subject| (*it, self.events.get(it).cloned().unwrap_or_default());
-            let mending = Mending {
-                identity: journal.identity(),
-                subjects: subjects.iter().map(events).collect(),
-                until: self.until,
-                lost: self.lost.clone(),
-            };
-            match projection.mend(&mending).await {
-                Err(ProjectionError::CheckpointMoved { .. }) if Instant::now() < until => {
-                    self.read_on(journal).await?;
-                }
-                mended => return Ok(mended?),
-            }
+        until: u64,
+    ) -> Result<Vec<Entry>, VerifyError> {
+        if self.until < until {
+            self.read_on().await?;
         }
+        if self.until < until {
+            return Err(VerifyError::Unrepairable(format!(
+                "is at {until}, the log ends at {}",
+                self.until
+            )));
+        }
+        let about = subjects.iter().filter_map(|it| self.about.get(it));
+        let about = about.flatten().filter(|it| it.seq().get() <= until);
+        let mut events: Vec<Entry> = about.cloned().collect();
+        events.sort_by_key(Entry::seq);
+        Ok(events)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Body, Event, Origin, PeerId, Timestamp};
+
+    const PEER: i64 = -1_000_000_000_007;
+
+    fn append(log: &mut wal::Log, message_id: i64) {
+        let event = Event {
+            peer: Some(PeerId::from_marked(PEER).expect("a channel")),
+            origin: Origin::Synthetic,
+            stamp: 0,
+            body: Body::Pinned {
+                message_id,
+                pinned: true,
+            },
+            raw: None,
+        };
+        let record = event.to_record(Timestamp::from_seconds(1)).expect("small");
+        let batch = wal::Batch {
+            records: vec![wal::NewRecord {
+                key: None,
+                ..record
+            }],
+            ..wal::Batch::default()
+        };
+        log.append(&batch).expect("durable");
+    }
+
+    /// A live projection may be further than the log was read, each time that its store is locked.
+    #[tokio::test]
+    async fn the_log_is_read_on_as_far_as_a_locked_store_is() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join(crate::journal::LOG_DIR);
+        let mut log = wal::Log::open(&path, wal::Options::default()).expect("new");
+        for message_id in [1, 2, 3] {
+            append(&mut log, message_id);
+        }
+        let journal = JournalReader::open(dir.path()).expect("a log");
+        let subjects = [1, 2].map(|message_id| Subject {
+            peer_id: PEER,
+            message_id,
+        });
+        let mut events = Events::new(&journal, &subjects, 1);
+        events.read_on().await.expect("read");
+        append(&mut log, 2);
+        for (until, expected) in [(5, None), (4, Some(vec![1, 2, 4])), (2, Some(vec![1, 2]))] {
+            let found = events.events(&subjects, until).await.ok();
+            let seqs = |it: Vec<Entry>| it.iter().map(|it| it.seq().get()).collect();
+            assert_eq!(found.map(seqs), expected, "{until}");
+        }
+        let some = events.events(&subjects[..1], 4).await.expect("read");
+        assert_eq!(some.len(), 1);
     }
 }

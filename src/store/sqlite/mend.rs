@@ -1,6 +1,6 @@
 //! Making things anew, and the index with them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Executor as _};
@@ -8,9 +8,9 @@ use sqlx::{Connection as _, Executor as _};
 use super::statements::{self, Statements};
 use super::{NAME, Sqlite, write};
 use crate::failure::Class;
-use crate::store::mend::{Mend, Mended, Mending, Subject};
+use crate::store::mend::{Known, Mend, Mended, Mending, Subject};
 use crate::store::sql::{backend, cause};
-use crate::store::{Projection as _, ProjectionError};
+use crate::store::{Batch, Projection as _, ProjectionError};
 
 const DOING: &str = "making rows anew";
 const SETTLING: &str = "checking the full-text index";
@@ -20,11 +20,15 @@ fn fail(error: sqlx::Error) -> ProjectionError {
 }
 
 impl Mend for Sqlite {
-    async fn mend(&mut self, mending: &Mending) -> Result<Mended, ProjectionError> {
+    async fn mend<K: Known>(
+        &mut self,
+        mending: Mending<'_>,
+        known: &mut K,
+    ) -> Result<Mended, K::Error> {
         // As the projection does, in case the file is not as it should be.
         self.checkpoint().await?;
         let mut connection = self.connected(DOING).await?;
-        let mended = mend(&self.statements, &mut connection, mending).await?;
+        let mended = mend(&self.statements, &mut connection, mending, known).await?;
         self.connection = Some(connection);
         Ok(mended)
     }
@@ -49,11 +53,12 @@ impl Mend for Sqlite {
     }
 }
 
-async fn mend(
+async fn mend<K: Known>(
     statements: &Statements,
     connection: &mut SqliteConnection,
-    mending: &Mending,
-) -> Result<Mended, ProjectionError> {
+    mending: Mending<'_>,
+    known: &mut K,
+) -> Result<Mended, K::Error> {
     let mut transaction = connection
         .begin_with(statements::BEGIN)
         .await
@@ -62,19 +67,19 @@ async fn mend(
         .await
         .map_err(fail)?;
     let until = mending.reach(NAME, stored.as_ref())?;
-    let mut left = BTreeSet::new();
-    for subject in mending.subjects.keys() {
+    let mut found = BTreeMap::new();
+    for subject in mending.subjects {
         let seqs = seqs(&mut transaction, *subject).await.map_err(fail)?;
-        if seqs.into_iter().any(|seq| mending.is_lost(seq)) {
-            left.insert(*subject);
-        } else {
-            take_out(&mut transaction, *subject).await.map_err(fail)?;
-        }
+        found.insert(*subject, seqs);
     }
-    let batch = mending.batch(&left, until);
+    let whole = mending.whole(&found);
+    for subject in &whole {
+        take_out(&mut transaction, *subject).await.map_err(fail)?;
+    }
+    let batch = Batch::partial(known.events(&whole, until).await?);
     write::write_what_fits(statements, &mut transaction, &batch).await?;
     transaction.commit().await.map_err(fail)?;
-    Ok(mending.done(&left, &batch))
+    Ok(mending.done(&whole, &batch))
 }
 
 /// Peer 0 stands for none.

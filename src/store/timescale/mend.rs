@@ -1,12 +1,12 @@
 //! Making things anew.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use sqlx::postgres::{PgBindIterExt as _, PgConnection};
 
 use super::statements::Statements;
 use super::{APPLY_SECONDS, NAME, Timescale, too_slow, write};
-use crate::store::mend::{Mend, Mended, Mending, Subject};
+use crate::store::mend::{Known, Mend, Mended, Mending, Subject};
 use crate::store::sql::{backend, ours};
 use crate::store::{Batch, ProjectionError};
 
@@ -17,11 +17,15 @@ fn fail(error: sqlx::Error) -> ProjectionError {
 }
 
 impl Mend for Timescale {
-    async fn mend(&mut self, mending: &Mending) -> Result<Mended, ProjectionError> {
+    async fn mend<K: Known>(
+        &mut self,
+        mending: Mending<'_>,
+        known: &mut K,
+    ) -> Result<Mended, K::Error> {
         let statements = self.prepared().await?;
         let mut connection = self.connected(DOING).await?;
         let deadline = std::time::Duration::from_secs(APPLY_SECONDS);
-        let mended = mend(&statements, &mut connection, mending);
+        let mended = mend(&statements, &mut connection, mending, known);
         let mended = tokio::time::timeout(deadline, mended).await;
         let mended = mended.map_err(|_| too_slow(DOING))??;
         self.connection = Some(connection);
@@ -34,11 +38,12 @@ impl Mend for Timescale {
     }
 }
 
-async fn mend(
+async fn mend<K: Known>(
     statements: &Statements,
     connection: &mut PgConnection,
-    mending: &Mending,
-) -> Result<Mended, ProjectionError> {
+    mending: Mending<'_>,
+    known: &mut K,
+) -> Result<Mended, K::Error> {
     // A batch of nothing: it takes the writer's lock, and is refused where another generation is shown.
     let nothing = Batch::partial(Vec::new());
     let (mut transaction, since) = write::begin(statements, connection, &nothing).await?;
@@ -46,38 +51,37 @@ async fn mend(
         .await
         .map_err(fail)?;
     let until = mending.reach(NAME, there.checkpoint.as_ref())?;
-    let subjects = mending.subjects.keys().copied();
-    let (messages, channels): (Vec<Subject>, Vec<Subject>) =
-        subjects.partition(|subject| subject.is_message());
-    let mut left = BTreeSet::new();
-    for (subjects, sql) in [
-        (&messages, seqs_of_messages(&statements.schema)),
-        (&channels, seqs_of_channels(&statements.schema)),
-    ] {
-        let found = seqs(&mut transaction, &sql, subjects).await.map_err(fail)?;
-        let lost = found.into_iter();
-        left.extend(
-            lost.filter(|(_, seqs)| seqs.iter().any(|seq| mending.is_lost(*seq)))
-                .map(|(subject, _)| subject),
-        );
-    }
-    let whole = |list: Vec<Subject>| -> Vec<Subject> {
-        list.into_iter().filter(|it| !left.contains(it)).collect()
-    };
-    let (messages, channels) = (whole(messages), whole(channels));
-    let schema = &statements.schema;
-    let mut steps = vec![(&messages, statements.note_hours_of.clone())];
-    steps.extend(MESSAGE_TABLES.map(|table| (&messages, take_out(schema, table, true))));
-    steps.extend(CHANNEL_TABLES.map(|table| (&channels, take_out(schema, table, false))));
-    for (subjects, sql) in steps {
-        execute(&mut transaction, &sql, subjects)
-            .await
-            .map_err(fail)?;
-    }
-    let batch = mending.batch(&left, until);
+    let whole = take_out(statements, &mut transaction, mending)
+        .await
+        .map_err(fail)?;
+    let batch = Batch::partial(known.events(&whole, until).await?);
     write::write_what_fits(statements, &mut transaction, &batch, since).await?;
     transaction.commit().await.map_err(fail)?;
-    Ok(mending.done(&left, &batch))
+    Ok(mending.done(&whole, &batch))
+}
+
+/// Takes out all rows about the things of which nothing is lost, and says which those are.
+async fn take_out(
+    statements: &Statements,
+    connection: &mut PgConnection,
+    mending: Mending<'_>,
+) -> Result<Vec<Subject>, sqlx::Error> {
+    let schema = &statements.schema;
+    let split = |all: &[Subject]| -> (Vec<Subject>, Vec<Subject>) {
+        all.iter().partition(|subject| subject.is_message())
+    };
+    let (messages, channels) = split(mending.subjects);
+    let mut found = seqs(connection, &seqs_of_messages(schema), &messages).await?;
+    found.extend(seqs(connection, &seqs_of_channels(schema), &channels).await?);
+    let whole = mending.whole(&found);
+    let (messages, channels) = split(&whole);
+    let mut steps = vec![(&messages, statements.note_hours_of.clone())];
+    steps.extend(MESSAGE_TABLES.map(|table| (&messages, delete(schema, table, true))));
+    steps.extend(CHANNEL_TABLES.map(|table| (&channels, delete(schema, table, false))));
+    for (subjects, sql) in steps {
+        execute(connection, &sql, subjects).await?;
+    }
+    Ok(whole)
 }
 
 const MESSAGE_TABLES: [&str; 4] = [
@@ -91,7 +95,7 @@ const CHANNEL_TABLES: [&str; 3] = ["channel_name", "gap", "gap_closing"];
 /// The things of a statement, as its first two arguments.
 const THINGS: &str = "unnest($1::bigint[], $2::bigint[]) as b (peer_id, message_id)";
 
-fn take_out(schema: &str, table: &str, of_messages: bool) -> String {
+fn delete(schema: &str, table: &str, of_messages: bool) -> String {
     let same = match of_messages {
         true => "t.peer_id = b.peer_id and t.message_id = b.message_id",
         false => "coalesce(t.peer_id, 0) = b.peer_id",
