@@ -6,7 +6,7 @@
 use crate::store::rows::{MessageRow, Rows};
 
 /// Fewer rows than that are as quick by a statement: a `COPY` is parsed each time, and has a conversation of its own.
-const ROWS_MIN: usize = 256;
+const ROWS_MIN: usize = 16;
 /// What was received so long after its date may have come before, by another way.
 const AGE_MAX_US: i64 = 3_600_000_000;
 /// Most batches that do without, after one that was in vain.
