@@ -18,7 +18,7 @@ use crate::journal::socket::Remote;
 use crate::journal::{Holes, JournalError, JournalReader};
 use crate::projector::standing::Standing;
 use crate::projector::{judge, next_seq};
-use crate::status::{AccountReport, DriftBoard, GapReport, QueueBoard, StageReport};
+use crate::status::{AccountReport, DriftBoard, FillReport, GapReport, QueueBoard, StageReport};
 use crate::store::ProjectionName;
 
 #[derive(Debug, Serialize)]
@@ -234,6 +234,12 @@ fn text(report: &Report) -> String {
                 false => "waits",
             };
             let _ = write!(text, "\nstage {name:<14} {what}: {}", output::escape(fault));
+        }
+        if let Some(FillReport { covered, of }) = stage.filling {
+            let _ = write!(
+                text,
+                "\nstage {name:<14} is filled from the newest events back: {covered} of {of}"
+            );
         }
     }
     for (projection, queue) in &report.queues {

@@ -126,7 +126,7 @@ async fn attempt<P: Projection, F: Feed>(
     stop: &CancellationToken,
 ) -> Result<(), Stopped> {
     let holes = journal.holes().await.map_err(Refused::Journal)?;
-    let applied = start(projection, journal, stop).await?;
+    let applied = start(projection, journal, status, stop).await?;
     status.starts_at(stage(projection.name()), holes.skip(applied));
     let begin = Begin {
         identity: journal.identity(),
@@ -193,10 +193,11 @@ pub async fn position<P: Projection>(
 async fn start<P: Projection>(
     projection: &mut P,
     journal: &impl Ranges,
+    status: &Status,
     stop: &CancellationToken,
 ) -> Result<u64, Refused> {
     let (found, standing) = judged(projection, journal).await?;
-    if found == 0 && warm::if_worth_it(projection, journal, stop).await? {
+    if found == 0 && warm::if_worth_it(projection, journal, status, stop).await? {
         return position(projection, journal).await;
     }
     if standing == Standing::Fenced {

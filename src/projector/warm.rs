@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use wal::Seq;
 
-use super::{Refused, entry, next_seq};
+use super::{Refused, entry, next_seq, stage};
 use crate::event::{Body, PeerId, Timestamp};
 use crate::journal::{JournalError, Ranges};
+use crate::status::Status;
 use crate::store::{Checkpoint, Entry, Filling, Projection};
 
 /// Numbers read and applied at once.
@@ -78,6 +79,8 @@ pub struct Filled {
     pub from: u64,
     /// The last one.
     pub until: u64,
+    /// Numbers up to the last one of which the projection has all it keeps.
+    pub covered: u64,
     /// Events read.
     pub events: u64,
     /// Their bytes in the log.
@@ -87,12 +90,13 @@ pub struct Filled {
 }
 
 /// Fills a projection with the windows of the log as far as `until`, and gives it its checkpoint; none when it was
-/// stopped before. Where something of it was lost meanwhile (`CheckpointMoved`), it has to be done again.
+/// stopped before. Reports after each part. Where something of it was lost meanwhile (`CheckpointMoved`), it has to be done again.
 pub async fn fill<P: Projection>(
     projection: &mut P,
     journal: &impl Ranges,
     window: usize,
     until: u64,
+    report: &mut (dyn FnMut(&Filled) + Send),
     stop: &CancellationToken,
 ) -> Result<Option<Filled>, Refused> {
     let first = journal.first().await?.map_or(u64::MAX, Seq::get);
@@ -126,6 +130,8 @@ pub async fn fill<P: Projection>(
                 entries: read.entries,
             };
             projection.fill(&part).await?;
+            filled.covered = part.covered();
+            report(&filled);
             if part.from == first {
                 projection.filled(&part).await?;
             }
@@ -139,6 +145,7 @@ pub async fn fill<P: Projection>(
 pub(super) async fn if_worth_it<P: Projection>(
     projection: &mut P,
     journal: &impl Ranges,
+    status: &Status,
     stop: &CancellationToken,
 ) -> Result<bool, Refused> {
     let Some(window) = projection.keeps() else {
@@ -151,7 +158,11 @@ pub(super) async fn if_worth_it<P: Projection>(
     }
     let name = projection.name();
     tracing::info!(projection = %name, upto = tail, "empty; filled from the newest events back");
-    let filled = fill(projection, journal, window, tail, stop).await?;
+    let mut report = |filled: &Filled| {
+        let of = filled.until + 1 - filled.from;
+        status.fills(stage(name), filled.covered, of);
+    };
+    let filled = fill(projection, journal, window, tail, &mut report, stop).await?;
     if let Some(filled) = filled {
         tracing::info!(projection = %name, upto = tail, messages = filled.messages, "filled");
     }
@@ -253,6 +264,58 @@ async fn read(
 mod tests {
     use super::*;
     use crate::event::{Envelope, Event, Origin};
+    use crate::journal::{JournalReader, LOG_DIR};
+    use crate::store::{Batch, ProjectionError, ProjectionName};
+
+    struct Taken(u64);
+
+    impl Projection for Taken {
+        fn name(&self) -> ProjectionName {
+            ProjectionName::Redis
+        }
+
+        async fn checkpoint(&mut self) -> Result<Option<Checkpoint>, ProjectionError> {
+            Ok(None)
+        }
+
+        async fn apply(&mut self, batch: &Batch) -> Result<(), ProjectionError> {
+            self.0 += batch.entries.len() as u64;
+            Ok(())
+        }
+
+        async fn clear(&mut self) -> Result<(), ProjectionError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn how_far_a_filling_is_can_be_seen_meanwhile() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let log = wal::Log::open(&dir.path().join(LOG_DIR), wal::Options::default());
+        let mut log = log.expect("new");
+        let length = 2 * CHUNK + 100;
+        let records = (1..=length).map(|id| {
+            let Entry::Event(envelope) = deleted(id, 5, id as i64) else {
+                unreachable!("an event")
+            };
+            let record = envelope.event.to_record(Timestamp::from_seconds(1));
+            record.expect("small")
+        });
+        let batch = wal::Batch {
+            records: records.collect(),
+            ..wal::Batch::default()
+        };
+        log.append(&batch).expect("durable");
+        let journal = JournalReader::open(dir.path()).expect("a log");
+        let (mut taken, stop) = (Taken(0), CancellationToken::new());
+        let (mut seen, window) = (Vec::new(), 20);
+        let mut report = |filled: &Filled| seen.push(filled.covered);
+        let filled = fill(&mut taken, &journal, window, length, &mut report, &stop).await;
+        let filled = filled.expect("no trouble").expect("whole");
+        assert_eq!(seen, [CHUNK, 2 * CHUNK, length]);
+        assert_eq!((filled.events, filled.messages), (length, window));
+        assert_eq!(taken.0, window as u64);
+    }
 
     fn deleted(seq: u64, peer: i64, id: i64) -> Entry {
         Entry::Event(Envelope {

@@ -4,7 +4,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Progress, ReplayError, catch_up};
 use crate::journal::JournalReader;
-use crate::projector::{Refused, warm};
+use crate::projector::Refused;
+use crate::projector::warm::{self, Filled};
 use crate::store::redis::{Redis, Switch};
 use crate::store::{Projection as _, ProjectionError};
 
@@ -18,17 +19,12 @@ pub async fn rebuild_cache(
     let mut new = redis.beside();
     new.clear().await?;
     let tail = journal.refresh().await?;
-    let filled = warm::fill(&mut new, journal, redis.window(), tail, stop).await;
+    let mut filling = |filled: &Filled| report(&progress(filled));
+    let filled = warm::fill(&mut new, journal, redis.window(), tail, &mut filling, stop).await;
     let Some(filled) = filled.map_err(reason)? else {
         return Err(ReplayError::Stopped { at: 0 });
     };
-    let mut total = Progress {
-        from: filled.from,
-        until: filled.until,
-        at: filled.until,
-        applied: filled.events,
-        bytes: filled.bytes,
-    };
+    let mut total = progress(&filled);
     loop {
         let more = catch_up(journal, &mut new, None, &mut |_| {}, stop).await?;
         total.until = total.until.max(more.until);
@@ -45,6 +41,17 @@ pub async fn rebuild_cache(
             }
             Switch::Behind(_) => {}
         }
+    }
+}
+
+/// The numbers that are there as if they had come from the first one on.
+fn progress(filled: &Filled) -> Progress {
+    Progress {
+        from: filled.from,
+        until: filled.until,
+        at: (filled.from + filled.covered).saturating_sub(1),
+        applied: filled.events,
+        bytes: filled.bytes,
     }
 }
 

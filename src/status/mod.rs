@@ -78,6 +78,17 @@ pub struct Progress {
     pub fault: Option<String>,
     /// The fault will not go away by itself.
     pub needs_operator: bool,
+    /// It is being filled from the newest events back.
+    pub filling: Option<FillReport>,
+}
+
+/// How far a cache is filled from the newest events back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FillReport {
+    /// Numbers, from the newest down, of which it has all it keeps.
+    pub covered: u64,
+    /// Numbers that the log has.
+    pub of: u64,
 }
 
 impl Progress {
@@ -90,6 +101,7 @@ impl Progress {
             last_us: 0,
             fault: None,
             needs_operator: false,
+            filling: None,
         }
     }
 }
@@ -103,6 +115,8 @@ pub struct StageReport {
     pub fault: Option<String>,
     /// The fault will not go away by itself.
     pub needs_operator: bool,
+    /// It is being filled from the newest events back, and `seq` is 0 until all of it is there.
+    pub filling: Option<FillReport>,
 }
 
 #[derive(Debug, Default)]
@@ -164,6 +178,7 @@ impl Status {
                 seq: progress.seq,
                 fault: progress.fault.clone(),
                 needs_operator: progress.needs_operator,
+                filling: progress.filling,
             };
             (stage.as_str().to_owned(), report)
         };
@@ -318,7 +333,19 @@ impl Status {
 
     /// A stage starts at this number.
     pub fn starts_at(&self, stage: Stage, seq: u64) {
-        self.with(stage, |progress| progress.seq = seq);
+        self.with(stage, |progress| {
+            progress.seq = seq;
+            progress.filling = None;
+        });
+    }
+
+    /// A stage is being filled from the newest events back, and has so many of so many numbers.
+    pub fn fills(&self, stage: Stage, covered: u64, of: u64) {
+        self.with(stage, |progress| {
+            progress.fault = None;
+            progress.needs_operator = false;
+            progress.filling = Some(FillReport { covered, of });
+        });
     }
 
     /// A stage is in trouble and tries again; whether it takes a person to mend that.
@@ -326,6 +353,7 @@ impl Status {
         self.with(stage, |progress| {
             progress.fault = Some(fault);
             progress.needs_operator = needs_operator;
+            progress.filling = None;
         });
     }
 

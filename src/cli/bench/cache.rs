@@ -42,7 +42,7 @@ pub(super) async fn measure(
 
     let redis = stores::redis(config)?;
     let (mut kept, tail) = (Kept::default(), journal.refresh().await?);
-    let filled = warm::fill(&mut kept, &journal, redis.window(), tail, stop).await;
+    let filled = warm::fill(&mut kept, &journal, redis.window(), tail, &mut |_| {}, stop).await;
     let filled = filled.map_err(|refused| match refused {
         Refused::Projection(error) => ReplayError::from(error),
         Refused::Journal(error) => error.into(),
