@@ -1,13 +1,18 @@
 //! What is old in TimescaleDB: compressed where the edition can, dropped where that is wanted; and the rows are what the
 //! log says all the same.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sqlx::Executor as _;
 use sqlx::postgres::PgConnection;
 use telegram_gateway::config;
+use telegram_gateway::event::{Envelope, PeerId};
+use telegram_gateway::store::mend::{Known, Mend as _, Mending, Subject};
 use telegram_gateway::store::timescale::{Dropped, Generations, Loader, Switched, Timescale};
-use telegram_gateway::store::{Inspect as _, Projection as _, Scope, Snapshot as _};
+use telegram_gateway::store::{
+    Entry, Inspect as _, Projection as _, ProjectionError, Scope, Snapshot as _,
+};
 
 use super::{batch, checkpoint, everything, folded_by, mixed_log, timescale_config, wait};
 use crate::support::services::{connect, fresh_database, timescale_url};
@@ -152,5 +157,53 @@ fn old_chunks_take_a_replay_and_late_events_compressed_or_not() {
             );
             assert_eq!(everything(&mut store).await, folded_by(&log[..upto], scope));
         }
+        // A repair takes out of them and puts into them.
+        let end = checkpoint(1, log.len() as u64);
+        let nothing = store.apply(&batch(&[], Some(end))).await;
+        nothing.expect("the checkpoint");
+        let expected = everything(&mut store).await;
+        let damage = "update telegram_g1.message_content set text = 'other', views = 7";
+        connection.execute(damage).await.expect("a change");
+        assert_ne!(everything(&mut store).await, expected);
+        generations.compress_older(DAY).await.expect("compressed");
+        let mut known = Whole(&log);
+        let subjects: BTreeSet<Subject> = log.iter().filter_map(subject).collect();
+        let subjects: Vec<Subject> = subjects.into_iter().collect();
+        let mending = Mending {
+            identity: end.identity,
+            subjects: &subjects,
+            lost: &[],
+        };
+        let mended = store.mend(mending, &mut known).await.expect("mended");
+        assert_eq!((mended.things, mended.left), (subjects.len() as u64, 0));
+        assert_eq!(everything(&mut store).await, expected);
     });
+}
+
+/// A log that is known as a whole.
+struct Whole<'a>(&'a [Entry]);
+
+impl Known for Whole<'_> {
+    type Error = ProjectionError;
+
+    async fn events(
+        &mut self,
+        subjects: &[Subject],
+        until: u64,
+    ) -> Result<Vec<Entry>, ProjectionError> {
+        let about = |entry: &&Entry| {
+            entry.seq().get() <= until && subject(entry).is_some_and(|it| subjects.contains(&it))
+        };
+        Ok(self.0.iter().filter(about).cloned().collect())
+    }
+}
+
+fn subject(entry: &Entry) -> Option<Subject> {
+    let Entry::Event(Envelope { event, .. }) = entry else {
+        return None;
+    };
+    Some(Subject {
+        peer_id: event.peer.map_or(0, PeerId::marked),
+        message_id: event.body.message_id().unwrap_or(0),
+    })
 }
