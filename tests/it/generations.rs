@@ -234,8 +234,40 @@ async fn a_rebuild_that_was_cut_off_is_gone_on_with() {
     assert_eq!(done["comparison"]["differing"], 0, "{done}");
     assert_eq!(stages(&gateway), named(&[(1, "kept"), (2, "shown")]));
 
+    let mut daemon = gateway.start(&["run", "--source", "synthetic", "--rate", "100"]);
     kill_at_any_moment(&gateway);
+    assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.words());
+    gateway.ok(&["run", "--drain"]);
+    gateway.verify();
     assert!(reader.finish().await > 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generation_that_is_not_what_the_log_says_is_never_shown() {
+    let Some(gateway) = Gateway::with_timescale().await else {
+        return;
+    };
+    fill(&gateway, "600");
+    let config = gateway.config().timescale.expect("configured");
+    let mut holding = connect(config.url.expose()).await;
+    let begin = "begin; select count(*) from telegram.messages";
+    holding.execute(begin).await.expect("a long reader");
+    let rebuild = gateway.start(&["rebuild", "timescale"]);
+    wait_until("it is loaded, and waits for the reader", || {
+        rebuild.words().contains("the switch waits")
+    });
+    rebuild.kill();
+    let damage =
+        "commit; update telegram_g2.message_content set text = 'other' where message_id % 7 = 0";
+    holding.execute(damage).await.expect("a change");
+    let refused = gateway.run(&["rebuild", "timescale"]);
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(65), "{words}");
+    assert!(words.contains("are not what the log says"), "{words}");
+    assert_eq!(stages(&gateway), named(&[(1, "shown")]));
+    gateway.verify();
+    gateway.ok(&["rebuild", "timescale"]);
+    gateway.verify();
 }
 
 /// Interval, the number behind which it samples, and how many samples a generation has.
@@ -321,6 +353,32 @@ async fn a_rebuild_through_pgbouncer_whose_line_is_cut_in_a_commit_is_gone_on_wi
     gateway.verify();
     gateway.ok(&["generation", "rollback"]);
     gateway.verify();
+}
+
+/// Killed when the server has not heard of the switch yet, and when it has made it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_that_is_killed_in_the_switch_leaves_one_generation_shown() {
+    let Some(mut gateway) = Gateway::with_timescale().await else {
+        return;
+    };
+    fill(&gateway, "600");
+    let direct = gateway.config().timescale.expect("configured").url;
+    let proxy = Proxy::before(direct.expose());
+    for (nth, moment) in (1..).zip([Moment::Before, Moment::After]) {
+        gateway.set("TGW_TIMESCALE__DIRECT_URL", &proxy.url);
+        proxy.stick_at("show_generation", moment);
+        let rebuild = gateway.start(&["rebuild", "timescale"]);
+        wait_until("it is stuck in the switch", || proxy.words() == nth);
+        rebuild.kill();
+        gateway.set("TGW_TIMESCALE__DIRECT_URL", direct.expose());
+        let shown = stages(&gateway).into_iter().filter(|it| it.1 == "shown");
+        assert_eq!(shown.count(), 1);
+        gateway.verify();
+        gateway.ok(&["rebuild", "timescale"]);
+        let left = stages(&gateway);
+        assert!(left.iter().all(|it| it.1 != "building"), "{left:?}");
+        gateway.verify();
+    }
 }
 
 /// Drops all messages of a generation, as if they were old; returns how many are left.

@@ -50,7 +50,8 @@ enum GenerationError {
     #[error("generation {0} was not fed from this log, or with other events")]
     Foreign(i32),
     #[error(
-        "{count} rows of the new generation are not what the log says; the old one is still shown"
+        "{count} rows of the new generation are not what the log says; the old one is still shown, \
+         the new one is dropped"
     )]
     Wrong { count: u64 },
 }

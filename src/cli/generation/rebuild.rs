@@ -103,7 +103,7 @@ pub(in crate::cli) async fn run(
     let (mut loader, new, resumed) = timed(&mut seconds.survey, work.prepare(&found)).await?;
     let progress = timed(&mut seconds.load, work.load(&mut loader, new.number)).await?;
     let comparison = timed(&mut seconds.compare, work.compare(&mut loader)).await?;
-    work.agree(comparison.as_ref(), yes)?;
+    work.agree(comparison.as_ref(), new.number, yes).await?;
     timed(&mut seconds.switch, work.show(&mut loader, new.number)).await?;
     Ok(Rebuilt {
         generation: new.number,
@@ -208,13 +208,19 @@ impl Work<'_> {
         Ok(Some(comparison))
     }
 
-    /// A person has to agree where something is lost. A new generation that is wrong is never shown.
-    fn agree(&self, comparison: Option<&Comparison>, yes: bool) -> Result<(), CommandError> {
+    /// A person has to agree where something is lost. A new generation that is wrong is never shown, nor gone on with.
+    async fn agree(
+        &mut self,
+        comparison: Option<&Comparison>,
+        number: i32,
+        yes: bool,
+    ) -> Result<(), CommandError> {
         let wrong = comparison.map_or(0, |it| it.wrong);
         if wrong > 0 {
             for difference in comparison.iter().flat_map(|it| &it.shown) {
                 output::say(&crate::cli::verify::line(difference));
             }
+            self.generations.remove(number).await?;
             return Err(refuse(GenerationError::Wrong { count: wrong }));
         }
         let lost = comparison.map_or(0, |it| it.only_older);
