@@ -266,6 +266,7 @@ fn timescale(from: &Typed<'_>) -> Timescale {
         keep_age: span("timescale.keep_age"),
         columnstore: from.switch("timescale.columnstore"),
         columnstore_age: from.span("timescale.columnstore_age"),
+        upkeep_interval: from.span("timescale.upkeep_interval"),
         synchronous_commit: from.switch("timescale.synchronous_commit"),
         counter_history: span("timescale.counter_history"),
     }

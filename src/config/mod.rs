@@ -147,6 +147,8 @@ pub struct Timescale {
     pub columnstore: bool,
     /// The age, by Telegram's date, at which they are.
     pub columnstore_age: Duration,
+    /// How often the daemon looks after what a store needs now and then.
+    pub upkeep_interval: Duration,
     /// Where it is fed.
     pub feed: Feed,
     /// Wait for PostgreSQL's own fsync on each batch. Without it, rows and checkpoint vanish together in a crash of

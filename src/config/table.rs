@@ -381,6 +381,14 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key(
         "timescale",
+        "upkeep_interval",
+        span(SECOND, DAY),
+        Text("10m"),
+        "How often the daemon counts the hours that have changed, drops generations whose time is over, and drops or \
+         compresses what is old.",
+    ),
+    key(
+        "timescale",
         "synchronous_commit",
         Switch,
         Text("false"),

@@ -1,17 +1,12 @@
 //! What TimescaleDB needs now and then: a server's own background jobs cannot be relied on, and the Apache edition has
 //! none, so the daemon makes the calls.
 
-use std::time::Duration;
-
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
 use crate::failure::chain;
 use crate::store::ProjectionError;
 use crate::store::timescale::Generations;
-
-/// How often it is looked after.
-const RUN_EVERY: Duration = Duration::from_secs(600);
 
 /// Runs until stopped; ends at once when there is no TimescaleDB. Trouble waits for the next time: the projector, which
 /// is always at it, tells of a server that is away.
@@ -22,7 +17,7 @@ pub(super) async fn run(timescale: Option<config::Timescale>, stop: Cancellation
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(RUN_EVERY) => {}
+            () = tokio::time::sleep(timescale.upkeep_interval) => {}
         }
         let done = tokio::select! {
             () = stop.cancelled() => return,

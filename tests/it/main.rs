@@ -32,5 +32,6 @@ mod store_sql;
 mod support;
 mod telegram;
 mod tidy;
+mod upkeep;
 mod wal_care;
 mod wal_commands;

@@ -88,6 +88,7 @@ pub(crate) fn timescale_config(url: &str) -> config::Timescale {
         keep_age: None,
         columnstore: true,
         columnstore_age: Duration::from_secs(14 * 86_400),
+        upkeep_interval: Duration::from_secs(600),
         synchronous_commit: false,
         counter_history: None,
     }
