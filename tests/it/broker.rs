@@ -131,6 +131,28 @@ fn a_message_that_reaches_no_queue_is_a_failure() {
 }
 
 #[test]
+fn a_relay_whose_frame_is_returned_makes_the_queue_and_publishes_again() {
+    let Some(broker) = Broker::fresh() else {
+        return;
+    };
+    wait(async {
+        let house = House::new(&broker.url);
+        let relay = house.relay(log_lane());
+        let tail = house.append(10).await;
+        house.confirmed(tail).await;
+        // Nobody reads the queue, so nobody else makes it.
+        assert!(broker.delete_queue(&log_queue("redis")));
+        let tail = house.append(10).await;
+        house.confirmed(tail).await;
+        let mut feed = house.feed();
+        let from_log = feed.seen().from_log;
+        drain(&mut feed, 10, tail).await;
+        assert_eq!(feed.seen().from_log, from_log, "the queue has them");
+        house.end([relay]).await;
+    });
+}
+
+#[test]
 fn what_is_no_frame_of_ours_goes_to_the_dead_letters() {
     let Some(broker) = Broker::fresh() else {
         return;

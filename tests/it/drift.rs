@@ -249,26 +249,22 @@ async fn a_changed_cache_is_found_named_and_repaired() {
     gateway.verify();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_daemon_finds_drift_by_itself_and_sees_it_mended() {
-    let mut gateway = Gateway::embedded();
+/// The daemon finds a change by itself, and sees that it is mended.
+async fn finds_drift(mut gateway: Gateway, store: &str, damage: impl AsyncFnOnce(&Gateway)) {
     gateway.set("TGW_RELAY__VERIFY_INTERVAL", "1s");
     play(&gateway, "300");
     let mut daemon = gateway.start(&["run"]);
     let mut slice = |holds: &dyn Fn(&Value) -> bool| {
         let mut last = Value::Null;
         wait_until("a slice is compared", || {
-            last = gateway.json(&["status", "--json"])["drift"]["sqlite"].clone();
+            last = gateway.json(&["status", "--json"])["drift"][store].clone();
             !daemon.is_running() || (last["slices"].as_u64() > Some(0) && holds(&last))
         });
         last
     };
     let clean = slice(&|it| it["differences"] == 0);
     assert!(clean["rows"].as_u64() > Some(100), "{clean}");
-    let mut file = open_sqlite(&gateway.config()).await;
-    file.execute("update message_content set text = 'drifted' where id = 7")
-        .await
-        .expect("a change");
+    damage(&gateway).await;
     let found = slice(&|it| it["differences"] != 0);
     let shown = found["shown"][0].as_str();
     assert!(
@@ -276,8 +272,33 @@ async fn a_daemon_finds_drift_by_itself_and_sees_it_mended() {
         "{found}"
     );
     let words = gateway.ok(&["status"]);
-    assert!(words.contains("verify sqlite --repair"), "{words}");
-    gateway.ok(&["verify", "sqlite", "--repair"]);
+    let remedy = format!("verify {store} --repair");
+    assert!(words.contains(&remedy), "{words}");
+    gateway.ok(&["verify", store, "--repair"]);
     slice(&|it| it["differences"] == 0);
     assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.words());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_finds_drift_by_itself_and_sees_it_mended() {
+    let damage = async |gateway: &Gateway| {
+        let mut file = open_sqlite(&gateway.config()).await;
+        let sql = "update message_content set text = 'drifted' where id = 7";
+        file.execute(sql).await.expect("a change");
+    };
+    finds_drift(Gateway::embedded(), "sqlite", damage).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_finds_drift_of_timescaledb_too() {
+    let Some(gateway) = Gateway::with_timescale().await else {
+        return;
+    };
+    let damage = async |gateway: &Gateway| {
+        let mut server = open_timescale(&gateway.config()).await;
+        let sql = "update telegram_g1.message_content set text = 'drifted' where seq = \
+                   (select min(seq) from telegram_g1.message_content)";
+        server.execute(sql).await.expect("a change");
+    };
+    finds_drift(gateway, "timescale", damage).await;
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::support::chance::number;
 use crate::support::gateway::{Gateway, Running, wait_until};
 use crate::support::proxy::{Moment, Proxy};
+use crate::support::services::connect;
 
 /// Most memory the program may take, whatever is slow or away; it has some 60 MiB at rest in a debug build.
 const RESIDENT_KIB_MAX: u64 = 300 * 1024;
@@ -77,6 +78,33 @@ async fn a_slow_store_holds_nobody_else_up_and_a_lost_answer_doubles_nothing() {
         gateway.ok(&["run", "--drain"]);
         gateway.verify();
     });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_cannot_be_fed_at_all_holds_nobody_else_up() {
+    let Some(gateway) = Gateway::with_services().await else {
+        return;
+    };
+    crate::pipeline::play(&gateway, "100");
+    let url = gateway.config().timescale.expect("configured").url;
+    let mut server = connect(url.expose()).await;
+    let newer = "insert into telegram.schema_migrations (version, description, success, checksum, execution_time) \
+                 values (9999, 'of a newer program', true, '', 0)";
+    sqlx::query(newer).execute(&mut server).await.expect(newer);
+    let before = gateway.tail();
+    let mut daemon = gateway.start(&["run", "--source", "synthetic", "--rate", "200"]);
+    wait_until("ingest and the other store go on", || {
+        assert!(daemon.is_running(), "{}", daemon.words());
+        gateway.tail() > before + 500 && behind(&gateway, "redis").is_some_and(|lag| lag < 200)
+    });
+    let status = gateway.json(&["status", "--json"]);
+    let stage = &status["stages"]["timescale"];
+    assert_eq!(stage["needs_operator"], true, "{status}");
+    assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.words());
+    let older = "delete from telegram.schema_migrations where version = 9999";
+    sqlx::query(older).execute(&mut server).await.expect(older);
+    gateway.ok(&["run", "--drain"]);
+    gateway.verify();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use redis::aio::MultiplexedConnection;
 
-use super::{ALONE, AllUp, services, stop_and_verify};
+use super::{ALONE, AllUp, services, start, stop_and_verify};
 use crate::support::gateway::{Gateway, Running, wait_until};
 use crate::support::services::redis_connection;
 
@@ -29,7 +29,7 @@ impl House {
         let url = variable("TGW_REDIS__URL");
         let (_, port) = url.rsplit_once(':').expect("a port");
         let mut house = House {
-            daemon: gateway.start(&["run", "--source", "synthetic", "--rate", "500"]),
+            daemon: start(&gateway, "500"),
             gateway,
             sentinel: redis_connection(&format!("redis://{host}")).await,
             master,
@@ -110,7 +110,7 @@ async fn a_failover_that_loses_acknowledged_writes_is_followed_and_refilled() {
     let tail = house.gateway.tail();
     house.wait_for("the new master is written to", tail + 300);
     assert_eq!(house.port().await, house.first);
-    stop_and_verify(&house.gateway, house.daemon);
+    stop_and_verify(&house.gateway, house.daemon).await;
 }
 
 /// A limit of the server's memory; none again when dropped.
@@ -175,5 +175,5 @@ async fn a_cache_without_room_waits_and_a_rebuild_is_refused_before_it_takes_it(
     services(&["redis-cli", "FLUSHALL"]);
     let tail = house.gateway.tail();
     house.wait_for("all is filled again", tail + 300);
-    stop_and_verify(&house.gateway, house.daemon);
+    stop_and_verify(&house.gateway, house.daemon).await;
 }

@@ -13,7 +13,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use tokio::sync::Mutex;
 
-use support::gateway::{Gateway, wait_until};
+use support::gateway::{Gateway, Running, wait_until};
+use support::receipts::{nothing_lost_or_doubled, receipts_are_in_the_log};
 
 static ALONE: Mutex<()> = Mutex::const_new(());
 
@@ -40,10 +41,18 @@ impl Drop for AllUp {
     }
 }
 
+/// A daemon that gives a receipt for each event.
+fn start(gateway: &Gateway, rate: &str) -> Running {
+    let receipts = gateway.path("receipts");
+    let receipts = receipts.to_str().expect("UTF-8");
+    let run = ["run", "--source", "synthetic", "--rate", rate];
+    gateway.start(&[&run[..], &["--receipts", receipts]].concat())
+}
+
 /// A daemon with all servers that has applied some events, and keeps getting more.
-async fn flowing(rate: &str) -> Option<(Gateway, support::gateway::Running)> {
+async fn flowing(rate: &str) -> Option<(Gateway, Running)> {
     let gateway = Gateway::with_services().await?;
-    let mut daemon = gateway.start(&["run", "--source", "synthetic", "--rate", rate]);
+    let mut daemon = start(&gateway, rate);
     wait_until("events reach the stores", || {
         assert!(daemon.is_running(), "{}", daemon.words());
         gateway.tail() > 50 && behind(&gateway).is_some_and(|lag| lag < 1_000)
@@ -63,9 +72,14 @@ fn behind(gateway: &Gateway) -> Option<u64> {
     lags.collect::<Option<Vec<u64>>>()?.into_iter().max()
 }
 
-fn stop_and_verify(gateway: &Gateway, mut daemon: support::gateway::Running) {
+/// Stops the daemon, and holds source, receipts, log and stores against each other.
+async fn stop_and_verify(gateway: &Gateway, mut daemon: Running) {
     assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.words());
     gateway.ok(&["run", "--drain"]);
+    let events = gateway.events().await;
+    nothing_lost_or_doubled(&events);
+    let receipts = gateway.path("receipts");
+    receipts_are_in_the_log(receipts.to_str().expect("UTF-8"), &events);
     gateway.verify();
 }
 
@@ -92,7 +106,7 @@ async fn ingest_goes_on_with_every_server_down_and_all_catch_up() {
     wait_until("all have caught up", || {
         behind(&gateway).is_some_and(|lag| lag < 500)
     });
-    stop_and_verify(&gateway, daemon);
+    stop_and_verify(&gateway, daemon).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,7 +117,7 @@ async fn a_start_with_every_server_down_loses_nothing() {
     };
     let _up = AllUp;
     services(&["stop"]);
-    let mut daemon = gateway.start(&["run", "--source", "synthetic", "--rate", "500"]);
+    let mut daemon = start(&gateway, "500");
     wait_until("ingest starts without any server", || {
         assert!(daemon.is_running(), "{}", daemon.words());
         gateway.tail() > 1_000
@@ -112,7 +126,7 @@ async fn a_start_with_every_server_down_loses_nothing() {
     wait_until("all have caught up", || {
         behind(&gateway).is_some_and(|lag| lag < 500)
     });
-    stop_and_verify(&gateway, daemon);
+    stop_and_verify(&gateway, daemon).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,7 +145,7 @@ async fn servers_killed_in_the_middle_lose_nothing() {
     wait_until("all have caught up", || {
         behind(&gateway).is_some_and(|lag| lag < 1_000)
     });
-    stop_and_verify(&gateway, daemon);
+    stop_and_verify(&gateway, daemon).await;
 }
 
 /// Stops PostgreSQL as `pg_ctl stop -m immediate` does: at once, in the middle of everything.
@@ -188,7 +202,7 @@ async fn a_database_stopped_at_once_or_put_back_from_an_older_backup_is_refilled
     run("mv", &[&backup, data]);
     services(&["start", "timescaledb"]);
     flows_on(200);
-    stop_and_verify(&gateway, daemon);
+    stop_and_verify(&gateway, daemon).await;
 }
 
 /// Raises the alarm of a broker that is short of memory, and ends it when dropped.
@@ -244,7 +258,7 @@ async fn a_broker_that_is_short_of_memory_holds_only_the_relay_up() {
         let mut queues = status["queues"].as_object().expect("queues").values();
         queues.all(|queue| queue["state"] == "listening")
     });
-    stop_and_verify(&gateway, daemon);
+    stop_and_verify(&gateway, daemon).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -272,5 +286,5 @@ async fn a_wiped_broker_is_noticed_and_mended_from_the_log() {
         words.contains("made what the broker did not have"),
         "the wipe was not noticed: {words}"
     );
-    stop_and_verify(&gateway, daemon);
+    stop_and_verify(&gateway, daemon).await;
 }

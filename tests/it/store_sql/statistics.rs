@@ -13,6 +13,7 @@ use telegram_gateway::store::{Entry, Projection as _};
 
 use super::{batch, checkpoint, everything, folded, mixed_log, posts, timescale_config, wait};
 use crate::support::blessed::is_blessed;
+use crate::support::events::peer;
 use crate::support::gateway::repository;
 use crate::support::services::{connect, fresh_database, let_in, timescale_url};
 
@@ -143,6 +144,12 @@ fn consumers_read_on_from_their_own_cursor() {
             next(&mut connection, "b").await,
             named(&[(1, "one"), (2, "two")])
         );
+        for (peer_id, expected) in [(peer(1).marked(), 2), (peer(2).marked(), 0)] {
+            let sql = "select count(*) from telegram.unprocessed('a', 10, $1)";
+            let found = sqlx::query_scalar(sql).bind(peer_id);
+            let found: i64 = found.fetch_one(&mut connection).await.expect(sql);
+            assert_eq!(found, expected, "of {peer_id} alone");
+        }
         let lag: (i64, i64) = sqlx::query_as("select seq, lag_events from telegram.consumer_lag")
             .fetch_one(&mut connection)
             .await

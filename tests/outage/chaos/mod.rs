@@ -205,7 +205,7 @@ async fn nothing_is_lost_or_doubled_while_the_daemon_is_killed_and_all_servers_f
     let chaos = Chaos {
         gateway: &gateway,
         began: Instant::now(),
-        length: Duration::from_secs(60 * number("TGW_TEST_CHAOS_MINUTES", 1)),
+        length: Duration::from_secs(60 * number("TGW_TEST_CHAOS_MINUTES", 3)),
         over: AtomicBool::new(false),
     };
     let servers = Servers {
