@@ -109,7 +109,8 @@ async fn new_sessions_and_salts_lose_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_of_the_library_costs_a_client_and_no_update() {
     let board = survives(DataCentre::send_wrong_session, nothing).await;
-    assert!(board.rebuilds >= 1, "{board:?}");
+    // Where only the task of a connection panics, the library makes another one by itself.
+    assert!(board.rebuilds + board.reconnects >= 1, "{board:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
