@@ -52,11 +52,17 @@ pub(super) fn observe(log: &Log, told: &Told, how: &str) -> State {
     records(log, first, state, how);
     let sealed = segments(log, first, least, how);
     let since = sealed > state.sealed || state.marks_lost;
+    // As after an append that was answered: a full segment is sealed before what is appended.
+    let before = sealed == told.now.tail && !restored && !state.marks_lost;
     State {
         marks: found,
         marks_lost: false,
         sealed,
-        sealed_marks: if since { found } else { state.sealed_marks },
+        sealed_marks: match since {
+            true if before => told.now.marks,
+            true => found,
+            false => state.sealed_marks,
+        },
         sealed_marks_lost: candidates().any(|it| it.sealed_marks_lost) && !since,
         floor: first,
         keep_from: keep_from.unwrap_or(0),
