@@ -152,7 +152,7 @@ pub(super) const KEYS: &[Key] = &[
         "verify_interval",
         span(SECOND, 365 * DAY),
         Text("1d"),
-        "How often a slice of TimescaleDB and SQLite is compared with the log, another one each time; `status` shows it.",
+        "How often a slice of each store is compared with the log, another one each time; `status` shows it.",
     ),
     key(
         "telegram",

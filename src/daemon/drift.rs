@@ -1,6 +1,7 @@
-//! A slice of each SQL store is compared with the log now and then, another one each time, so that drift is known before
+//! A slice of each store is compared with the log now and then, another one each time, so that drift is known before
 //! a reader meets it. Nothing is mended here: there is no repair in silence.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -10,13 +11,19 @@ use crate::event::Timestamp;
 use crate::failure::chain;
 use crate::journal::JournalReader;
 use crate::status::{DriftBoard, Status};
+use crate::store::ProjectionName;
+use crate::store::redis::Redis;
 use crate::store::sqlite::Sqlite;
 use crate::store::timescale::Timescale;
-use crate::store::{Inspect, ProjectionName};
 use crate::verify::{self, Difference, Slice, VerifyError};
 
 /// The first look is this long after the start at the latest: a daemon that is started each morning has one too.
 const FIRST_AFTER: Duration = Duration::from_secs(600);
+const STORES: [ProjectionName; 3] = [
+    ProjectionName::Sqlite,
+    ProjectionName::Timescale,
+    ProjectionName::Redis,
+];
 /// Differences that the board shows.
 const SHOWN_MAX: usize = 3;
 
@@ -28,20 +35,15 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) {
     let interval = config.relay.verify_interval;
-    let (mut sqlite, mut timescale) = (None, None);
+    let mut differed = BTreeMap::new();
     let mut pause = interval.min(FIRST_AFTER);
     loop {
         let look = async {
             tokio::time::sleep(pause).await;
             // By the clock, so that a new start does not begin anew.
             let turn = turn(Timestamp::now(), interval);
-            if let Some(section) = &config.sqlite {
-                let mut store = Sqlite::new(section.clone());
-                look(&journal, &mut store, &mut sqlite, turn, &status).await;
-            }
-            if let Some(section) = &config.timescale {
-                let mut store = Timescale::new(section.clone());
-                look(&journal, &mut store, &mut timescale, turn, &status).await;
+            for name in STORES {
+                look(&config, &journal, name, &mut differed, turn, &status).await;
             }
         };
         tokio::select! {
@@ -59,23 +61,26 @@ fn turn(now: Timestamp, interval: Duration) -> u64 {
 }
 
 /// One look at a store. The slice in which something `differed` comes first, until it is clean.
-async fn look<P: Inspect>(
+async fn look(
+    config: &Config,
     journal: &JournalReader,
-    store: &mut P,
-    differed: &mut Option<u64>,
+    name: ProjectionName,
+    differed: &mut BTreeMap<ProjectionName, u64>,
     turn: u64,
     status: &Status,
 ) {
-    let name = store.name();
-    let turns = differed.take().into_iter().chain([turn]);
+    let turns = differed.remove(&name).into_iter().chain([turn]);
     for turn in turns {
-        match verify::slice(journal, store, turn).await {
+        let Some(slice) = slice(config, journal, name, turn).await else {
+            return;
+        };
+        match slice {
             Ok(slice) => {
                 tell(name, &slice);
                 let is_clean = slice.report.clean;
                 status.drift(name.as_str(), |board| note(board, slice, Timestamp::now()));
                 if !is_clean {
-                    *differed = Some(turn);
+                    differed.insert(name, turn);
                     return;
                 }
             }
@@ -85,6 +90,29 @@ async fn look<P: Inspect>(
             }
         }
     }
+}
+
+/// Compares a slice of a store, if it is configured.
+async fn slice(
+    config: &Config,
+    journal: &JournalReader,
+    name: ProjectionName,
+    turn: u64,
+) -> Option<Result<Slice, VerifyError>> {
+    Some(match name {
+        ProjectionName::Sqlite => {
+            let mut store = Sqlite::new(config.sqlite.clone()?);
+            verify::slice(journal, &mut store, turn).await
+        }
+        ProjectionName::Timescale => {
+            let mut store = Timescale::new(config.timescale.clone()?);
+            verify::slice(journal, &mut store, turn).await
+        }
+        ProjectionName::Redis => {
+            let mut store = Redis::new(config.redis.clone()?);
+            verify::cache_slice(journal, &mut store, turn).await
+        }
+    })
 }
 
 fn note(board: &mut DriftBoard, slice: Slice, now: Timestamp) {

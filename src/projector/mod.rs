@@ -372,7 +372,7 @@ async fn still_there<P: Projection>(
     projection: &mut P,
     applied: u64,
 ) -> Result<(), ProjectionError> {
-    let checkpoint = projection.checkpoint().await?;
+    let checkpoint = projection.confirm(applied).await?;
     let found = checkpoint.map_or(0, |checkpoint| checkpoint.seq.get());
     if found >= applied {
         return Ok(());

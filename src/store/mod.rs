@@ -359,6 +359,15 @@ pub trait Projection: Send {
     fn checkpoint(
         &mut self,
     ) -> impl Future<Output = Result<Option<Checkpoint>, ProjectionError>> + Send;
+    /// The same for the projector that feeds the store, has applied everything up to `applied` and finds nothing new: a
+    /// store may note for its readers that it has all of it at this moment.
+    fn confirm(
+        &mut self,
+        applied: u64,
+    ) -> impl Future<Output = Result<Option<Checkpoint>, ProjectionError>> + Send {
+        let _ = applied;
+        self.checkpoint()
+    }
     /// Applies a batch.
     fn apply(&mut self, batch: &Batch) -> impl Future<Output = Result<(), ProjectionError>> + Send;
     /// How many messages of each channel it keeps; none for one that keeps all.

@@ -6,6 +6,7 @@
 //! | `commands` | batches to script arguments: pure |
 //! | `text` | values that hold more than one thing, both ways: pure |
 //! | `apply.lua` | guards by rank and seq, the window, and the checkpoint, in one run |
+//! | `confirm.lua` | the checkpoint, and for readers that it was right at this moment |
 //! | `fill`, `filled.lua` | the same from the newest events back |
 //! | `beside`, `switch.lua` | a cache built beside the one that readers see, and shown in one step |
 //! | `model` | what the cache must hold after some events: pure |
@@ -70,6 +71,7 @@ pub struct Redis {
     config: config::Redis,
     keys: Keys,
     script: Script,
+    confirming: Script,
     server: Server,
     /// Seconds that its checkpoint lives after it moved, 0 for ever.
     checkpoint_ttl: u64,
@@ -86,6 +88,7 @@ impl Redis {
             config,
             checkpoint_ttl: 0,
             script: Script::new(include_str!("redis/apply.lua")),
+            confirming: Script::new(include_str!("redis/confirm.lua")),
             asked: Instant::now(),
         }
     }
@@ -227,6 +230,16 @@ impl Projection for Redis {
         let mut command = ::redis::cmd("HMGET");
         command.arg(self.keys.checkpoint()).arg(CHECKPOINT_FIELDS);
         let fields = command.query_async(&mut connection).await;
+        let fields: Vec<Option<String>> = self.done("reading the checkpoint", fields)?;
+        self.asked = Instant::now();
+        checkpoint(&fields)
+    }
+
+    async fn confirm(&mut self, applied: u64) -> Result<Option<Checkpoint>, ProjectionError> {
+        let mut connection = self.connection().await?;
+        let mut invocation = self.confirming.key(self.keys.checkpoint());
+        invocation.arg(applied).arg(CHECKPOINT_FIELDS);
+        let fields = invocation.invoke_async(&mut connection).await;
         let fields: Vec<Option<String>> = self.done("reading the checkpoint", fields)?;
         self.asked = Instant::now();
         checkpoint(&fields)

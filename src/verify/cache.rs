@@ -3,17 +3,21 @@
 //! The cache is written while it is read, and has no snapshots. So each channel is read by itself, together with the
 //! checkpoint it belongs to, and compared with the fold up to there; checkpoints only grow, so one pass over the log
 //! serves all channels. A key that is absent counts only while it cannot have expired.
+//!
+//! A slice is some of the channels: turn by turn all come up. Its fold holds their windows alone.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
-use serde_json::Value;
+use wal::Record;
 
-use super::{Difference, READ_BYTES, READ_EVENTS, Report, VerifyError};
+use super::slice::{PAUSE_FACTOR, SLICE_EVENTS, Slice};
+use super::window::{self, Told};
+use super::{READ_BYTES, READ_EVENTS, Report, VerifyError, subject};
 use crate::event::Timestamp;
 use crate::failure::Class;
 use crate::journal::JournalReader;
 use crate::projector::{entry, next_seq};
-use crate::store::mend::Subject;
 use crate::store::redis::{Fields, Model, Peer, Redis};
 use crate::store::{Checkpoint, Projection, ProjectionError, ProjectionName};
 
@@ -28,49 +32,98 @@ pub async fn cache(
 ) -> Result<Report, VerifyError> {
     let mut report = Report::new(ProjectionName::Redis.as_str());
     let checkpoint = redis.checkpoint().await?;
-    let (first, until) = super::range(journal, checkpoint, &mut report).await?;
+    let range = super::range(journal, checkpoint, &mut report).await?;
+    let part = Part { number: 0, of: 1 };
+    compare_part(journal, redis, part, range, &mut report, progress).await?;
+    Ok(report)
+}
+
+/// Compares the channels whose turn it is, with pauses that leave the processor to others. A cache that is being filled
+/// has its turn later.
+pub async fn cache_slice(
+    journal: &JournalReader,
+    redis: &mut Redis,
+    turn: u64,
+) -> Result<Slice, VerifyError> {
+    let mut report = Report::new(ProjectionName::Redis.as_str());
+    let checkpoint = redis.checkpoint().await?;
+    let range = super::range(journal, checkpoint, &mut report).await?;
+    let messages = redis.peers().await?.len() * redis.window();
+    let of = (messages as u64).div_ceil(SLICE_EVENTS).max(1);
+    let part = Part {
+        number: turn % of,
+        of,
+    };
+    if checkpoint.is_some() && report.misplaced.is_none() {
+        compare_part(journal, redis, part, range, &mut report, &mut |_, _| {}).await?;
+    }
+    Ok(Slice {
+        number: part.number,
+        of,
+        report,
+    })
+}
+
+/// Some of the channels.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    number: u64,
+    of: u64,
+}
+
+impl Part {
+    fn has(self, peer: i64) -> bool {
+        let mixed = (peer as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (mixed >> 32) % self.of == self.number
+    }
+}
+
+async fn compare_part(
+    journal: &JournalReader,
+    redis: &mut Redis,
+    part: Part,
+    (first, until): (u64, u64),
+    report: &mut Report,
+    progress: &mut (dyn FnMut(u64, u64) + Send),
+) -> Result<(), VerifyError> {
     let mut fold = Fold {
         model: Model::new(redis.window()),
+        part,
         at: first.saturating_sub(1),
     };
     fold.advance(journal, until, progress).await?;
-    let oldest = Timestamp::from_micros(Timestamp::now().micros() - redis.ttl_micros());
+    let told = Told {
+        first,
+        holes: journal.holes().await?,
+        oldest: Timestamp::from_micros(Timestamp::now().micros() - redis.ttl_micros()),
+        window: redis.window(),
+    };
 
     let mut peers = redis.peers().await?;
+    peers.retain(|peer| part.has(*peer));
     peers.extend(fold.model.cache().peers.keys().copied());
     peers.sort_unstable();
     peers.dedup();
+    let none = Peer::default();
     for peer in peers {
         let (at, found) = settled_peer(redis, peer).await?;
         fold.advance(journal, at, progress).await?;
-        let none = Peer::default();
         let expected = fold.model.cache().peers.get(&peer).unwrap_or(&none);
-        about(peer, &mut report, |report| {
-            compare_peer(peer, expected, &found, oldest, report);
-        });
+        window::compare_peer(peer, expected, &found, &told, report);
     }
-    let (at, found) = settled_channels(redis).await?;
+    let (at, mut found) = settled_channels(redis).await?;
+    found.retain(|peer, _| part.has(*peer));
     fold.advance(journal, at, progress).await?;
-    for (peer, expected) in &fold.model.cache().channels {
-        let found = found.get(peer);
-        about(*peer, &mut report, |report| {
-            compare(format!("channel:{peer}"), expected, found, true, report);
-        });
-    }
-    let known = &fold.model.cache().channels;
-    for peer in found.keys().filter(|peer| !known.contains_key(peer)) {
-        about(*peer, &mut report, |report| {
-            report.found(told(format!("channel:{peer}"), "surplus"));
-        });
-    }
+    window::compare_channels(fold.model.cache(), &found, &told, report);
     report.checkpoint = fold.at;
     report.records = fold.at;
     report.buckets = fold.model.cache().peers.len();
-    Ok(report)
+    Ok(())
 }
 
 struct Fold {
     model: Model,
+    part: Part,
     at: u64,
 }
 
@@ -81,7 +134,12 @@ impl Fold {
         until: u64,
         progress: &mut (dyn FnMut(u64, u64) + Send),
     ) -> Result<(), VerifyError> {
+        if until < self.at {
+            // A failover or a wipe, in between.
+            return Err(restless("the cache fell back to an older state meanwhile"));
+        }
         while self.at < until {
+            let began = Instant::now();
             let records = journal
                 .range(next_seq(self.at), until, READ_EVENTS, READ_BYTES)
                 .await?;
@@ -91,9 +149,16 @@ impl Fold {
                 return Ok(());
             };
             self.at = last.header().seq.get();
-            let entries: Vec<_> = records.iter().map(entry).collect();
+            let mine = |record: &&Record| {
+                let subject = subject::of_header(record.header());
+                self.part.has(subject.peer_id)
+            };
+            let entries: Vec<_> = records.iter().filter(mine).map(entry).collect();
             self.model.merge(&entries);
             progress(self.at, until);
+            if self.part.of > 1 {
+                tokio::time::sleep(began.elapsed() * PAUSE_FACTOR).await;
+            }
         }
         Ok(())
     }
@@ -110,7 +175,7 @@ async fn settled_peer(redis: &mut Redis, peer: i64) -> Result<(u64, Peer), Verif
             return Ok((seq_of(at), found));
         }
     }
-    Err(restless())
+    Err(restless("events were applied all the while"))
 }
 
 async fn settled_channels(redis: &mut Redis) -> Result<(u64, BTreeMap<i64, Fields>), VerifyError> {
@@ -121,94 +186,15 @@ async fn settled_channels(redis: &mut Redis) -> Result<(u64, BTreeMap<i64, Field
             return Ok((seq_of(at), found));
         }
     }
-    Err(restless())
+    Err(restless("events were applied all the while"))
 }
 
-fn restless() -> VerifyError {
+fn restless(why: &'static str) -> VerifyError {
     VerifyError::Projection(ProjectionError::Backend {
         projection: ProjectionName::Redis,
         doing: "reading the cache back",
         class: Class::Transient,
         hint: Some("try again when less is going on".to_owned()),
-        source: "events were applied all the while".into(),
+        source: why.into(),
     })
-}
-
-/// Notes the channel if the comparison finds anything of it.
-fn about(peer_id: i64, report: &mut Report, compare: impl FnOnce(&mut Report)) {
-    let before = report.differences;
-    compare(report);
-    if report.differences > before {
-        report.subjects.insert(Subject {
-            peer_id,
-            message_id: 0,
-        });
-    }
-}
-
-fn compare_peer(peer: i64, expected: &Peer, found: &Peer, oldest: Timestamp, report: &mut Report) {
-    for (id, fields) in &expected.messages {
-        let received = fields
-            .get("received_at")
-            .and_then(|text| text.parse::<Timestamp>().ok());
-        let must_be = received.is_some_and(|at| at > oldest);
-        compare(
-            format!("msg:{peer}:{id}"),
-            fields,
-            found.messages.get(id),
-            must_be,
-            report,
-        );
-    }
-    for id in found
-        .messages
-        .keys()
-        .filter(|id| !expected.messages.contains_key(id))
-    {
-        report.found(told(format!("msg:{peer}:{id}"), "surplus"));
-    }
-}
-
-fn compare(
-    key: String,
-    expected: &Fields,
-    found: Option<&Fields>,
-    must_be: bool,
-    report: &mut Report,
-) {
-    report.rows += 1;
-    match found.filter(|fields| !fields.is_empty()) {
-        None if must_be => report.found(told(key, "missing")),
-        // Expired: a reader takes it as a miss and asks the store.
-        None => {}
-        Some(found) if found == expected => {}
-        Some(found) => {
-            let mut difference = told(key, "differs");
-            for name in expected
-                .keys()
-                .chain(found.keys().filter(|it| !expected.contains_key(*it)))
-            {
-                let (right, wrong) = (expected.get(name), found.get(name));
-                if right != wrong {
-                    let value =
-                        |text: Option<&String>| text.cloned().map_or(Value::Null, Value::from);
-                    difference.key.push(name.clone().into());
-                    difference
-                        .columns
-                        .push(("value", value(right), value(wrong)));
-                }
-            }
-            report.found(difference);
-        }
-    }
-}
-
-fn told(key: String, what: &str) -> Difference {
-    Difference {
-        kind: None,
-        place: "key".to_owned(),
-        key: vec![key.into()],
-        what: what.to_owned(),
-        columns: Vec::new(),
-    }
 }

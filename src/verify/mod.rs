@@ -14,11 +14,12 @@ mod repair;
 mod report;
 mod slice;
 mod subject;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-pub use cache::cache;
+pub use cache::{cache, cache_slice};
 pub use digest::Bucket;
 pub use generations::{Comparison, generations};
 pub use log::log;

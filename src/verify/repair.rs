@@ -4,7 +4,7 @@
 //! applied, in one transaction of the store (`store::mend`). A cache has no such transactions and needs none: what it
 //! lacks meanwhile is a miss.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use serde::Serialize;
@@ -78,21 +78,19 @@ pub async fn repair<P: Mend>(
     Ok(repair)
 }
 
-/// Makes anew the channels of a cache in which a check found something.
+/// Makes anew the messages and names of a cache in which a check found something.
 pub async fn repair_cache(
     journal: &JournalReader,
     redis: &mut Redis,
     report: &Report,
 ) -> Result<Repair, VerifyError> {
     let mut repair = Repair::of(report)?;
-    let peers: BTreeSet<i64> = report.subjects.iter().map(|it| it.peer_id).collect();
-    if peers.is_empty() {
+    if report.subjects.is_empty() {
         return Ok(repair);
     }
-    for peer in &peers {
-        redis.forget_peer(*peer).await?;
-    }
-    repair.mended.things = peers.len() as u64;
+    let subjects: Vec<Subject> = report.subjects.iter().copied().collect();
+    redis.take_out(&subjects).await?;
+    repair.mended.things = subjects.len() as u64;
     // Read after the last of them was taken out: what is behind it comes by itself.
     let until = redis.checkpoint().await?.map_or(0, |it| it.seq.get());
     let mut at = first(journal).await? - 1;
@@ -103,7 +101,10 @@ pub async fn repair_cache(
         at = last.header().seq.get();
         let entries: Vec<Entry> = records
             .iter()
-            .filter(|record| peers.contains(&subject::of_header(record.header()).peer_id))
+            .filter(|record| {
+                let subject = subject::of_header(record.header());
+                report.subjects.contains(&subject)
+            })
             .map(entry)
             .filter(|entry| matches!(entry, Entry::Event(_)))
             .collect();

@@ -21,11 +21,11 @@ use crate::store::public::{Fold, PublicRow};
 use crate::store::{Filter, Inspect, ProjectionError, Snapshot};
 
 /// Numbers in a slice.
-const SLICE_EVENTS: u64 = 20_000;
+pub(super) const SLICE_EVENTS: u64 = 20_000;
 /// Numbers folded between two pauses.
 const STRETCH_EVENTS: u64 = 10_000;
 /// How much longer a pause is than the work before it.
-const PAUSE_FACTOR: u32 = 3;
+pub(super) const PAUSE_FACTOR: u32 = 3;
 /// Numbers of messages that are read along, since one range is cheaper than two.
 const RUN_SLACK: i64 = 16;
 

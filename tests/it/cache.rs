@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use redis::aio::MultiplexedConnection;
 
 use crate::support::gateway::{Gateway, repository, wait_until};
+use crate::support::replica;
 use crate::support::services::redis_connection;
 
 async fn raw(gateway: &Gateway) -> MultiplexedConnection {
@@ -235,25 +236,34 @@ async fn an_empty_cache_is_filled_from_the_newest_back_and_is_the_same() {
     assert_eq!(daemon.terminate().code(), Some(0), "{words}");
 }
 
-/// The rights in the document, for a user of this name with keys of this prefix.
-fn documented_rights(prefix: &str) -> Vec<String> {
+/// The rights that the document gives to a user of its, for keys of this prefix.
+fn documented_rights(user: &str, prefix: &str) -> Vec<String> {
     let text = std::fs::read_to_string(repository("docs/redis.md")).expect("the document");
-    let (_, block) = text.split_once("<!-- acl: user -->").expect("marked");
-    let line = block.lines().find(|line| line.starts_with("user tgw "));
+    let user = format!("user {user} ");
+    let line = text.lines().find(|line| line.starts_with(&user));
     let rights = line
         .expect("the line")
         .split(' ')
         .skip(2)
         .map(|word| match word {
             ">PASSWORD" => ">word".to_owned(),
-            "~tgw:*" => format!("~{prefix}:*"),
-            word => word.to_owned(),
+            word => word.replace("~tgw:*", &format!("~{prefix}:*")),
         });
     rights.collect()
 }
 
+async fn refuses(admin: &mut MultiplexedConnection, user: &str, harm: &str) {
+    let mut command = redis::cmd("ACL");
+    command
+        .arg("DRYRUN")
+        .arg(user)
+        .arg(harm.split(' ').collect::<Vec<_>>());
+    let said: String = command.query_async(admin).await.expect("an answer");
+    assert!(said.contains("no permissions"), "{user}: {harm}: {said}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn the_user_of_the_document_is_enough_and_can_do_no_harm() {
+async fn the_users_of_the_document_have_enough_and_can_do_no_harm() {
     let Some(mut gateway) = Gateway::with_redis() else {
         return;
     };
@@ -264,16 +274,42 @@ async fn the_user_of_the_document_is_enough_and_can_do_no_harm() {
     command
         .arg("SETUSER")
         .arg(&user)
-        .arg(documented_rights(&config.prefix));
+        .arg(documented_rights("tgw", &config.prefix));
     let () = command.query_async(&mut admin).await.expect("a user");
     let (_, place) = config.url.expose().rsplit_once('@').expect("a user");
     gateway.set("TGW_REDIS__URL", &format!("redis://{user}:word@{place}"));
     gateway.set("TGW_REDIS__WINDOW", "50");
 
     fill(&gateway, "500");
+    let reader = format!("{user}-reader");
+    let mut command = redis::cmd("ACL");
+    command
+        .arg("SETUSER")
+        .arg(&reader)
+        .arg(documented_rights("reader", &config.prefix));
+    let () = command.query_async(&mut admin).await.expect("a user");
+    let mut reads = redis_connection(&format!("redis://{reader}:word@{place}")).await;
+    let all = keys(&gateway, &mut admin).await;
+    let mut recent = all.iter().filter_map(|key| key.split_once(":recent:"));
+    let (_, peer) = recent.next().expect("a channel");
+    let peer = peer.parse().expect("a channel");
+    let found = replica::read(&mut reads, &config.prefix, peer).await;
+    let found = found.expect("may read");
+    assert_eq!(found.seq, 500);
+    assert!(found.age.is_some() && !found.ids.is_empty());
+
     gateway.ok(&["replay", "--to", "redis", "--from", "1", "--until", "100"]);
     gateway.ok(&["rebuild", "redis"]);
     gateway.ok(&["quarantine", "list", "redis"]);
+    for key in all.iter().filter(|key| key.contains(":channel:")) {
+        let mut command = redis::cmd("DEL");
+        let () = command
+            .arg(key)
+            .query_async(&mut admin)
+            .await
+            .expect("gone");
+    }
+    gateway.ok(&["verify", "redis", "--repair"]);
     gateway.verify();
     assert_eq!(at(&gateway), 500);
 
@@ -296,14 +332,15 @@ async fn the_user_of_the_document_is_enough_and_can_do_no_harm() {
         "HSET other f 1",
         "GET other",
     ] {
-        let mut command = redis::cmd("ACL");
-        command
-            .arg("DRYRUN")
-            .arg(&user)
-            .arg(harm.split(' ').collect::<Vec<_>>());
-        let said: String = command.query_async(&mut admin).await.expect("an answer");
-        assert!(said.contains("no permissions"), "{harm}: {said}");
+        refuses(&mut admin, &user, harm).await;
+        refuses(&mut admin, &reader, harm).await;
     }
+    refuses(
+        &mut admin,
+        &reader,
+        &format!("HSET {}:x f 1", config.prefix),
+    )
+    .await;
     let mut own = raw(&gateway).await;
     let keys = redis::cmd("KEYS")
         .arg("*")
@@ -311,6 +348,6 @@ async fn the_user_of_the_document_is_enough_and_can_do_no_harm() {
         .await;
     assert_eq!(keys.expect_err("refused").code(), Some("NOPERM"));
     let mut command = redis::cmd("ACL");
-    command.arg("DELUSER").arg(&user);
+    command.arg("DELUSER").arg(&user).arg(&reader);
     let () = command.query_async(&mut admin).await.expect("gone");
 }

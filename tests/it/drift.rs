@@ -1,5 +1,7 @@
 //! A store that drifted from the log is found out, shown, and made right again without a step back.
 
+mod cache;
+
 use std::path::Path;
 
 use serde_json::Value;
@@ -10,7 +12,6 @@ use telegram_gateway::verify;
 
 use crate::pipeline::{play, sqlite_rows, timescale_rows};
 use crate::support::gateway::{Gateway, wait_until};
-use crate::support::services::redis_connection;
 use crate::wal_commands::three_segments;
 
 /// What people and mistakes do to tables: changes, losses, rows too many, in every table that readers see.
@@ -221,36 +222,12 @@ fn nothing_is_repaired_from_a_log_that_cannot_tell() {
     assert!(words.contains("wal salvage"), "{words}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_changed_cache_is_found_named_and_repaired() {
-    let Some(gateway) = Gateway::with_services().await else {
-        return;
-    };
-    play(&gateway, "300");
-    gateway.verify();
-    let config = gateway.config().redis.expect("configured");
-    let mut connection = redis_connection(config.url.expose()).await;
-    let prefix = format!("{}:{{1}}:", config.prefix);
-    let keys = |what: &str| format!("{}{what}:*", prefix.replace(['{', '}'], "?"));
-    for (what, command) in [("msg", "DEL"), ("channel", "DEL")] {
-        let found: Vec<String> = redis::cmd("KEYS")
-            .arg(keys(what))
-            .query_async(&mut connection)
-            .await
-            .expect("keys");
-        let gone: u64 = redis::cmd(command)
-            .arg(&found[0])
-            .query_async(&mut connection)
-            .await
-            .expect(command);
-        assert_eq!(gone, 1);
-        repair(&gateway, "redis");
-    }
-    gateway.verify();
-}
-
 /// The daemon finds a change by itself, and sees that it is mended.
-async fn finds_drift(mut gateway: Gateway, store: &str, damage: impl AsyncFnOnce(&Gateway)) {
+async fn finds_drift(
+    mut gateway: Gateway,
+    (store, place): (&str, &str),
+    damage: impl AsyncFnOnce(&Gateway),
+) {
     gateway.set("TGW_RELAY__VERIFY_INTERVAL", "1s");
     play(&gateway, "300");
     let mut daemon = gateway.start(&["run"]);
@@ -267,10 +244,7 @@ async fn finds_drift(mut gateway: Gateway, store: &str, damage: impl AsyncFnOnce
     damage(&gateway).await;
     let found = slice(&|it| it["differences"] != 0);
     let shown = found["shown"][0].as_str();
-    assert!(
-        shown.is_some_and(|it| it.starts_with("messages ")),
-        "{found}"
-    );
+    assert!(shown.is_some_and(|it| it.starts_with(place)), "{found}");
     let words = gateway.ok(&["status"]);
     let remedy = format!("verify {store} --repair");
     assert!(words.contains(&remedy), "{words}");
@@ -286,7 +260,7 @@ async fn a_daemon_finds_drift_by_itself_and_sees_it_mended() {
         let sql = "update message_content set text = 'drifted' where id = 7";
         file.execute(sql).await.expect("a change");
     };
-    finds_drift(Gateway::embedded(), "sqlite", damage).await;
+    finds_drift(Gateway::embedded(), ("sqlite", "messages "), damage).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -300,5 +274,5 @@ async fn a_daemon_finds_drift_of_timescaledb_too() {
                    (select min(seq) from telegram_g1.message_content)";
         server.execute(sql).await.expect("a change");
     };
-    finds_drift(gateway, "timescale", damage).await;
+    finds_drift(gateway, ("timescale", "messages "), damage).await;
 }

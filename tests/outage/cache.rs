@@ -2,9 +2,22 @@
 
 use redis::aio::MultiplexedConnection;
 
+use std::time::Duration;
+
 use super::{ALONE, AllUp, services, start, stop_and_verify};
 use crate::support::gateway::{Gateway, Running, wait_until};
+use crate::support::house::until;
+use crate::support::replica::{self, Reading};
 use crate::support::services::redis_connection;
+
+/// How old a reader lets a replica be.
+const BOUND: Duration = Duration::from_secs(5);
+
+/// As a reader of a replica reads it.
+async fn reading(connection: &mut MultiplexedConnection, prefix: &str) -> Reading {
+    let found = replica::read(connection, prefix, -1_001_000_000_001).await;
+    found.expect("an answer")
+}
 
 /// A daemon with a cache behind Sentinels, under load.
 struct House {
@@ -83,8 +96,14 @@ async fn a_failover_that_loses_acknowledged_writes_is_followed_and_refilled() {
     };
     let _up = AllUp;
     let replica = std::env::var("TGW_TEST_REDIS_REPLICA_URL").expect("set by tests/services env");
-    // The replica gets nothing more, and is promoted without what its master has acknowledged since.
+    let prefix = house.gateway.config().redis.expect("configured").prefix;
     let mut connection = redis_connection(&replica).await;
+    until("the replica is fresh enough to be read", async || {
+        let found = reading(&mut connection, &prefix).await;
+        found.seq > 100 && found.age.is_some_and(|age| age < BOUND)
+    })
+    .await;
+    // It gets nothing more, and is promoted without what its master has acknowledged since.
     let mut command = redis::cmd("REPLICAOF");
     let () = command
         .arg("127.0.0.1")
@@ -94,11 +113,21 @@ async fn a_failover_that_loses_acknowledged_writes_is_followed_and_refilled() {
         .expect("cut off");
     let tail = house.gateway.tail();
     house.wait_for("the master goes on alone", tail + 300);
-    let prefix = house.gateway.config().redis.expect("configured").prefix;
-    let mut command = redis::cmd("HGET");
-    command.arg(format!("{prefix}:{{1}}:checkpoint")).arg("seq");
-    let has: u64 = command.query_async(&mut connection).await.expect("a seq");
-    assert!(has < tail + 200, "the replica lacks something");
+    until("a reader does not take the replica for fresh", async || {
+        let found = reading(&mut connection, &prefix).await;
+        assert!(found.seq < tail + 200, "the replica lacks something");
+        found.age.is_none_or(|age| age > BOUND)
+    })
+    .await;
+    // What it has is what the log said up to the checkpoint that it shows.
+    let alone = [
+        ("TGW_REDIS__URL", replica.as_str()),
+        ("TGW_REDIS__SENTINELS", ""),
+    ];
+    let mut command = house.gateway.command(&["verify", "redis"]);
+    let verified = command.envs(alone).output().expect("the program starts");
+    let told = String::from_utf8_lossy(&verified.stdout);
+    assert!(verified.status.success(), "{told}");
     services(&["kill", "redis"]);
     let tail = house.gateway.tail();
     house.wait_for("the replica has what it lacked, and more", tail + 300);

@@ -154,9 +154,13 @@ if poison then
   call('ZREMRANGEBYRANK', base .. 'quarantine', 0, -1 - tonumber(ARGV[8]))
   call('EXPIRE', base .. 'quarantine', ttl)
 end
-if moves
-  and (tonumber(stored[2] or '0') < tonumber(ARGV[2]) or tonumber(stored[3] or '0') < tonumber(ARGV[4])) then
-  call('HSET', KEYS[1], 'log_id', ARGV[1], 'epoch', ARGV[2], 'seq', ARGV[4], 'updated_at', ARGV[5])
-  if ARGV[9] ~= '0' then call('EXPIRE', KEYS[1], ARGV[9]) end
+if not moves then return {'ok'} end
+local now = call('TIME')
+local set = {'checked_at', now[1] .. string.format('%03d', math.floor(now[2] / 1000))}
+local newer_epoch = tonumber(stored[2] or '0') < tonumber(ARGV[2])
+if newer_epoch or tonumber(stored[3] or '0') < tonumber(ARGV[4]) then
+  set = {'log_id', ARGV[1], 'epoch', ARGV[2], 'seq', ARGV[4], 'updated_at', ARGV[5], unpack(set)}
 end
+call('HSET', KEYS[1], unpack(set))
+if #set > 2 and ARGV[9] ~= '0' then call('EXPIRE', KEYS[1], ARGV[9]) end
 return {'ok'}

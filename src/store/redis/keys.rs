@@ -8,7 +8,7 @@
 //! | `<prefix>:{1}:channels` | set | the peers whose name is known |
 //! | `<prefix>:{1}:channel:<peer>` | hash | `kind`, `title`, `username`, `updated_at`, each with its `_seq` |
 //! | `<prefix>:{1}:quarantine` | sorted set | the newest records that could not be applied; JSON, score the seq |
-//! | `<prefix>:{1}:checkpoint` | hash | `log_id`, `epoch`, `seq`, `updated_at`; without TTL, as no other key |
+//! | `<prefix>:{1}:checkpoint` | hash | `log_id`, `epoch`, `seq`, `updated_at`, `checked_at`; without TTL, as no other key |
 //! | `<prefix>:{1}:filling:<seq>` | hash | the same of a filling from the newest events back, while there is one |
 //! | `<prefix>:{1}:seat` | hash | `holder`: which projector feeds it, where that is done elsewhere; a few seconds |
 //! | `<prefix>:{1}:next:...` | | all of this once more, while another cache is built to take its place |
@@ -20,6 +20,10 @@
 //! |---|---|
 //! | `<id>` | JSON: `rank`, `first_seq`, `received_at`, then the content columns by their names in SQL |
 //! | `<id>:state` | what came without content: a line for each part, its name, its seq and its value |
+//!
+//! `checked_at` of the checkpoint is when the server was last written to, or asked and found to have what the projector
+//! knows to be applied: milliseconds since the Unix epoch by the clock of the master. It is at most
+//! `redis.check_interval` old while the projector is well, so a reader of a replica can tell how old what it reads is.
 //!
 //! The content of the highest `rank` wins. `received_at` is when the message reached the gateway first, and belongs to
 //! `first_seq`, the lowest. The parts of the state are `deleted_at` (the tombstone; stays when a post comes later),

@@ -10,6 +10,7 @@ pub(crate) mod payloads;
 pub(crate) mod proxy;
 pub(crate) mod rabbitmq;
 pub(crate) mod receipts;
+pub(crate) mod replica;
 pub(crate) mod services;
 pub(crate) mod shim;
 pub(crate) mod stores;
