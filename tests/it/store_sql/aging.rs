@@ -125,8 +125,8 @@ fn old_messages_go_with_all_that_is_about_them_and_stay_away() {
     });
 }
 
-/// In the Apache edition, as the test services have, nothing is compressed, and all else is the same: to see it compressed,
-/// let `TGW_TIMESCALE__URL` name a server of the Community edition.
+/// In the Apache edition, as the test services have, nothing is compressed, and all else is the same. `tests/community` has
+/// the Community edition do the same; or let `TGW_TIMESCALE__URL` name a server of it.
 #[test]
 fn old_chunks_take_a_replay_and_late_events_compressed_or_not() {
     let Some(url) = timescale_url() else { return };
