@@ -115,8 +115,8 @@ pub(super) const KEYS: &[Key] = &[
         "relay",
         "batch_events_max",
         count(1, 100_000, "events"),
-        Text("2000"),
-        "Most events a projection applies in one transaction.",
+        Text("5000"),
+        "Most events a projection applies in one transaction, or 4 MiB of them.",
     ),
     key(
         "relay",

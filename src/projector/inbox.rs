@@ -45,6 +45,8 @@ impl Item for Record {
 pub struct Limits {
     /// Bytes of records that are kept while they wait for a hole in front of them; the rest is read from the log.
     pub bytes_max: usize,
+    /// Bytes after which a batch is full.
+    pub batch_bytes_max: usize,
     /// How long a hole may stay before it is read from the log.
     pub grace: Duration,
     /// A projection that is further behind the log than this many numbers reads it.
@@ -213,12 +215,14 @@ impl<T: Item> Inbox<T> {
         self.deliveries.clear();
     }
 
-    /// Hands out what is next, at most so many.
+    /// Hands out what is next: at most so many, and no more of them once their bytes are enough for a batch.
     pub fn take(&mut self, events_max: usize) -> Vec<T> {
-        let mut out = Vec::new();
+        let (mut out, mut bytes) = (Vec::new(), 0);
         while out.len() < events_max
+            && bytes < self.limits.batch_bytes_max
             && let Some(record) = self.waiting.remove(&self.next())
         {
+            bytes += record.size();
             self.bytes -= record.size();
             self.handed = record.seq();
             out.push(record);

@@ -26,6 +26,10 @@ use crate::store::{
     Batch, Checkpoint, Entry, OnRefusal, Poison, Projection, ProjectionError, ProjectionName,
 };
 
+/// Bytes of records after which a batch is full, however few events it has: what is made of them on the way into a store
+/// takes several times as much memory.
+const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// Why a feed could not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
@@ -64,7 +68,7 @@ pub trait Feed: Send {
 /// How a projector runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// Most events in one transaction.
+    /// Most events in one transaction; of long ones fewer, see `BATCH_BYTES_MAX`.
     pub batch_events_max: usize,
     /// First and longest wait after a failure.
     pub backoff: (Duration, Duration),

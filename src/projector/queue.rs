@@ -19,7 +19,7 @@ use wal::Record;
 use self::body::Body;
 use self::line::{Heard, Line};
 use super::inbox::{Inbox, Limits, Need, Verdict};
-use super::{Feed, FeedError, next_seq};
+use super::{BATCH_BYTES_MAX, Feed, FeedError, next_seq};
 use crate::broker::topology::log_queue;
 use crate::broker::{BrokerError, Delivery};
 use crate::config::{self, BackendUrl};
@@ -28,8 +28,6 @@ use crate::journal::{JournalError, Ranges};
 use crate::status::{QueueBoard, QueueState, Stage, Status};
 use crate::store::ProjectionName;
 
-/// Bytes read from the log at once.
-const READ_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes of records that wait behind a hole.
 const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a hole may stay before it is read from the log: longer than a relay needs to publish again.
@@ -121,6 +119,7 @@ impl<J: Ranges> Queue<J> {
         let inbox = self.inbox.get_or_insert_with(|| {
             let limits = Limits {
                 bytes_max: WAITING_BYTES_MAX,
+                batch_bytes_max: BATCH_BYTES_MAX,
                 grace: GRACE,
                 behind_max: self.options.catch_up_events,
             };
@@ -257,7 +256,7 @@ impl<J: Ranges> Queue<J> {
         let tail = *self.durable.borrow();
         let records = self
             .journal
-            .range(next_seq(from - 1), to, events_max, READ_BYTES_MAX)
+            .range(next_seq(from - 1), to, events_max, BATCH_BYTES_MAX)
             .await?;
         let upto = records
             .last()

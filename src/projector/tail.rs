@@ -3,11 +3,8 @@
 use tokio::sync::watch;
 use wal::Record;
 
-use super::{Feed, FeedError, next_seq};
+use super::{BATCH_BYTES_MAX, Feed, FeedError, next_seq};
 use crate::journal::{JournalError, JournalReader};
-
-/// Bytes read from the log at once.
-const READ_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Follows the log's durable tail.
 pub struct Tail {
@@ -31,7 +28,7 @@ impl Feed for Tail {
             let tail = *tail.map_err(|_| FeedError::Journal(JournalError::Closed))?;
             let read = self
                 .journal
-                .read(next_seq(after), events_max, READ_BYTES_MAX);
+                .read(next_seq(after), events_max, BATCH_BYTES_MAX);
             let records = read.await?;
             if !records.is_empty() {
                 return Ok(records);

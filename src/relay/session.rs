@@ -17,7 +17,7 @@ const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a blocked connection is looked at again.
 const BLOCKED_POLL: Duration = Duration::from_millis(200);
 /// What the board says then.
-const BLOCKED: &str = "RabbitMQ lets nobody publish: it is short of memory or disk";
+const BLOCKED: &str = "RabbitMQ lets nobody publish: it is short of memory or disk; should that not end: docs/rabbitmq.md";
 /// A connection on which nothing is confirmed for so long is given up, unless the broker blocks us.
 const CONFIRM_LIMIT: Duration = Duration::from_secs(60);
 /// How long a stop waits for the confirms of what is in flight.

@@ -105,10 +105,11 @@ impl Timescale {
         if let Some(ready) = &self.ready {
             return Ok(Arc::clone(ready));
         }
-        let generation = setup::prepare(&self.config, self.wanted).await?;
+        let prepared = setup::prepare(&self.config, self.wanted).await?;
         let statements = Arc::new(Statements::new(
-            generation,
+            prepared.generation,
             self.wanted.is_none(),
+            prepared.has_lz4,
             &self.config,
         ));
         self.ready = Some(Arc::clone(&statements));

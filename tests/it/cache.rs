@@ -236,6 +236,42 @@ async fn an_empty_cache_is_filled_from_the_newest_back_and_is_the_same() {
     assert_eq!(daemon.terminate().code(), Some(0), "{words}");
 }
 
+/// What the keys of all channels take, and how many messages that is for.
+async fn memory(gateway: &Gateway, connection: &mut MultiplexedConnection) -> (f64, f64) {
+    let (mut bytes, mut messages) = (0.0, 0.0);
+    for key in keys(gateway, connection).await {
+        let mut command = redis::cmd("MEMORY");
+        command.arg("USAGE").arg(&key).arg("SAMPLES").arg(0);
+        let taken = command.query_async(connection).await;
+        bytes += taken.unwrap_or(0.0);
+        if key.contains(":recent:") {
+            let mut command = redis::cmd("ZCARD");
+            let count = command.arg(&key).query_async(connection).await;
+            messages += count.unwrap_or(0.0);
+        }
+    }
+    (bytes, messages)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_takes_the_memory_that_the_document_says() {
+    let Some(gateway) = Gateway::with_redis() else {
+        return;
+    };
+    let mut connection = raw(&gateway).await;
+    fill(&gateway, "20000");
+    let (bytes, messages) = memory(&gateway, &mut connection).await;
+    let text = std::fs::read_to_string(repository("docs/redis.md")).expect("the document");
+    let (_, rest) = text.split_once("\nAbout ").expect("its sentence");
+    let (said, _) = rest.split_once(" kB for each message").expect("its number");
+    let (said, found) = (said.parse().unwrap_or(0.0), bytes / messages / 1000.0);
+    println!("{found} kB for each of {messages} messages");
+    assert!(
+        (found / said - 1.0_f64).abs() < 0.1,
+        "{found} kB, not {said}"
+    );
+}
+
 /// The rights that the document gives to a user of its, for keys of this prefix.
 fn documented_rights(user: &str, prefix: &str) -> Vec<String> {
     let text = std::fs::read_to_string(repository("docs/redis.md")).expect("the document");
@@ -250,6 +286,33 @@ fn documented_rights(user: &str, prefix: &str) -> Vec<String> {
             word => word.replace("~tgw:*", &format!("~{prefix}:*")),
         });
     rights.collect()
+}
+
+/// What none of them may do.
+const HARMS: [&str; 17] = [
+    "FLUSHALL",
+    "FLUSHDB",
+    "KEYS *",
+    "CONFIG GET *",
+    "DEBUG SLEEP 0",
+    "SHUTDOWN NOSAVE",
+    "MONITOR",
+    "REPLICAOF NO ONE",
+    "ACL LIST",
+    "SCRIPT FLUSH",
+    "SAVE",
+    "CLIENT LIST",
+    "MIGRATE h 1 k 0 1",
+    "SWAPDB 0 1",
+    "SET other 1",
+    "HSET other f 1",
+    "GET other",
+];
+
+async fn make_user(admin: &mut MultiplexedConnection, name: &str, rights: Vec<String>) {
+    let mut command = redis::cmd("ACL");
+    command.arg("SETUSER").arg(name).arg(rights);
+    let () = command.query_async(admin).await.expect("a user");
 }
 
 async fn refuses(admin: &mut MultiplexedConnection, user: &str, harm: &str) {
@@ -270,24 +333,15 @@ async fn the_users_of_the_document_have_enough_and_can_do_no_harm() {
     let mut admin = raw(&gateway).await;
     let config = gateway.config().redis.expect("configured");
     let user = config.prefix.clone();
-    let mut command = redis::cmd("ACL");
-    command
-        .arg("SETUSER")
-        .arg(&user)
-        .arg(documented_rights("tgw", &config.prefix));
-    let () = command.query_async(&mut admin).await.expect("a user");
+    make_user(&mut admin, &user, documented_rights("tgw", &config.prefix)).await;
     let (_, place) = config.url.expose().rsplit_once('@').expect("a user");
     gateway.set("TGW_REDIS__URL", &format!("redis://{user}:word@{place}"));
     gateway.set("TGW_REDIS__WINDOW", "50");
 
     fill(&gateway, "500");
     let reader = format!("{user}-reader");
-    let mut command = redis::cmd("ACL");
-    command
-        .arg("SETUSER")
-        .arg(&reader)
-        .arg(documented_rights("reader", &config.prefix));
-    let () = command.query_async(&mut admin).await.expect("a user");
+    let rights = documented_rights("reader", &config.prefix);
+    make_user(&mut admin, &reader, rights).await;
     let mut reads = redis_connection(&format!("redis://{reader}:word@{place}")).await;
     let all = keys(&gateway, &mut admin).await;
     let mut recent = all.iter().filter_map(|key| key.split_once(":recent:"));
@@ -313,25 +367,7 @@ async fn the_users_of_the_document_have_enough_and_can_do_no_harm() {
     gateway.verify();
     assert_eq!(at(&gateway), 500);
 
-    for harm in [
-        "FLUSHALL",
-        "FLUSHDB",
-        "KEYS *",
-        "CONFIG GET *",
-        "DEBUG SLEEP 0",
-        "SHUTDOWN NOSAVE",
-        "MONITOR",
-        "REPLICAOF NO ONE",
-        "ACL LIST",
-        "SCRIPT FLUSH",
-        "SAVE",
-        "CLIENT LIST",
-        "MIGRATE h 1 k 0 1",
-        "SWAPDB 0 1",
-        "SET other 1",
-        "HSET other f 1",
-        "GET other",
-    ] {
+    for harm in HARMS {
         refuses(&mut admin, &user, harm).await;
         refuses(&mut admin, &reader, harm).await;
     }

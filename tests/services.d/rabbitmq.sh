@@ -40,6 +40,7 @@ default_user = $user
 default_pass = ${password[rabbitmq]}
 default_user_tags.administrator = true
 vm_memory_high_watermark.absolute = 512MiB
+raft.wal_max_size_bytes = 67108864
 disk_free_limit.absolute = 200MB
 log.console = true
 log.file = false

@@ -11,6 +11,7 @@ const OURS: Identity = Identity {
 };
 const LIMITS: Limits = Limits {
     bytes_max: 100,
+    batch_bytes_max: usize::MAX,
     grace: Duration::from_millis(200),
     behind_max: 1_000_000,
 };
@@ -216,6 +217,24 @@ fn frames_of_another_log_or_epoch_are_foreign() {
     }
     assert!(inbox.take(9).is_empty());
     assert_eq!(inbox.unacknowledged(), 0);
+}
+
+#[test]
+fn a_batch_of_long_records_is_full_before_it_has_so_many() {
+    let batch_bytes_max = 25;
+    let mut inbox = Inbox::new(
+        OURS,
+        0,
+        Limits {
+            batch_bytes_max,
+            ..LIMITS
+        },
+    );
+    inbox.deliver(1, &header(0), things(1..=5));
+    assert_eq!(seqs(&inbox.take(2)), [1, 2]);
+    assert_eq!(seqs(&inbox.take(9)), [3, 4, 5]);
+    inbox.deliver(2, &header(0), things(6..=9));
+    assert_eq!(seqs(&inbox.take(9)), [6, 7, 8]);
 }
 
 #[test]

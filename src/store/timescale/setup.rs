@@ -77,11 +77,19 @@ pub(super) async fn connect(
     Ok(connection)
 }
 
-/// Brings the schema up to date and returns the generation to feed: the wanted one, or the one shown.
+/// What a store is fed with.
+pub(super) struct Prepared {
+    /// The wanted one, or the one shown.
+    pub(super) generation: i32,
+    /// The server can pack long values by lz4, which costs it much less than pglz.
+    pub(super) has_lz4: bool,
+}
+
+/// Brings the schema up to date, and finds out what to feed.
 pub(super) async fn prepare(
     config: &config::Timescale,
     wanted: Option<i32>,
-) -> Result<i32, ProjectionError> {
+) -> Result<Prepared, ProjectionError> {
     let url = config.direct_url.as_ref().unwrap_or(&config.url);
     let mut connection = connect(url, DOING).await?;
     let migrated =
@@ -89,9 +97,18 @@ pub(super) async fn prepare(
     migrated.await.map_err(|_| too_slow(DOING))??;
     let settled = settle(config, wanted, &mut connection);
     let generation = limited(APPLY_SECONDS, DOING, settled).await?;
+    let has_lz4 = sqlx::query_scalar(
+        "select exists (select from pg_catalog.pg_settings \
+         where name = 'default_toast_compression' and 'lz4' = any (enumvals))",
+    );
+    let has_lz4 = has_lz4.fetch_one(&mut connection);
+    let has_lz4 = limited(CONNECT_SECONDS, DOING, has_lz4).await?;
     // Everything is committed; a server that does not say goodbye changes nothing.
     let _ = connection.close().await;
-    Ok(generation)
+    Ok(Prepared {
+        generation,
+        has_lz4,
+    })
 }
 
 async fn migrate(connection: &mut PgConnection) -> Result<(), ProjectionError> {
@@ -161,7 +178,7 @@ async fn settle_sampling(
     generation: i32,
     connection: &mut PgConnection,
 ) -> Result<(), sqlx::Error> {
-    let statements = Statements::new(generation, false, config);
+    let statements = Statements::new(generation, false, false, config);
     let wanted = config.counter_history.map(interval_us);
     let stored = Timescale::read_sampling(&statements.read_sampling, connection).await?;
     if stored.map(|stored| stored.interval_us) == wanted {

@@ -183,6 +183,23 @@ pub(super) fn begin_exclusive() -> String {
     )
 }
 
+/// Begins the transaction of a batch; one of the same generation is waited for.
+fn begin(generation: i32, has_lz4: bool, config: &config::Timescale) -> String {
+    // Rows and checkpoint vanish together in a crash of the server, and the log has them (see the configuration).
+    let commit = match config.synchronous_commit {
+        true => "on",
+        false => "off",
+    };
+    let packing = match has_lz4 {
+        true => " set local default_toast_compression = lz4;",
+        false => "",
+    };
+    format!(
+        "begin; set local synchronous_commit = {commit}; set local statement_timeout = '{STATEMENT_TIMEOUT}';\
+         {packing} select pg_catalog.pg_advisory_xact_lock({LOCK}, {generation})"
+    )
+}
+
 /// The statements of one generation.
 #[derive(Debug)]
 pub(super) struct Statements {
@@ -225,19 +242,16 @@ pub(super) struct Statements {
 }
 
 impl Statements {
-    pub(super) fn new(generation: i32, live: bool, config: &config::Timescale) -> Statements {
+    pub(super) fn new(
+        generation: i32,
+        live: bool,
+        has_lz4: bool,
+        config: &config::Timescale,
+    ) -> Statements {
         let schema = format!("telegram_g{generation}.");
-        // Rows and checkpoint vanish together in a crash of the server, and the log has them (see the configuration).
-        let commit = match config.synchronous_commit {
-            true => "on",
-            false => "off",
-        };
         let here = format!("projection = 'timescale' and generation = {generation}");
         Statements {
-            begin: format!(
-                "begin; set local synchronous_commit = {commit}; set local statement_timeout = '{STATEMENT_TIMEOUT}'; \
-                 select pg_catalog.pg_advisory_xact_lock({LOCK}, {generation})"
-            ),
+            begin: begin(generation, has_lz4, config),
             copy_content: format!(
                 "copy {schema}message_content ({}) from stdin (format binary)",
                 names(CONTENT)
