@@ -33,7 +33,11 @@ pub async fn cache(
     let mut report = Report::new(ProjectionName::Redis.as_str());
     let checkpoint = redis.checkpoint().await?;
     let range = super::range(journal, checkpoint, &mut report).await?;
-    let part = Part { number: 0, of: 1 };
+    let part = Part {
+        number: 0,
+        of: 1,
+        pauses: false,
+    };
     compare_part(journal, redis, part, range, &mut report, progress).await?;
     Ok(report)
 }
@@ -53,6 +57,7 @@ pub async fn cache_slice(
     let part = Part {
         number: turn % of,
         of,
+        pauses: true,
     };
     if checkpoint.is_some() && report.misplaced.is_none() {
         compare_part(journal, redis, part, range, &mut report, &mut |_, _| {}).await?;
@@ -69,6 +74,8 @@ pub async fn cache_slice(
 struct Part {
     number: u64,
     of: u64,
+    /// The log is read with pauses.
+    pauses: bool,
 }
 
 impl Part {
@@ -156,7 +163,7 @@ impl Fold {
             let entries: Vec<_> = records.iter().filter(mine).map(entry).collect();
             self.model.merge(&entries);
             progress(self.at, until);
-            if self.part.of > 1 {
+            if self.part.pauses {
                 tokio::time::sleep(began.elapsed() * PAUSE_FACTOR).await;
             }
         }
