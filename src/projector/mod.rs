@@ -137,7 +137,7 @@ async fn attempt<P: Projection, F: Feed>(
         holes,
         applied,
     };
-    follow(projection, feed, begin, options, status, stop).await
+    follow(projection, feed, journal, begin, options, status, stop).await
 }
 
 enum Stopped {
@@ -326,6 +326,7 @@ struct Begin {
 async fn follow<P: Projection, F: Feed>(
     projection: &mut P,
     feed: &mut F,
+    journal: &impl Ranges,
     begin: Begin,
     options: Options,
     status: &Status,
@@ -343,7 +344,8 @@ async fn follow<P: Projection, F: Feed>(
             () = stop.cancelled() => return Ok(()),
             records = feed.next(applied, options.batch_events_max) => records.map_err(Stopped::Feed)?,
             () = projection.disturbed() => {
-                still_there(projection, applied).await?;
+                let level = holes.skip(applied) >= journal.tail();
+                still_there(projection, applied, level).await?;
                 continue;
             }
         };
@@ -375,8 +377,12 @@ async fn follow<P: Projection, F: Feed>(
 async fn still_there<P: Projection>(
     projection: &mut P,
     applied: u64,
+    level: bool,
 ) -> Result<(), ProjectionError> {
-    let checkpoint = projection.confirm(applied).await?;
+    let checkpoint = match level {
+        true => projection.confirm(applied).await?,
+        false => projection.checkpoint().await?,
+    };
     let found = checkpoint.map_or(0, |checkpoint| checkpoint.seq.get());
     if found >= applied {
         return Ok(());

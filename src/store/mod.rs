@@ -359,8 +359,8 @@ pub trait Projection: Send {
     fn checkpoint(
         &mut self,
     ) -> impl Future<Output = Result<Option<Checkpoint>, ProjectionError>> + Send;
-    /// The same for the projector that feeds the store, has applied everything up to `applied` and finds nothing new: a
-    /// store may note for its readers that it has all of it at this moment.
+    /// The same for the projector that feeds the store and has applied everything up to `applied`, which is all that the
+    /// log has: a store may note for its readers that at this moment there was nothing more.
     fn confirm(
         &mut self,
         applied: u64,

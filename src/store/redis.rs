@@ -6,7 +6,7 @@
 //! | `commands` | batches to script arguments: pure |
 //! | `text` | values that hold more than one thing, both ways: pure |
 //! | `apply.lua` | guards by rank and seq, the window, and the checkpoint, in one run |
-//! | `confirm.lua` | the checkpoint, and for readers that it was right at this moment |
+//! | `confirm.lua` | the checkpoint, and for readers that there was nothing more at this moment |
 //! | `fill`, `filled.lua` | the same from the newest events back |
 //! | `beside`, `switch.lua` | a cache built beside the one that readers see, and shown in one step |
 //! | `model` | what the cache must hold after some events: pure |
@@ -171,6 +171,8 @@ impl Redis {
             .arg(self.config.window)
             .arg(QUARANTINE_MAX)
             .arg(checkpoint_ttl);
+        let received = part.checkpoint.map(|it| it.updated_at.micros() / 1000);
+        invocation.arg(received.map_or_else(String::new, |at| at.to_string()));
         for arg in &part.args.0 {
             invocation.arg(&arg[..]);
         }

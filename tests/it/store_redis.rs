@@ -106,6 +106,34 @@ fn only_the_newest_messages_stay_and_a_deletion_before_its_post_is_a_tombstone()
     });
 }
 
+#[test]
+fn a_cache_says_how_old_it_is_by_what_was_received_and_not_by_when_it_was_written() {
+    let Some(url) = redis_url() else { return };
+    wait(async {
+        let (mut store, _) = fresh(&url, 10);
+        let log = entries(vec![post(1, 1, "one"), post(1, 2, "two")]);
+        let end = checkpoint(1, 2);
+        let applied = store.apply(&batch(0, &log, Some(end))).await;
+        applied.expect("applied");
+        let mut connection = redis_connection(&url).await;
+        let mut command = redis::cmd("HGET");
+        command.arg(store.keys().checkpoint()).arg("checked_at");
+        let told: i64 = command.query_async(&mut connection).await.expect("a time");
+        assert_eq!(told, end.updated_at.micros() / 1000, "the receipt");
+        // It lacks what the projector has applied: it fell back.
+        assert_eq!(store.confirm(3).await.expect("asked"), Some(end));
+        let same: i64 = command.query_async(&mut connection).await.expect("a time");
+        assert_eq!(same, told);
+        assert_eq!(store.confirm(2).await.expect("asked"), Some(end));
+        let now: i64 = command.query_async(&mut connection).await.expect("a time");
+        assert!(
+            (now - Timestamp::now().micros() / 1000).abs() < 60_000,
+            "{now}"
+        );
+        store.clear().await.expect("clear");
+    });
+}
+
 /// All keys of a prefix, with the seconds they live, -1 for ever.
 async fn ttls(url: &str, prefix: &str) -> BTreeMap<String, i64> {
     let mut connection = redis_connection(url).await;

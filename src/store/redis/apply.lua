@@ -4,7 +4,7 @@
 -- KEYS  1 checkpoint, 2 what all other keys begin with (they are in the same slot)
 -- ARGV  1 log id, 2 epoch, 3 the number before the first one of this part, or '' for a part that moves no checkpoint,
 --       4 seq and 5 time of the new checkpoint, 6 TTL in seconds, 7 window, 8 length of the quarantine,
---       9 TTL of the checkpoint, 0 for ever, then sections:
+--       9 TTL of the checkpoint, 0 for ever, 10 its time in milliseconds, then sections:
 --   'p' peer, n, m, s, n times: id, message; m times: id, state (both as `text` writes them);
 --       s times: score, member of `seen`
 --   'c' peer, g, and g times: field, seq field, seq, value
@@ -124,7 +124,7 @@ local function merge(messages, from, n, m, floor)
   each_thousand(set, function(...) call('HSET', messages, ...) end)
 end
 
-local i, peers, poison = 10, false, false
+local i, peers, poison = 11, false, false
 while i <= #ARGV do
   local section, name = ARGV[i], ARGV[i + 1]
   if section == 'p' then
@@ -154,13 +154,10 @@ if poison then
   call('ZREMRANGEBYRANK', base .. 'quarantine', 0, -1 - tonumber(ARGV[8]))
   call('EXPIRE', base .. 'quarantine', ttl)
 end
-if not moves then return {'ok'} end
-local now = call('TIME')
-local set = {'checked_at', now[1] .. string.format('%03d', math.floor(now[2] / 1000))}
-local newer_epoch = tonumber(stored[2] or '0') < tonumber(ARGV[2])
-if newer_epoch or tonumber(stored[3] or '0') < tonumber(ARGV[4]) then
-  set = {'log_id', ARGV[1], 'epoch', ARGV[2], 'seq', ARGV[4], 'updated_at', ARGV[5], unpack(set)}
+if moves
+  and (tonumber(stored[2] or '0') < tonumber(ARGV[2]) or tonumber(stored[3] or '0') < tonumber(ARGV[4])) then
+  call('HSET', KEYS[1], 'log_id', ARGV[1], 'epoch', ARGV[2], 'seq', ARGV[4], 'updated_at', ARGV[5],
+    'checked_at', ARGV[10])
+  if ARGV[9] ~= '0' then call('EXPIRE', KEYS[1], ARGV[9]) end
 end
-call('HSET', KEYS[1], unpack(set))
-if #set > 2 and ARGV[9] ~= '0' then call('EXPIRE', KEYS[1], ARGV[9]) end
 return {'ok'}

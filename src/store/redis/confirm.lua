@@ -1,7 +1,7 @@
--- Reads the checkpoint, and says in it that it was right at this moment if it is as far as the projector knows.
+-- Reads the checkpoint, and says in it that there was nothing more at this moment, if it is as far as the log.
 --
 -- KEYS  1 checkpoint
--- ARGV  1 how far the projector is, then the fields to read
+-- ARGV  1 how far the log is, then the fields to read
 -- Returns the fields
 local call = redis.call
 local fields = call('HMGET', KEYS[1], unpack(ARGV, 2))

@@ -21,9 +21,9 @@
 //! | `<id>` | JSON: `rank`, `first_seq`, `received_at`, then the content columns by their names in SQL |
 //! | `<id>:state` | what came without content: a line for each part, its name, its seq and its value |
 //!
-//! `checked_at` of the checkpoint is when the server was last written to, or asked and found to have what the projector
-//! knows to be applied: milliseconds since the Unix epoch by the clock of the master. It is at most
-//! `redis.check_interval` old while the projector is well, so a reader of a replica can tell how old what it reads is.
+//! `checked_at` of the checkpoint is a moment up to which all that was received is in: the receipt of its event, or, where
+//! none came after that, when the log was last found to have nothing more; milliseconds since the Unix epoch. It is at most
+//! `redis.check_interval` old while the projector is level with the log, so a reader can tell how old what it reads is.
 //!
 //! The content of the highest `rank` wins. `received_at` is when the message reached the gateway first, and belongs to
 //! `first_seq`, the lowest. The parts of the state are `deleted_at` (the tombstone; stays when a post comes later),
